@@ -1,0 +1,384 @@
+//! mqadmin's output against what Java's tool printed, and how it fails.
+
+mod fake;
+
+use std::path::Path;
+use std::time::Duration;
+
+use fake::{Fake, run};
+use skua_admin::client::Cluster;
+use skua_protocol::code::RequestCode;
+
+fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/mqadmin")
+        .join(format!("{name}.txt"));
+    std::fs::read_to_string(&path).unwrap_or_else(|cause| panic!("{}: {cause}", path.display()))
+}
+
+/// A part of a fixture, `### command` for one.
+fn part<'a>(text: &'a str, name: &str) -> &'a str {
+    let head = format!("### {name}\n");
+    let start = text.find(&head).expect("the part is there") + head.len();
+    text[start..].split_once("### ").map_or(&text[start..], |(part, _)| part)
+}
+
+/// What Java's tool printed; where it left out the last line's end we print it.
+fn stdout(name: &str) -> String {
+    part(&fixture(name), "stdout").replace("@NONEWLINE@\n", "")
+}
+
+/// The command line of a fixture without the program's name.
+fn args(name: &str, addr: &str) -> Vec<String> {
+    let line = part(&fixture(name), "command").trim().to_owned();
+    line.split_whitespace().skip(1).map(|word| fill(word, addr)).collect()
+}
+
+fn fill(text: &str, addr: &str) -> String {
+    text.replace("@NS@", addr)
+        .replace("@BROKER@", addr)
+        .replace("@CLIENTADDR@", "127.0.0.1:40000")
+        .replace("@IP@", "192.0.2.2")
+        .replace("@MS@", "1795492272349")
+}
+
+/// Puts `@TIME@` in place of moments, `@MS@` in place of milliseconds since 1970.
+fn mask_times(text: &str) -> String {
+    const FORM: &[u8] = b"0000-00-00 00:00:00";
+    let mut out = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let is_time = rest.len() >= FORM.len()
+            && FORM.iter().zip(rest.bytes()).all(|(form, byte)| match form {
+                b'0' => byte.is_ascii_digit(),
+                other => *other == byte,
+            });
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        if digits == 13 {
+            out.push_str("@MS@");
+            rest = &rest[digits..];
+        } else if is_time {
+            out.push_str("@TIME@");
+            rest = &rest[FORM.len()..];
+            let millis = rest
+                .strip_prefix(',')
+                .filter(|rest| rest.bytes().take(3).filter(u8::is_ascii_digit).count() == 3);
+            rest = millis.map_or(rest, |millis| &millis[3..]);
+        } else {
+            let letter = rest.chars().next().expect("not empty");
+            out.push(letter);
+            rest = &rest[letter.len_utf8()..];
+        }
+    }
+    out
+}
+
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[test]
+fn output_is_what_javas_tool_printed() {
+    let fake = Fake::start();
+    for name in [
+        "topicList-h",
+        "topicRoute-h",
+        "clusterList-h",
+        "updateTopic-b",
+        "updateTopic-c",
+        "updateTopic-order",
+        "updateTopic-perm-unit",
+        "updateTopic-attributes",
+        "topicRoute",
+        "topicRoute-l",
+        "topicStatus",
+        "clusterList",
+        "clusterList-c",
+        "clusterList-m",
+        "deleteTopic",
+        "updateKvConfig",
+        "deleteKvConfig",
+        "wipeWritePerm",
+        "addWritePerm",
+        "topicClusterList",
+        "brokerStatus-b",
+        "updateBrokerConfig-b",
+        "updateBrokerConfig-c",
+        "updateNamesrvConfig",
+        "updateOrderConf-get",
+        "updateOrderConf-put",
+        "updateOrderConf-delete",
+        "updateSubGroup-b",
+        "updateSubGroup-c",
+        "deleteSubGroup-b",
+        "deleteSubGroup-c-r",
+        "consumerProgress-g-lag",
+        "consumerConnection",
+        "producerConnection",
+        "updateTopicPerm-same",
+        "getConsumerConfig",
+        "cleanExpiredCQ-b",
+        "cleanUnusedTopic-c",
+        "resetMasterFlushOffset",
+        "F30-upper-case-command",
+    ] {
+        let args = args(name, &fake.addr);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let ran = fake.run(&args);
+        assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{name}");
+        let expected = fill(&stdout(name), &fake.addr);
+        assert_eq!(mask_times(&ran.out), mask_times(&expected), "{name}");
+    }
+}
+
+#[test]
+fn where_java_has_no_order_the_lines_are_the_same() {
+    let fake = Fake::start();
+    for name in
+        ["topicList", "topicList-c", "producer", "skipAccumulatedMessage-online", "brokerStatus-c"]
+    {
+        let args = args(name, &fake.addr);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let ran = fake.run(&args);
+        assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{name}");
+        let expected = fill(&stdout(name), &fake.addr);
+        if name == "brokerStatus-c" {
+            // Another moment, other rates: the keys are what is common.
+            let keys = |text: &str| -> Vec<String> {
+                text.lines().filter_map(|line| Some(line.split_once(": ")?.0.to_owned())).collect()
+            };
+            assert_eq!(keys(&ran.out), keys(&expected));
+        } else {
+            assert_eq!(sorted(&ran.out), sorted(&expected), "{name}");
+        }
+    }
+}
+
+#[test]
+fn help_is_javas() {
+    let help = run(&["help", "updateTopic"], None);
+    assert_eq!((help.status, help.out), (0, stdout("00-help-updateTopic")));
+    let asked = run(&["updateTopic", "-h"], None);
+    assert_eq!((asked.status, asked.out), (0, stdout("00-help-updateTopic")));
+}
+
+#[test]
+fn the_list_of_commands_is_javas_in_its_order() {
+    let ours = run(&[], None);
+    assert_eq!(ours.status, 0);
+    let java = stdout("00-no-arguments");
+    let mut rest = java.lines();
+    for line in ours.out.lines() {
+        assert!(rest.any(|known| known == line), "`{line}` is not next in Java's list");
+    }
+}
+
+#[test]
+fn wrong_usage_is_explained_as_java_does_and_ends_with_2() {
+    for name in [
+        "updateTopic-no-arguments",
+        "F02-unknown-option",
+        "F03-missing-required",
+        "F04-missing-option-argument",
+        "F25-getBrokerConfig-neither",
+    ] {
+        let args = args(name, "127.0.0.1:1");
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let ran = run(&args, None);
+        let fixture = fixture(name);
+        assert_eq!(ran.status, 2, "{name}");
+        assert_eq!(ran.out, part(&fixture, "stdout"), "{name}");
+        assert_eq!(ran.err.trim(), part(&fixture, "stderr").trim(), "{name}");
+    }
+}
+
+#[test]
+fn a_failure_is_one_line_with_cause_and_address() {
+    let fake = Fake::start();
+    let addr = fake.addr.clone();
+    let here = |text: &str| text.replace("ADDR", &addr);
+    let no_such = "No topic route info in name server for the topic:";
+    for (line, status, told) in [
+        ("noSuchCommand", 2, "The sub command noSuchCommand not exist.".to_owned()),
+        ("help noSuchCommand", 2, "The sub command noSuchCommand not exist.".to_owned()),
+        (
+            "topicRoute -t NoSuchTopic",
+            1,
+            here(&format!("CODE: 17  DESC: {no_such} NoSuchTopic NAMESRV: ADDR")),
+        ),
+        ("topicStatus -t NoSuchTopic", 1, format!("{no_such} NoSuchTopic")),
+        ("topicClusterList -t NoSuchTopic", 1, format!("{no_such} NoSuchTopic")),
+        ("consumerProgress -g NoSuchGroup", 1, format!("{no_such} %RETRY%NoSuchGroup")),
+        (
+            "consumerConnection -g CG_LAG",
+            1,
+            here("CODE: 206  DESC: the consumer group[CG_LAG] not online BROKER: ADDR"),
+        ),
+        ("updateTopic -c NoSuch -t X", 1, "cluster NoSuch not found".to_owned()),
+        ("deleteTopic -c NoSuch -t X", 1, "cluster NoSuch not found".to_owned()),
+        ("clusterList -c NoSuch", 1, "cluster NoSuch not found".to_owned()),
+        ("brokerStatus -b 127.0.0.1:1", 1, "127.0.0.1:1: Connection refused".to_owned()),
+        ("updateTopic -b 127.0.0.1:1 -t X", 1, "127.0.0.1:1: Connection refused".to_owned()),
+        ("topicList -n 127.0.0.1:1", 1, "127.0.0.1:1: Connection refused".to_owned()),
+        ("clusterList -n 127.0.0.1:1", 1, "127.0.0.1:1: Connection refused".to_owned()),
+        ("topicList -n ;", 2, "no name server address".to_owned()),
+        (
+            "updateTopic -b ADDR -t AttrT -a +no.such=1",
+            1,
+            here("CODE: 1  DESC: unsupported key: no.such BROKER: ADDR"),
+        ),
+        ("updateTopic -b ADDR -t X -r abc", 2, "-r: `abc`".to_owned()),
+        ("updateTopic -b ADDR -t X -p 9", 2, "-p: `9`".to_owned()),
+        ("updateTopic -b ADDR -t X -o maybe", 2, "-o: `maybe`".to_owned()),
+        ("updateTopic -b ADDR -t X -a old", 2, "-a: `old`".to_owned()),
+        ("updateTopic -b ADDR -c X -t X", 2, "already been selected: 'b'".to_owned()),
+        ("queryMsgById -t TopicA -i 12345", 1, "CODE: 208".to_owned()),
+        ("queryMsgByKey -t TopicA -k NoKey", 1, "CODE: 208".to_owned()),
+        ("resetOffsetByTime -g G -t TopicA -s yesterday", 2, "-s: `yesterday`".to_owned()),
+        ("updateOrderConf -t T -m change", 2, "-m: `change`".to_owned()),
+        (
+            "updateBrokerConfig -b ADDR -k brokerConfigPath -v /x",
+            1,
+            here("CODE: 16  DESC: Can not update config in black list. BROKER: ADDR"),
+        ),
+        ("sendMessage -t TopicA -p x -b nobody -i 0", 1, "The broker[nobody] not exist".to_owned()),
+        ("sendMessage -t TopicA -p x -i 0", 2, "Missing required option: b".to_owned()),
+        (
+            "updateSubGroupList -b ADDR -f /nonexistent.json",
+            1,
+            "/nonexistent.json: No such".to_owned(),
+        ),
+        ("printMsg -t TopicA -c GBK", 2, "-c: `GBK`".to_owned()),
+        ("queryMsgByOffset -t TopicA -b nobody -i 0 -o 0", 1, "broker[nobody]".to_owned()),
+    ] {
+        let line = here(line);
+        let args: Vec<&str> = line.split(' ').collect();
+        let ran = fake.run(&args);
+        assert_eq!(ran.status, status, "{line}: {}", ran.err);
+        assert!(ran.err.contains(&told), "{line}: {}", ran.err);
+        assert_eq!(ran.err.lines().count(), 1, "{line}: {}", ran.err);
+    }
+    let spaced = ["updateTopic", "-b", &addr, "-t", "bad topic"];
+    assert!(fake.run(&spaced).err.contains("CODE: 29  DESC: The specified topic: bad topic"));
+}
+
+#[test]
+fn the_next_name_server_is_asked_when_one_is_dead() {
+    let fake = Fake::start();
+    let list = format!("127.0.0.1:1;{}", fake.addr);
+    let ran = run(&["topicClusterList", "-t", "TopicA", "-n", &list], None);
+    assert_eq!((ran.status, ran.out.as_str()), (0, "DefaultCluster\n"), "{}", ran.err);
+}
+
+#[test]
+fn json_is_one_line_that_parses() {
+    let fake = Fake::start();
+    for args in [
+        &["topicRoute", "-t", "TopicA", "--json"][..],
+        &["topicList", "--json"],
+        &["topicList", "-c", "--json"],
+        &["topicStatus", "-t", "TopicA", "--json"],
+        &["clusterList", "--json"],
+        &["clusterList", "-m", "--json"],
+        &["consumerProgress", "-g", "CG_LAG", "--json"],
+        &["brokerStatus", "-c", "DefaultCluster", "--json"],
+    ] {
+        let ran = fake.run(args);
+        assert_eq!(ran.status, 0, "{args:?}: {}", ran.err);
+        assert_eq!(ran.out.lines().count(), 1, "{args:?}");
+        serde_json::from_str::<serde_json::Value>(&ran.out)
+            .unwrap_or_else(|cause| panic!("{args:?}: {cause}: {}", ran.out));
+    }
+    let route = fake.run(&["topicRoute", "-t", "TopicA", "--json"]).out;
+    let route: serde_json::Value = serde_json::from_str(&route).expect("seen above");
+    assert_eq!(route["brokerDatas"][0]["brokerAddrs"]["0"], fake.addr.as_str());
+}
+
+#[test]
+fn update_topic_sends_every_option() {
+    let fake = Fake::start();
+    let line = "updateTopic -c DefaultCluster -t T -r 3 -w 2 -p 4 -u true -s true -o true -a +message.type=FIFO,-old";
+    let args: Vec<&str> = line.split(' ').collect();
+    assert_eq!(fake.run(&args).status, 0);
+    let sent = fake.asked(RequestCode::UpdateAndCreateTopic);
+    assert_eq!(sent.len(), 1);
+    for (name, value) in [
+        ("topic", "T"),
+        ("defaultTopic", "TBW102"),
+        ("readQueueNums", "3"),
+        ("writeQueueNums", "2"),
+        ("perm", "4"),
+        ("topicFilterType", "SINGLE_TAG"),
+        ("topicSysFlag", "3"),
+        ("order", "true"),
+        ("attributes", "+message.type=FIFO,-old"),
+    ] {
+        assert_eq!(sent[0].fields.get(name), Some(value), "{name}");
+    }
+    let order = fake.asked(RequestCode::PutKvConfig);
+    assert_eq!(order.len(), 1);
+    for (name, value) in
+        [("namespace", "ORDER_TOPIC_CONFIG"), ("key", "T"), ("value", "broker-a:2")]
+    {
+        assert_eq!(order[0].fields.get(name), Some(value), "{name}");
+    }
+}
+
+#[test]
+fn a_busy_broker_is_asked_again_at_the_next_queue() {
+    let fake = Fake::start();
+    let ran = fake.run(&["sendMessage", "-t", "TopicA", "-p", "hello", "-k", "K1 K2", "-c", "T1"]);
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    let sent = fake.asked(RequestCode::SendMessageV2);
+    assert_eq!(sent.len(), 2);
+    assert_ne!(sent[0].fields.get("e"), sent[1].fields.get("e"));
+    assert_eq!(&sent[1].body[..], b"hello");
+    let properties = sent[1].fields.get("i").expect("properties");
+    for pair in ["KEYS\u{1}K1 K2", "TAGS\u{1}T1", "WAIT\u{1}true"] {
+        assert!(properties.split('\u{2}').any(|part| part == pair), "{pair} in {properties:?}");
+    }
+    let queue = sent[1].fields.get("e").expect("a queue");
+    let row = ran.out.lines().nth(1).expect("a row");
+    let id = row.split_whitespace().last().expect("an id");
+    assert_eq!(
+        ran.out,
+        format!(
+            "#Broker Name                      #QID  #Send Result            #MsgId\n\
+             broker-a                          {queue}     SEND_OK                 {id}\n"
+        )
+    );
+    assert!(properties.contains(id));
+}
+
+#[test]
+fn deleting_a_topic_asks_brokers_first_and_then_name_servers() {
+    let fake = Fake::start();
+    assert_eq!(fake.run(&["deleteTopic", "-c", "DefaultCluster", "-t", "T"]).status, 0);
+    let requests = fake.requests.lock().expect("not poisoned");
+    let codes: Vec<i32> = requests.iter().map(|request| request.code).collect();
+    assert_eq!(
+        codes,
+        [
+            RequestCode::GetBrokerClusterInfo as i32,
+            RequestCode::DeleteTopicInBroker as i32,
+            RequestCode::DeleteTopicInNamesrv as i32
+        ]
+    );
+    assert_eq!(requests[2].fields.get("clusterName"), Some("DefaultCluster"));
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = silent.local_addr().expect("bound").to_string();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let failure = runtime.block_on(async {
+        let cluster = Cluster::new(vec![addr.clone()], Duration::from_millis(100));
+        cluster.info().await.expect_err("nobody answers")
+    });
+    assert!(failure.to_string().contains(&addr), "{failure}");
+    assert_eq!(failure.exit_status(), 1);
+}

@@ -1,0 +1,364 @@
+//! What a broker keeps, and the work it does by itself.
+
+mod options;
+mod service;
+mod timed;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::{ArcSwap, Guard};
+use bytestring::ByteString;
+use skua_config::{ConfigError, Properties, Settings};
+use skua_protocol::body::{DataVersion, PERM_WRITE};
+use skua_protocol::message_id::UniqueIdSource;
+use skua_protocol::request::UnregisterBroker;
+use skua_protocol::service::BoxFuture;
+use skua_protocol::{Millis, QueueId, json};
+use skua_store::Store;
+
+use crate::client::{Consumers, Producers};
+use crate::consumer_offsets::{self, ConsumerOffsets};
+use crate::delay::{self, DelayLevels, SaveRules};
+use crate::files::{ConfigFile, Files};
+use crate::group_table::{AutoCreateGroups, GroupTable};
+use crate::long_poll::{LongPolls, PARKED_MAX};
+use crate::names::SystemTopics;
+use crate::queue_locks::QueueLocks;
+use crate::registration::{Identity, Registration, ordered_topics};
+use crate::request::ParkedPull;
+use crate::stats::Counters;
+use crate::swap_map::lock;
+use crate::topic_table::{SystemTopicOptions, TopicTable};
+use crate::waiting::{Deadlines, Sleep};
+
+pub use options::{BrokerOptions, OpenError, Outside};
+
+const TOPICS_FILE: &str = "topics.json";
+const GROUPS_FILE: &str = "subscriptionGroup.json";
+
+/// A topic that has fewer queues now may have had as many before.
+const QUEUES_ASKED_MAX: i32 = 1024;
+
+pub struct Broker {
+    settings: ArcSwap<Settings>,
+    settings_version: Mutex<DataVersion>,
+    identity: Identity,
+    ip: String,
+    store_host: SocketAddr,
+    region: ByteString,
+    unique_ids: UniqueIdSource,
+    unique_counter: AtomicU16,
+    queue_counter: AtomicU32,
+    started: Millis,
+    /// The latest time anyone told.
+    told: AtomicI64,
+    /// When the timed work comes next, as far as the shell knows.
+    next_due: AtomicI64,
+    /// When consumer offsets are written next; `i64::MAX`: they are not.
+    offsets_due: AtomicI64,
+    outside: Arc<dyn Outside>,
+    deadlines: Arc<Deadlines>,
+    offsets_file: ConfigFile,
+
+    pub(crate) store: Arc<Store>,
+    pub(crate) topics: TopicTable,
+    pub(crate) system_topics: SystemTopics,
+    pub(crate) groups: GroupTable,
+    pub(crate) offsets: ConsumerOffsets,
+    pub(crate) consumers: Consumers,
+    pub(crate) producers: Producers,
+    pub(crate) locks: QueueLocks,
+    pub(crate) long_polls: LongPolls<ParkedPull>,
+    pub(crate) delay: DelayLevels,
+    pub(crate) counters: Counters,
+}
+
+impl Broker {
+    /// Reads the tables of `config/` and makes what every broker has.
+    pub fn new(options: BrokerOptions, now: Millis) -> Result<Arc<Self>, OpenError> {
+        let BrokerOptions { settings, store, outside, address, ha_address, process_id, salt } =
+            options;
+        let files: Arc<dyn Files> = Arc::new(options::StoreFiles(store.config_files()));
+        let file = |name| ConfigFile::new(files.clone(), name);
+        let (broker, stored) = (&settings.broker, &settings.store);
+
+        let trace_topic = broker.trace_topic_enable.then_some(broker.msg_trace_topic_name.as_str());
+        let system = SystemTopicOptions {
+            cluster: &broker.broker_cluster_name,
+            broker_name: &broker.broker_name,
+            auto_create_topics: broker.auto_create_topic_enable,
+            default_queues: broker.default_topic_queue_nums,
+            cluster_topic: broker.cluster_topic_enable,
+            broker_topic: broker.broker_topic_enable,
+            trace_topic,
+            revive_queues: broker.revive_queue_num,
+            timer_wheel: stored.timer_wheel_enable,
+        };
+        let topics = TopicTable::open(file(TOPICS_FILE), &system, now)?;
+        let groups = GroupTable::open(file(GROUPS_FILE), now)?;
+
+        let version_step = |step: i64| u64::try_from(step).unwrap_or(1);
+        let step = version_step(broker.consumer_offset_update_version_step);
+        let offsets = ConsumerOffsets::new(step, now);
+        let offsets_file = file(consumer_offsets::FILE);
+        offsets.load(&offsets_file)?;
+
+        let delays = delay::parse_levels(&stored.message_delay_level)?;
+        let rules = SaveRules {
+            interval_ms: stored.flush_delay_offset_interval,
+            version_step: version_step(broker.delay_offset_update_version_step),
+        };
+        let delay = DelayLevels::open(&delays, file(delay::FILE), rules, now)?;
+
+        let identity = Identity {
+            broker_name: broker.broker_name.clone(),
+            broker_addr: address.to_string(),
+            cluster_name: broker.broker_cluster_name.clone(),
+            ha_server_addr: ha_address,
+            broker_id: broker.broker_id,
+        };
+        let expire_after_ms = broker.channel_expired_timeout;
+        Ok(Arc::new(Self {
+            system_topics: SystemTopics::new(
+                &broker.broker_cluster_name,
+                &broker.broker_name,
+                trace_topic,
+            ),
+            ip: broker.broker_ip1.clone(),
+            region: broker.region_id.as_str().into(),
+            identity,
+            store_host: address,
+            unique_ids: UniqueIdSource { ip: address.ip(), process_id, salt },
+            unique_counter: AtomicU16::new(0),
+            queue_counter: AtomicU32::new(0),
+            started: now,
+            told: AtomicI64::new(now.0),
+            next_due: AtomicI64::new(i64::MAX),
+            offsets_due: AtomicI64::new(i64::MAX),
+            outside,
+            deadlines: Arc::default(),
+            offsets_file,
+            store,
+            topics,
+            groups,
+            offsets,
+            consumers: Consumers::new(expire_after_ms),
+            producers: Producers::new(expire_after_ms),
+            locks: QueueLocks::default(),
+            long_polls: LongPolls::new(PARKED_MAX),
+            delay,
+            counters: Counters::default(),
+            settings_version: Mutex::new(DataVersion::new(now)),
+            settings: ArcSwap::from(settings),
+        }))
+    }
+
+    pub(crate) fn settings(&self) -> Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    pub(crate) fn settings_version(&self) -> DataVersion {
+        *lock(&self.settings_version)
+    }
+
+    /// Takes over new values of keys; all or none.
+    pub(crate) fn update_settings(
+        &self,
+        changes: &Properties,
+        now: Millis,
+    ) -> Result<(), ConfigError> {
+        let mut version = lock(&self.settings_version);
+        let settings = self.settings.load().updated(changes)?;
+        tracing::info!(?changes, "configuration changed by request");
+        self.settings.store(Arc::new(settings));
+        version.bump(now);
+        Ok(())
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.identity.broker_name
+    }
+
+    /// `brokerIP1`, as remarks name the broker.
+    pub(crate) fn ip(&self) -> String {
+        self.ip.clone()
+    }
+
+    /// Where clients reach the broker: `ip:port`.
+    pub(crate) fn address(&self) -> String {
+        self.identity.broker_addr.clone()
+    }
+
+    /// The advertised address, which message ids hold.
+    pub(crate) fn store_host(&self) -> SocketAddr {
+        self.store_host
+    }
+
+    pub(crate) fn region(&self) -> ByteString {
+        self.region.clone()
+    }
+
+    pub(crate) fn started(&self) -> Millis {
+        self.started
+    }
+
+    pub(crate) fn may_write(&self) -> bool {
+        self.settings().broker.broker_permission & PERM_WRITE != 0
+    }
+
+    pub(crate) fn auto_create_groups(&self) -> AutoCreateGroups {
+        let settings = self.settings();
+        AutoCreateGroups {
+            users: settings.broker.auto_create_subscription_group,
+            systems: settings.broker.enable_create_sys_group,
+        }
+    }
+
+    /// Whether clients are told of changes in their groups at all.
+    pub(crate) fn notifies_clients(&self) -> bool {
+        self.settings().broker.notify_consumer_ids_changed_enable
+    }
+
+    pub(crate) fn notifies_group(&self, group: &str) -> bool {
+        let wants = self.groups.get(group);
+        self.notifies_clients()
+            && wants.is_none_or(|config| config.notify_consumer_ids_changed_enable)
+    }
+
+    /// A queue that may have messages. Requests may ask after any topic and number; those that
+    /// cannot be must not cost memory in the store.
+    pub(crate) fn queue(&self, topic: &str, queue: i32) -> Option<QueueId> {
+        let topic = self.topics.get(topic)?;
+        let config = &topic.config;
+        let most = config.write_queue_nums.max(config.read_queue_nums).max(QUEUES_ASKED_MAX);
+        u32::try_from(queue).ok().filter(|_| queue < most).map(QueueId)
+    }
+
+    /// One of a topic's queues, for a message whose sender does not care: each in turn.
+    pub(crate) fn any_queue(&self, queues: i32) -> i32 {
+        match u32::try_from(queues) {
+            Ok(queues @ 1..) => {
+                (self.queue_counter.fetch_add(1, Ordering::Relaxed) % queues) as i32
+            }
+            _ => 0,
+        }
+    }
+
+    /// An id for a message whose sender gave none. Java counts from the start of the month, so
+    /// that ids tell their day to mqadmin; so does this, in UTC.
+    pub(crate) fn unique_id(&self, now: Millis) -> String {
+        let counter = self.unique_counter.fetch_add(1, Ordering::Relaxed);
+        self.unique_ids.id(since_month_start(now), counter)
+    }
+
+    /// The latest time that a request, an arrival or the timed work told.
+    pub(crate) fn time_told(&self) -> Millis {
+        Millis(self.told.load(Ordering::Relaxed))
+    }
+
+    fn tell_time(&self, now: Millis) {
+        self.told.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Topics changed: the name servers are told soon. The future ends when they have been, and
+    /// need not be waited for.
+    pub(crate) fn topics_changed(&self) -> BoxFuture<()> {
+        self.outside.register()
+    }
+
+    /// Everything is to be told anew.
+    pub(crate) fn everything_changed(&self) -> BoxFuture<()> {
+        self.topics.mark_all_unregistered();
+        self.outside.register()
+    }
+
+    /// Everything, for a name server that knows nothing yet.
+    pub fn registration(&self) -> Registration {
+        // Taken first: what changes in between is told once more.
+        let (version, _) = self.topics.take_unregistered();
+        self.registration_of(version, &self.topics.all())
+    }
+
+    /// The topics changed since the last registration; `None` if none did.
+    pub fn changes(&self) -> Option<Registration> {
+        let (version, topics) = self.topics.take_unregistered();
+        (!topics.is_empty()).then(|| self.registration_of(version, &topics))
+    }
+
+    fn registration_of(
+        &self,
+        version: DataVersion,
+        topics: &[Arc<crate::topic_table::Topic>],
+    ) -> Registration {
+        let settings = self.settings();
+        let broker = &settings.broker;
+        let (perm, compressed) = (broker.broker_permission, broker.compressed_register);
+        self.identity.registration(version, topics, perm, compressed)
+    }
+
+    /// What the name servers are told when the broker leaves.
+    pub fn unregistration(&self) -> UnregisterBroker {
+        self.identity.unregistration()
+    }
+
+    /// The version of the topics, for request 322 to a name server.
+    pub fn data_version(&self) -> Vec<u8> {
+        json::to_vec(&self.topics.version())
+    }
+
+    /// A name server's answer to a registration: its body lists ordered topics.
+    pub fn registered(&self, body: &[u8], now: Millis) {
+        let topics = ordered_topics(body);
+        if let Err(error) = self.topics.mark_ordered(topics.iter().map(String::as_str), now) {
+            tracing::error!(%error, "ordered topics not saved");
+        }
+    }
+
+    /// Makes sure that the timed work runs at `at`.
+    pub(crate) fn wake_at(&self, at: Millis) {
+        if self.next_due.fetch_min(at.0, Ordering::SeqCst) > at.0 {
+            self.outside.wake(at);
+        }
+    }
+
+    pub(crate) fn wake_for_clients(&self, now: Millis) {
+        self.wake_at(now.plus(crate::client::SCAN_EVERY_MS));
+    }
+
+    /// Offsets changed: they are written within `flushConsumerOffsetInterval`.
+    pub(crate) fn wake_to_save_offsets(&self, now: Millis) {
+        if self.offsets_due.load(Ordering::Relaxed) == i64::MAX {
+            let interval = i64::from(self.settings().broker.flush_consumer_offset_interval);
+            let at = now.plus(interval);
+            self.offsets_due.fetch_min(at.0, Ordering::Relaxed);
+            self.wake_at(at);
+        }
+    }
+
+    /// A future that ends at `at`.
+    pub(crate) fn sleep_until(&self, at: Millis) -> Sleep {
+        let sleep = self.deadlines.sleep_until(at);
+        self.wake_at(at);
+        sleep
+    }
+}
+
+/// Milliseconds since the start of the month, in UTC.
+fn since_month_start(now: Millis) -> u32 {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    let days = now.0.div_euclid(DAY_MS);
+    // Day of the month from a day number: Howard Hinnant, "chrono-compatible low-level date
+    // algorithms"; years begin in March there.
+    let era_day = (days + 719_468).rem_euclid(146_097);
+    let era_year = (era_day - era_day / 1460 + era_day / 36_524 - era_day / 146_096) / 365;
+    let year_day = era_day - (365 * era_year + era_year / 4 - era_year / 100);
+    let march_month = (5 * year_day + 2) / 153;
+    let day = year_day - (153 * march_month + 2) / 5;
+    // At most 31 days of milliseconds, which fit.
+    (day * DAY_MS + now.0.rem_euclid(DAY_MS)) as u32
+}
+
+#[cfg(test)]
+mod tests;

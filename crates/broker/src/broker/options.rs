@@ -1,0 +1,62 @@
+//! What a broker is given when it is made.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use skua_config::Settings;
+use skua_protocol::Millis;
+use skua_protocol::service::BoxFuture;
+use skua_store::{ConfigFiles, Store};
+
+use crate::delay::DelayLevelError;
+use crate::files::{Files, LoadError};
+
+pub struct BrokerOptions {
+    pub settings: Arc<Settings>,
+    pub store: Arc<Store>,
+    pub outside: Arc<dyn Outside>,
+    /// Where clients reach the broker: `brokerIP1` and `listenPort`.
+    pub address: SocketAddr,
+    /// Where slaves reach it: `brokerIP2:haListenPort`.
+    pub ha_address: String,
+    /// For the ids of messages that come without one.
+    pub process_id: u16,
+    pub salt: u32,
+}
+
+/// What the broker asks of the process around it.
+pub trait Outside: Send + Sync + 'static {
+    /// Registers at the name servers what [`changes`](crate::Broker::changes) gives, soon and
+    /// whether or not the future is polled. The future ends when a registration that began after
+    /// this call is done, or the time limit for it has passed.
+    fn register(&self) -> BoxFuture<()>;
+    /// [`run_due`](crate::Broker::run_due) is to be called at `at`, earlier than it said itself.
+    fn wake(&self, at: Millis);
+}
+
+/// Why a broker cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    File(#[from] LoadError),
+    #[error(transparent)]
+    DelayLevels(#[from] DelayLevelError),
+}
+
+/// The store's folder of configuration files.
+pub struct StoreFiles(pub ConfigFiles);
+
+impl Files for StoreFiles {
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.0.read(name).map_err(io::Error::other)
+    }
+
+    fn read_backup(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.0.read_backup(name).map_err(io::Error::other)
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        self.0.write(name, content).map_err(io::Error::other)
+    }
+}

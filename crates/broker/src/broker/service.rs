@@ -1,0 +1,22 @@
+//! The broker as connections see it.
+
+use std::sync::Arc;
+
+use skua_protocol::service::{ConnectionId, Outcome, Peer, Service};
+use skua_protocol::{Command, Millis};
+
+use super::Broker;
+use crate::request::{Call, serve};
+
+impl Service for Broker {
+    fn serve(self: Arc<Self>, peer: &Arc<dyn Peer>, request: Command, now: Millis) -> Outcome {
+        self.tell_time(now);
+        serve(&Call { broker: &self, peer, now }, request)
+    }
+
+    fn closed(&self, peer: ConnectionId, _now: Millis) {
+        self.long_polls.closed(peer);
+        self.consumers.closed(peer, |group| self.notifies_group(group));
+        self.producers.closed(peer);
+    }
+}

@@ -1,0 +1,85 @@
+//! Work that is not a request: arrivals, deadlines, saving, the end.
+
+use std::sync::atomic::Ordering;
+
+use skua_protocol::Millis;
+use skua_store::Arrival;
+
+use super::Broker;
+use crate::earlier;
+use crate::files::SaveError;
+use crate::names::SCHEDULE_TOPIC;
+
+impl Broker {
+    /// A message can be read now. Called by whoever runs the store's dispatch.
+    pub fn on_arrival(&self, arrival: &Arrival<'_>) {
+        let offset = arrival.queue_offset.0 as i64;
+        self.long_polls.arrived(arrival.topic, arrival.queue_id, offset, arrival.tags_code);
+        if arrival.topic == SCHEDULE_TOPIC
+            && let Some(at) = self.delay.arrived(arrival.queue_id, arrival.tags_code)
+        {
+            self.wake_at(at);
+        }
+    }
+
+    /// Does what is due and returns when to come again, unless [`Outside::wake`](super::Outside)
+    /// asks for earlier. May wait for the disk. Not to be called twice at a time.
+    pub fn run_due(&self, now: Millis) -> Option<Millis> {
+        self.tell_time(now);
+        // From here on earlier deadlines are told through the hook.
+        self.next_due.store(i64::MAX, Ordering::SeqCst);
+        let mut next = self.deadlines.run_due(now);
+        next = earlier(next, self.long_polls.run_due(now));
+        next = earlier(next, self.delay.run_due(&self.store, now));
+        next = earlier(next, self.locks.run_due(now));
+        let notify = |group: &str| self.notifies_group(group);
+        next = earlier(next, self.consumers.run_due(now, notify));
+        next = earlier(next, self.producers.run_due(now));
+        next = earlier(next, self.save_offsets_due(now));
+        if let Some(at) = next {
+            self.next_due.fetch_min(at.0, Ordering::SeqCst);
+        }
+        next
+    }
+
+    fn save_offsets_due(&self, now: Millis) -> Option<Millis> {
+        let due = self.offsets_due.load(Ordering::Relaxed);
+        if due > now.0 {
+            return (due != i64::MAX).then_some(Millis(due));
+        }
+        self.offsets_due.store(i64::MAX, Ordering::Relaxed);
+        if let Err(error) = self.save_offsets() {
+            tracing::error!(%error, "consumer offsets not saved");
+            self.wake_to_save_offsets(now);
+        }
+        let due = self.offsets_due.load(Ordering::Relaxed);
+        (due != i64::MAX).then_some(Millis(due))
+    }
+
+    fn save_offsets(&self) -> Result<(), SaveError> {
+        let Some(content) = self.offsets.encode_if_changed() else { return Ok(()) };
+        let saved = self.offsets_file.save(|| content);
+        if saved.is_err() {
+            self.offsets.mark_changed();
+        }
+        saved
+    }
+
+    /// Lets all waiting pulls go and writes every table. Requests that come later are served,
+    /// but what they change may be lost.
+    pub fn shutdown(&self, now: Millis) {
+        self.tell_time(now);
+        self.long_polls.shutdown();
+        let saved = [
+            ("topics", self.topics.save()),
+            ("subscription groups", self.groups.save()),
+            ("consumer offsets", self.save_offsets()),
+            ("progress of delayed messages", self.delay.save()),
+        ];
+        for (what, saved) in saved {
+            if let Err(error) = saved {
+                tracing::error!(%error, what, "not saved at the end");
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! How far each group has consumed each queue (Java: `ConsumerOffsetManager`), kept in
+//! `consumerOffset.json`.
+//!
+//! A committed offset is the next one the group wants. Beside it stand, in memory, the offset up
+//! to which messages were handed out, and a reset mark: an offset set from outside that the next
+//! pull is sent back to, and until then no commit may overwrite.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use skua_protocol::body::{ConsumerOffsets as File, DataVersion};
+use skua_protocol::{Millis, json};
+
+use crate::files::{ConfigFile, LoadError};
+use crate::stats::Rate;
+use crate::swap_map::lock;
+
+/// Name of the file under `config/`.
+pub const FILE: &str = "consumerOffset.json";
+const SHARDS: usize = 32;
+/// Between topic and group in the file's keys.
+const SEPARATOR: char = '@';
+
+/// One queue's marks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Marks {
+    queue: i32,
+    committed: Option<i64>,
+    pulled: Option<i64>,
+    reset: Option<i64>,
+}
+
+/// What a pull was answered with.
+#[derive(Clone, Copy, Debug)]
+pub struct Pulled {
+    pub queue: i32,
+    /// Where the next pull begins.
+    pub next: i64,
+    pub messages: u32,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// Sorted by queue id.
+    queues: Vec<Marks>,
+    delivered: Rate,
+}
+
+impl Progress {
+    fn marks(&self, queue: i32) -> Marks {
+        match self.queues.binary_search_by_key(&queue, |marks| marks.queue) {
+            Ok(at) => self.queues[at],
+            Err(_) => Marks { queue, ..Marks::default() },
+        }
+    }
+
+    fn marks_mut(&mut self, queue: i32) -> &mut Marks {
+        let at = match self.queues.binary_search_by_key(&queue, |marks| marks.queue) {
+            Ok(at) => at,
+            Err(at) => {
+                self.queues.insert(at, Marks { queue, ..Marks::default() });
+                at
+            }
+        };
+        &mut self.queues[at]
+    }
+}
+
+/// Topic, then group: both are looked up without building a key.
+type Shard = HashMap<Box<str>, HashMap<Box<str>, Progress>>;
+
+pub struct ConsumerOffsets {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+    version: Mutex<DataVersion>,
+    commits: AtomicU64,
+    /// Commits between two changes of the data version (`consumerOffsetUpdateVersionStep`).
+    version_step: u64,
+    changed: AtomicBool,
+}
+
+impl ConsumerOffsets {
+    pub fn new(version_step: u64, now: Millis) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            version: Mutex::new(DataVersion::new(now)),
+            commits: AtomicU64::new(0),
+            version_step: version_step.max(1),
+            changed: AtomicBool::new(false),
+        }
+    }
+
+    /// Adds what the file holds. Keys that name no topic and group are dropped.
+    pub fn load(&self, file: &ConfigFile) -> Result<(), LoadError> {
+        let Some(file) = file.load(json::from_slice::<File>)? else { return Ok(()) };
+        for (key, offsets) in file.offset_table {
+            let Some((topic, group)) = key.split_once(SEPARATOR) else {
+                tracing::warn!(key, "consumer offsets without topic and group are dropped");
+                continue;
+            };
+            for (queue, offset) in offsets {
+                self.with_mut(group, topic, |progress| {
+                    progress.marks_mut(queue).committed = Some(offset);
+                });
+            }
+        }
+        *lock(&self.version) = file.data_version;
+        Ok(())
+    }
+
+    /// The file's content.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut file = File { data_version: *lock(&self.version), ..File::default() };
+        for shard in &self.shards {
+            for (topic, groups) in lock(shard).iter() {
+                for (group, progress) in groups {
+                    let of = |mark: fn(&Marks) -> Option<i64>| -> BTreeMap<i32, i64> {
+                        let marked =
+                            |marks: &Marks| mark(marks).map(|offset| (marks.queue, offset));
+                        progress.queues.iter().filter_map(marked).collect()
+                    };
+                    let committed = of(|marks| marks.committed);
+                    let pulled = of(|marks| marks.pulled);
+                    let key = format!("{topic}{SEPARATOR}{group}");
+                    if !pulled.is_empty() {
+                        file.pull_offset_table.insert(key.clone(), pulled);
+                    }
+                    if !committed.is_empty() {
+                        file.offset_table.insert(key, committed);
+                        let topics = file.group_topic_map.entry(group.to_string()).or_default();
+                        topics.insert(topic.to_string());
+                    }
+                }
+            }
+        }
+        json::to_vec(&file)
+    }
+
+    /// The file's content if anything was committed since this was last asked.
+    pub fn encode_if_changed(&self) -> Option<Vec<u8>> {
+        self.changed.swap(false, Ordering::AcqRel).then(|| self.encode())
+    }
+
+    /// To be written again: the last writing failed.
+    pub fn mark_changed(&self) {
+        self.changed.store(true, Ordering::Release);
+    }
+
+    fn shard(&self, group: &str, topic: &str) -> &Mutex<Shard> {
+        &self.shards[self.hasher.hash_one((group, topic)) as usize % SHARDS]
+    }
+
+    fn with<T>(&self, group: &str, topic: &str, f: impl FnOnce(&Progress) -> T) -> Option<T> {
+        lock(self.shard(group, topic)).get(topic)?.get(group).map(f)
+    }
+
+    fn with_mut<T>(&self, group: &str, topic: &str, f: impl FnOnce(&mut Progress) -> T) -> T {
+        let mut shard = lock(self.shard(group, topic));
+        if !shard.contains_key(topic) {
+            shard.insert(topic.into(), HashMap::new());
+        }
+        let groups = shard.get_mut(topic).expect("inserted just above");
+        if !groups.contains_key(group) {
+            groups.insert(group.into(), Progress::default());
+        }
+        f(groups.get_mut(group).expect("inserted just above"))
+    }
+
+    /// Sets the committed offset; a smaller one than before is allowed.
+    pub fn commit(&self, group: &str, topic: &str, queue: i32, offset: i64, now: Millis) {
+        let before = self
+            .with_mut(group, topic, |progress| progress.marks_mut(queue).committed.replace(offset));
+        if before.is_some_and(|before| offset < before) {
+            tracing::debug!(group, topic, queue, offset, before, "consumer offset goes back");
+        }
+        self.changed.store(true, Ordering::Release);
+        if (self.commits.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(self.version_step) {
+            lock(&self.version).bump(now);
+        }
+    }
+
+    /// What the group wants next: the reset mark if there is one, else the committed offset.
+    pub fn committed(&self, group: &str, topic: &str, queue: i32) -> Option<i64> {
+        self.with(group, topic, |progress| {
+            let marks = progress.marks(queue);
+            marks.reset.or(marks.committed)
+        })
+        .flatten()
+    }
+
+    /// Up to where messages were handed out; else as [`committed`](Self::committed).
+    pub fn pulled(&self, group: &str, topic: &str, queue: i32) -> Option<i64> {
+        let pulled = self.with(group, topic, |progress| progress.marks(queue).pulled).flatten();
+        pulled.or_else(|| self.committed(group, topic, queue))
+    }
+
+    /// Notes a pull's answer.
+    pub fn note_pull(&self, group: &str, topic: &str, pull: Pulled, now: Millis) {
+        self.with_mut(group, topic, |progress| {
+            progress.marks_mut(pull.queue).pulled = Some(pull.next);
+            progress.delivered.add(u64::from(pull.messages), now);
+        });
+    }
+
+    /// Messages a second handed out to the group in the last minute.
+    pub fn delivery_rate(&self, group: &str, topic: &str, now: Millis) -> f64 {
+        self.with(group, topic, |progress| progress.delivered.per_second(now)).unwrap_or(0.0)
+    }
+
+    /// Sends the group's next pull of the queue back to `offset`.
+    pub fn reset(&self, group: &str, topic: &str, queue: i32, offset: i64) {
+        self.with_mut(group, topic, |progress| {
+            let marks = progress.marks_mut(queue);
+            marks.reset = Some(offset);
+            marks.committed = Some(offset);
+        });
+        self.changed.store(true, Ordering::Release);
+    }
+
+    pub fn is_reset(&self, group: &str, topic: &str, queue: i32) -> bool {
+        self.with(group, topic, |progress| progress.marks(queue).reset.is_some()).unwrap_or(false)
+    }
+
+    /// Takes the reset mark off.
+    pub fn take_reset(&self, group: &str, topic: &str, queue: i32) -> Option<i64> {
+        if !self.is_reset(group, topic, queue) {
+            return None;
+        }
+        self.with_mut(group, topic, |progress| progress.marks_mut(queue).reset.take())
+    }
+
+    /// What the group has committed of each queue of the topic.
+    pub fn committed_queues(&self, group: &str, topic: &str) -> Vec<(i32, i64)> {
+        let committed = |marks: &Marks| Some((marks.queue, marks.committed?));
+        self.with(group, topic, |progress| progress.queues.iter().filter_map(committed).collect())
+            .unwrap_or_default()
+    }
+
+    /// Copies what `from` has committed of `topic` to `to`.
+    pub fn clone_group(&self, from: &str, to: &str, topic: &str) {
+        let offsets = self.committed_queues(from, topic);
+        if offsets.is_empty() {
+            return;
+        }
+        self.with_mut(to, topic, |progress| {
+            for (queue, offset) in offsets {
+                progress.marks_mut(queue).committed = Some(offset);
+            }
+        });
+        self.changed.store(true, Ordering::Release);
+    }
+
+    /// Forgets a topic.
+    pub fn remove_topic(&self, topic: &str) {
+        for shard in &self.shards {
+            lock(shard).remove(topic);
+        }
+        self.changed.store(true, Ordering::Release);
+    }
+
+    /// Forgets a group.
+    pub fn remove_group(&self, group: &str) {
+        for shard in &self.shards {
+            lock(shard).retain(|_, groups| {
+                groups.remove(group);
+                !groups.is_empty()
+            });
+        }
+        self.changed.store(true, Ordering::Release);
+    }
+
+    fn committed_pairs(&self) -> Vec<(Box<str>, Box<str>)> {
+        let mut pairs = Vec::new();
+        for shard in &self.shards {
+            for (topic, groups) in lock(shard).iter() {
+                for (group, progress) in groups {
+                    if progress.queues.iter().any(|marks| marks.committed.is_some()) {
+                        pairs.push((topic.clone(), group.clone()));
+                    }
+                }
+            }
+        }
+        pairs
+    }
+
+    /// Topics of which the group has committed anything.
+    pub fn topics_of(&self, group: &str) -> BTreeSet<String> {
+        let mine = |(topic, of): (Box<str>, Box<str>)| (*of == *group).then(|| topic.into());
+        self.committed_pairs().into_iter().filter_map(mine).collect()
+    }
+
+    /// Groups that have committed anything of the topic.
+    pub fn groups_of(&self, topic: &str) -> BTreeSet<String> {
+        let mine = |(of, group): (Box<str>, Box<str>)| (*of == *topic).then(|| group.into());
+        self.committed_pairs().into_iter().filter_map(mine).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

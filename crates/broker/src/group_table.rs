@@ -1,0 +1,251 @@
+//! Subscription groups (Java: `SubscriptionGroupManager`), kept in `subscriptionGroup.json`.
+//!
+//! As with topics, readers take no lock and a change is on disk before it is answered.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use skua_protocol::body::{DataVersion, SubscriptionGroupConfig, SubscriptionGroupTable};
+use skua_protocol::{Millis, json};
+
+use crate::files::{ConfigFile, LoadError, SaveError};
+use crate::names;
+use crate::swap_map::{SwapMap, lock};
+
+/// Bit of the forbidden table: the group may not read the topic (Java: `INDEX_PERM_READ`).
+pub const FORBID_READ: i32 = 1 << 2;
+
+pub struct GroupTable {
+    groups: SwapMap<SubscriptionGroupConfig>,
+    forbidden: ArcSwap<Forbidden>,
+    /// Held by whoever changes groups or forbidden topics.
+    version: Mutex<DataVersion>,
+    file: ConfigFile,
+}
+
+/// By group and topic: what is forbidden, as bits.
+type Forbidden = BTreeMap<String, BTreeMap<String, i32>>;
+
+/// Which groups may come into being by being used.
+#[derive(Clone, Copy, Debug)]
+pub struct AutoCreateGroups {
+    pub users: bool,
+    pub systems: bool,
+}
+
+/// Why a group was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum GroupError {
+    #[error(transparent)]
+    Name(#[from] names::NameError),
+    #[error("unsupported key: {0}")]
+    Attribute(String),
+    #[error(transparent)]
+    Save(#[from] SaveError),
+}
+
+impl GroupTable {
+    /// The system's groups, and over them those of the file.
+    pub fn open(file: ConfigFile, now: Millis) -> Result<Self, LoadError> {
+        let table = Self {
+            groups: SwapMap::default(),
+            forbidden: ArcSwap::default(),
+            version: Mutex::new(DataVersion::new(now)),
+            file,
+        };
+        for group in names::SYSTEM_GROUPS {
+            table.groups.insert(group, Arc::new(SubscriptionGroupConfig::new(group)));
+        }
+        if let Some(file) = table.file.load(json::from_slice::<SubscriptionGroupTable>)? {
+            for (name, config) in file.subscription_group_table {
+                let config = SubscriptionGroupConfig { group_name: name.clone(), ..config };
+                table.groups.insert(&name, Arc::new(config));
+            }
+            *lock(&table.version) = file.data_version;
+            table.forbidden.store(Arc::new(file.forbidden_table));
+        }
+        Ok(table)
+    }
+
+    pub fn get(&self, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
+        self.groups.get(group)
+    }
+
+    pub fn contains(&self, group: &str) -> bool {
+        self.groups.contains(group)
+    }
+
+    /// Whether [`find`](Self::find) would have to make the group.
+    pub fn would_create(&self, group: &str, auto: AutoCreateGroups) -> bool {
+        !self.contains(group) && may_create(group, auto)
+    }
+
+    /// The group, made now if it is not there and may come into being by being used.
+    pub fn find(
+        &self,
+        group: &str,
+        auto: AutoCreateGroups,
+        now: Millis,
+    ) -> Result<Option<Arc<SubscriptionGroupConfig>>, SaveError> {
+        if let Some(there) = self.get(group) {
+            return Ok(Some(there));
+        }
+        if !may_create(group, auto) {
+            return Ok(None);
+        }
+        let make = || SubscriptionGroupConfig::new(group);
+        let (config, made) = self.groups.get_or_insert_with(group, make);
+        if made {
+            tracing::info!(group, "subscription group created by its first use");
+            lock(&self.version).bump(now);
+            self.save()?;
+        }
+        Ok(Some(config))
+    }
+
+    /// Sets configurations. All or none.
+    pub fn update(
+        &self,
+        configs: Vec<SubscriptionGroupConfig>,
+        now: Millis,
+    ) -> Result<(), GroupError> {
+        for config in &configs {
+            names::check_group(&config.group_name)?;
+            // Java knows no attribute of groups.
+            if let Some(name) = config.attributes.keys().next() {
+                let name = name.trim_start_matches(['+', '-']);
+                return Err(GroupError::Attribute(name.to_owned()));
+            }
+        }
+        {
+            let mut version = lock(&self.version);
+            for config in configs {
+                tracing::info!(group = %config.group_name, ?config, "subscription group changed");
+                let name = config.group_name.clone();
+                self.groups.insert(&name, Arc::new(config));
+                version.bump(now);
+            }
+        }
+        Ok(self.save()?)
+    }
+
+    pub fn remove(&self, group: &str, now: Millis) -> Result<(), SaveError> {
+        {
+            let mut version = lock(&self.version);
+            self.change_forbidden(|forbidden| {
+                forbidden.remove(group);
+            });
+            if self.groups.remove(group).is_none() {
+                return Ok(());
+            }
+            version.bump(now);
+        }
+        self.save()
+    }
+
+    pub fn may_read(&self, group: &str, topic: &str) -> bool {
+        let forbidden = self.forbidden.load();
+        let bits = forbidden.get(group).and_then(|topics| topics.get(topic));
+        bits.is_none_or(|bits| bits & FORBID_READ == 0)
+    }
+
+    /// The caller holds the version's lock.
+    fn change_forbidden(&self, change: impl FnOnce(&mut Forbidden)) {
+        let mut forbidden = Forbidden::clone(&self.forbidden.load());
+        change(&mut forbidden);
+        self.forbidden.store(Arc::new(forbidden));
+    }
+
+    /// Allows or forbids a group to read a topic.
+    pub fn set_readable(
+        &self,
+        group: &str,
+        topic: &str,
+        readable: bool,
+        now: Millis,
+    ) -> Result<(), SaveError> {
+        {
+            let mut version = lock(&self.version);
+            self.change_forbidden(|forbidden| {
+                let topics = forbidden.entry(group.to_owned()).or_default();
+                if readable {
+                    topics.remove(topic);
+                } else {
+                    topics.insert(topic.to_owned(), FORBID_READ);
+                }
+                forbidden.retain(|_, topics| !topics.is_empty());
+            });
+            version.bump(now);
+        }
+        self.save()
+    }
+
+    /// The content of the file, and of request 201.
+    pub fn snapshot(&self) -> SubscriptionGroupTable {
+        let data_version = *lock(&self.version);
+        let forbidden_table = Forbidden::clone(&self.forbidden.load());
+        let groups = self.groups.entries().into_iter();
+        SubscriptionGroupTable {
+            data_version,
+            forbidden_table,
+            subscription_group_table: groups
+                .map(|(name, config)| (name.to_string(), SubscriptionGroupConfig::clone(&config)))
+                .collect(),
+        }
+    }
+
+    pub fn save(&self) -> Result<(), SaveError> {
+        self.file.save(|| json::to_vec(&self.snapshot()))
+    }
+}
+
+fn may_create(group: &str, auto: AutoCreateGroups) -> bool {
+    let wanted = auto.users || auto.systems && names::is_system_group(group);
+    wanted && names::check_group(group).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::tests::MemoryFiles;
+
+    const ALL: AutoCreateGroups = AutoCreateGroups { users: true, systems: true };
+    const SYSTEMS: AutoCreateGroups = AutoCreateGroups { users: false, systems: true };
+
+    fn open(files: &Arc<MemoryFiles>) -> GroupTable {
+        let file = ConfigFile::new(files.clone(), "subscriptionGroup.json");
+        GroupTable::open(file, Millis(0)).expect("readable")
+    }
+
+    #[test]
+    fn groups_come_into_being_by_use_only_where_allowed() {
+        let files = Arc::new(MemoryFiles::default());
+        let table = open(&files);
+        assert!(table.find("g", SYSTEMS, Millis(1)).expect("memory").is_none());
+        assert!(table.find("CID_RMQ_SYS_X", SYSTEMS, Millis(1)).expect("memory").is_some());
+        assert!(table.find("bad name", ALL, Millis(1)).expect("memory").is_none());
+        assert!(table.find("g", ALL, Millis(1)).expect("memory").is_some());
+        assert!(open(&files).contains("g"), "a new group is on disk at once");
+    }
+
+    #[test]
+    fn forbidden_topics_are_kept_per_group() {
+        let files = Arc::new(MemoryFiles::default());
+        let table = open(&files);
+        table.set_readable("g", "t", false, Millis(1)).expect("memory");
+        assert!(!table.may_read("g", "t"));
+        assert!(table.may_read("g", "u"));
+        assert!(!open(&files).may_read("g", "t"));
+        table.set_readable("g", "t", true, Millis(1)).expect("memory");
+        assert!(table.may_read("g", "t"));
+    }
+
+    #[test]
+    fn a_list_with_one_bad_group_changes_nothing() {
+        let table = open(&Arc::default());
+        let configs = vec![SubscriptionGroupConfig::new("g"), SubscriptionGroupConfig::new("")];
+        assert!(table.update(configs, Millis(0)).is_err());
+        assert!(!table.contains("g"));
+    }
+}

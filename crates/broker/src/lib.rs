@@ -1,0 +1,40 @@
+//! The broker's rules: request handlers, and the state they work on.
+//!
+//! No socket, no runtime, no thread, no clock: [`Broker`] is a
+//! [`Service`](skua_protocol::service::Service) that a shell gives requests, the store's arrivals
+//! and the time to. Start at [`request`] for what is served, at [`broker`] for what is kept.
+
+pub mod broker;
+pub mod client;
+mod consumer_offsets;
+mod delay;
+mod files;
+mod filter;
+mod group_table;
+mod long_poll;
+pub mod names;
+mod queue_locks;
+mod registration;
+pub mod request;
+mod stats;
+mod swap_map;
+#[cfg(test)]
+mod test_broker;
+#[cfg(test)]
+mod test_peer;
+mod topic_table;
+mod waiting;
+
+pub use broker::{Broker, BrokerOptions, Outside};
+pub use delay::parse_levels as parse_delay_levels;
+pub use registration::Registration;
+
+use skua_protocol::Millis;
+
+/// The earlier of two deadlines that may not be there.
+pub(crate) fn earlier(a: Option<Millis>, b: Option<Millis>) -> Option<Millis> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

@@ -1,0 +1,316 @@
+//! The one place where errors become response codes and remarks.
+//!
+//! Remarks are Java's: clients show them, some match on them, mqadmin prints them.
+
+use std::net::SocketAddr;
+
+use skua_protocol::header::DecodeFieldsError;
+use skua_protocol::json::JsonError;
+use skua_protocol::record::RecordError;
+use skua_protocol::{Command, Millis, ResponseCode};
+use skua_store::{AppendError, DiskError, ReadError};
+
+use crate::files::SaveError;
+use crate::group_table::GroupError;
+use crate::names::NameError;
+use crate::topic_table::{Topic, UpdateError};
+
+/// Ends remarks about things that the documentation of RocketMQ explains.
+const SEE_FAQ: &str =
+    "\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
+/// Begins the remark of every refusal for want of room; clients back off on its code.
+pub const FLOW_CONTROL: &str = "start flow control for a while";
+
+/// Who forbids a pull, as the answer's `forbiddenType` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForbiddenBy {
+    Broker = 1,
+    Group = 2,
+    Topic = 3,
+    Broadcasting = 4,
+    Subscription = 5,
+}
+
+/// Why a request is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    #[error(transparent)]
+    Header(#[from] DecodeFieldsError),
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    #[error(" request type {0} not supported")]
+    NotSupported(i32),
+    #[error("{0} are not supported")]
+    FeatureNotSupported(&'static str),
+
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error("The topic[{0}] is conflict with system topic.")]
+    SystemTopic(String),
+    #[error("MIXED message type is not supported.")]
+    MixedType,
+    #[error("{name} cannot be {value}, accepted: {accepted}")]
+    Parameter { name: &'static str, value: String, accepted: &'static str },
+
+    #[error("broker unable to service, until {0} ms")]
+    NotYet(Millis),
+    #[error("the broker[{ip}] sending message is forbidden")]
+    BrokerNotWritable { ip: String },
+    #[error("Sending message to topic[{0}] is forbidden.")]
+    ClosedTopic(String),
+    #[error("the topic[{0}] sending message is forbidden")]
+    TopicNotWritable(String),
+    #[error("topic[{0}] not exist, apply first please!{see}", see = SEE_FAQ)]
+    NoTopicToSend(String),
+    #[error("request queueId[{queue}] is illegal, {topic} Producer: {peer}")]
+    SendQueue { queue: i32, topic: String, peer: SocketAddr },
+    #[error("the broker[{ip}] sending transaction message is forbidden")]
+    TransactionsRejected { ip: String },
+    #[error("message body is empty")]
+    EmptyBody,
+    #[error("message topic length too long {0}")]
+    BatchTopicLength(usize),
+    #[error("batch request does not support retry group {0}")]
+    BatchToRetry(String),
+    #[error("batch is malformed: {0}")]
+    Batch(RecordError),
+    #[error("Required message key is missing")]
+    KeyMissing,
+    #[error("property {name}: `{value}` is not a number")]
+    BadProperty { name: &'static str, value: String },
+    #[error("message is marked as an inner batch, but topic {0} has no batch queues")]
+    InnerBatch(String),
+    /// The real lengths stand behind Java's text.
+    #[error(
+        "the message is illegal, maybe msg body or properties length not matched. msg body length \
+         limit {limit}B, msg properties length limit 32KB. body {body}B, properties {properties}B"
+    )]
+    MessageSize { limit: usize, body: usize, properties: usize },
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error("[REJECTREQUEST]system busy, {flow}: the broker is a slave", flow = FLOW_CONTROL)]
+    Slave,
+
+    #[error("subscription group not exist, {0} {see}", see = SEE_FAQ)]
+    NoGroupToSend(String),
+    #[error("look message by offset failed, {0}")]
+    NoMessageAt(i64),
+    #[error("can not find message by the offset, {0}")]
+    NoMessageToView(i64),
+
+    #[error("the broker[{ip}] pulling message is forbidden")]
+    BrokerNotReadable { ip: String },
+    #[error("the broker[{ip}] for lite pull consumer is forbidden")]
+    LitePullForbidden { ip: String },
+    #[error("subscription group [{0}] does not exist, {see}", see = SEE_FAQ)]
+    NoGroupToPull(String),
+    #[error("subscription group no permission, {0}")]
+    GroupNotReadable(String),
+    #[error("topic[{0}] not exist, apply first please! {see}", see = SEE_FAQ)]
+    NoTopicToPull(String),
+    #[error("the topic[{0}] pulling message is forbidden")]
+    TopicNotReadable(String),
+    #[error(
+        "queueId[{queue}] is illegal, topic:[{topic}] topicConfig.readQueueNums:[{queues}] \
+         consumer:[/{peer}]"
+    )]
+    PullQueue { queue: i32, topic: String, queues: i32, peer: SocketAddr },
+    #[error("the consumer's group info not exist{see}", see = SEE_FAQ)]
+    GroupNotConnected,
+    #[error("the consumer group[{0}] can not consume by broadcast way")]
+    BroadcastForbidden(String),
+    #[error("the consumer group[{group}] is forbidden for topic[{topic}]")]
+    SubscriptionForbidden { group: String, topic: String },
+    #[error("the consumer's subscription not exist{see}", see = SEE_FAQ)]
+    NoSubscription,
+    #[error("the consumer's subscription not latest")]
+    OldSubscription,
+    #[error("parse the consumer's subscription failed")]
+    BadSubscription,
+    #[error("The broker does not support consumer to filter message by {0}")]
+    FilterType(String),
+    #[error(
+        "[OVERLOAD]system busy, {flow}: {parked} pulls wait, at most {limit} may",
+        flow = FLOW_CONTROL
+    )]
+    TooManyParked { parked: usize, limit: usize },
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+
+    #[error("Group {0} not exist!")]
+    NoGroupToCommit(String),
+    #[error("Topic {0} not exist!")]
+    NoTopicToCommit(String),
+    #[error("Not found, do not set to zero, maybe this group boot first")]
+    OffsetUnknown,
+    #[error("Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first")]
+    OffsetUnknownNotZero,
+    #[error("no consumer for this group, {0}")]
+    NoConsumer(String),
+    #[error("the consumer group[{0}] not online")]
+    ConsumerOffline(String),
+    #[error("the producer group[{0}] not exist")]
+    NoProducer(String),
+
+    #[error("No topic in this broker. topic: {0}")]
+    NoTopicConfig(String),
+    #[error("topic[{0}] not exist")]
+    NoTopic(String),
+    #[error("The specified topic is blank.")]
+    BlankTopic,
+    #[error("group config does not exist: {0}")]
+    NoGroupConfig(String),
+    #[error(transparent)]
+    UpdateTopic(#[from] UpdateError),
+    #[error(transparent)]
+    UpdateGroup(#[from] GroupError),
+    #[error(transparent)]
+    Save(#[from] SaveError),
+    #[error("Can not update config in black list.")]
+    ForbiddenKey,
+    /// What is not worth a variant: it happens in one place and its text says all.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl RequestError {
+    pub fn code(&self) -> ResponseCode {
+        use RequestError as E;
+        match self {
+            E::NotSupported(_) | E::FeatureNotSupported(_) => ResponseCode::RequestCodeNotSupported,
+            E::Name(_)
+            | E::SystemTopic(_)
+            | E::MixedType
+            | E::Parameter { .. }
+            | E::SendQueue { .. }
+            | E::PullQueue { .. }
+            | E::BlankTopic
+            | E::UpdateGroup(GroupError::Name(_)) => ResponseCode::InvalidParameter,
+            E::BrokerNotWritable { .. }
+            | E::ClosedTopic(_)
+            | E::TopicNotWritable(_)
+            | E::TransactionsRejected { .. }
+            | E::BrokerNotReadable { .. }
+            | E::LitePullForbidden { .. }
+            | E::GroupNotReadable(_)
+            | E::TopicNotReadable(_)
+            | E::BroadcastForbidden(_)
+            | E::SubscriptionForbidden { .. }
+            | E::ForbiddenKey => ResponseCode::NoPermission,
+            E::NoTopicToSend(_)
+            | E::NoTopicToPull(_)
+            | E::NoTopicToCommit(_)
+            | E::NoTopicConfig(_)
+            | E::NoTopic(_) => ResponseCode::TopicNotExist,
+            E::NoGroupToSend(_)
+            | E::NoGroupToPull(_)
+            | E::NoGroupToCommit(_)
+            | E::NoGroupConfig(_) => ResponseCode::SubscriptionGroupNotExist,
+            E::EmptyBody
+            | E::BatchTopicLength(_)
+            | E::BatchToRetry(_)
+            | E::Batch(_)
+            | E::KeyMissing
+            | E::BadProperty { .. }
+            | E::InnerBatch(_)
+            | E::MessageSize { .. } => ResponseCode::MessageIllegal,
+            E::Append(error) => append_code(error),
+            E::Slave | E::TooManyParked { .. } => ResponseCode::SystemBusy,
+            E::GroupNotConnected | E::NoSubscription => ResponseCode::SubscriptionNotExist,
+            E::OldSubscription => ResponseCode::SubscriptionNotLatest,
+            E::BadSubscription => ResponseCode::SubscriptionParseFailed,
+            E::OffsetUnknown | E::OffsetUnknownNotZero => ResponseCode::QueryNotFound,
+            E::ConsumerOffline(_) => ResponseCode::ConsumerNotOnline,
+            E::Header(_)
+            | E::Json(_)
+            | E::NotYet(_)
+            | E::NoMessageAt(_)
+            | E::NoMessageToView(_)
+            | E::FilterType(_)
+            | E::Read(_)
+            | E::Disk(_)
+            | E::NoConsumer(_)
+            | E::NoProducer(_)
+            | E::UpdateTopic(_)
+            | E::UpdateGroup(_)
+            | E::Save(_)
+            | E::Other(_) => ResponseCode::SystemError,
+        }
+    }
+
+    pub fn remark(&self) -> String {
+        match self {
+            Self::Append(error) => append_remark(error),
+            other => other.to_string(),
+        }
+    }
+
+    /// Who forbids, where a pull is refused for want of permission.
+    pub fn forbidden_by(&self) -> Option<ForbiddenBy> {
+        match self {
+            Self::BrokerNotReadable { .. } | Self::LitePullForbidden { .. } => {
+                Some(ForbiddenBy::Broker)
+            }
+            Self::GroupNotReadable(_) => Some(ForbiddenBy::Group),
+            Self::TopicNotReadable(_) => Some(ForbiddenBy::Topic),
+            Self::BroadcastForbidden(_) => Some(ForbiddenBy::Broadcasting),
+            Self::SubscriptionForbidden { .. } => Some(ForbiddenBy::Subscription),
+            _ => None,
+        }
+    }
+
+    pub fn answer(&self) -> Command {
+        let code = self.code();
+        tracing::debug!(%code, error = %self, "request refused");
+        Command::error(code, self.remark())
+    }
+}
+
+fn append_code(error: &AppendError) -> ResponseCode {
+    match error {
+        AppendError::Failed(_) | AppendError::NoSpace(_) | AppendError::Closed => {
+            ResponseCode::ServiceNotAvailable
+        }
+        AppendError::TooLarge { .. } | AppendError::Record(_) | AppendError::Zeros(_) => {
+            ResponseCode::MessageIllegal
+        }
+        AppendError::Queue(_) => ResponseCode::SystemError,
+    }
+}
+
+/// Java's text where clients know it, and the real cause behind it.
+fn append_remark(error: &AppendError) -> String {
+    match append_code(error) {
+        ResponseCode::ServiceNotAvailable => format!(
+            "service not available now. It may be caused by one of the following reasons: the \
+             broker's disk is full, messages are put to the slave, message store has been shut \
+             down, etc. Cause: {error}"
+        ),
+        _ => error.to_string(),
+    }
+}
+
+/// A topic's configuration as Java prints it in remarks.
+pub fn topic_text(topic: &Topic) -> String {
+    let config = &topic.config;
+    let flag = |bit: i32, letter: char| if config.perm & bit != 0 { letter } else { '-' };
+    let perm: String = [flag(4, 'R'), flag(2, 'W'), flag(1, 'X')].iter().collect();
+    let attributes: Vec<String> =
+        config.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!(
+        "TopicConfig [topicName={}, readQueueNums={}, writeQueueNums={}, perm={perm}, \
+         topicFilterType={}, topicSysFlag={}, order={}, attributes={{{}}}]",
+        config.topic_name,
+        config.read_queue_nums,
+        config.write_queue_nums,
+        config.topic_filter_type,
+        config.topic_sys_flag,
+        config.order,
+        attributes.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests;

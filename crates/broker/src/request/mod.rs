@@ -1,0 +1,293 @@
+//! Every request a broker serves, and those it does not: one match without a wildcard.
+
+mod client;
+mod config;
+pub mod error;
+mod group;
+mod lock;
+mod offset;
+mod pull;
+mod query;
+mod send;
+mod send_back;
+mod stats;
+mod topic;
+
+use std::sync::Arc;
+
+use skua_protocol::service::{Outcome, Peer};
+use skua_protocol::{Command, Millis, RequestCode};
+
+use crate::broker::Broker;
+use error::RequestError;
+
+pub(crate) use pull::ParkedPull;
+
+/// A handler's answer, or why there is none.
+pub type Answer = Result<Command, RequestError>;
+
+/// What every handler is told of its request.
+pub(crate) struct Call<'a> {
+    pub broker: &'a Arc<Broker>,
+    pub peer: &'a Arc<dyn Peer>,
+    pub now: Millis,
+}
+
+pub(crate) fn serve(call: &Call<'_>, request: Command) -> Outcome {
+    let number = request.code;
+    match RequestCode::from_i32(number) {
+        Some(code) => dispatch(call, code, request),
+        None => reply(Err(RequestError::NotSupported(number))),
+    }
+}
+
+fn reply(answer: Answer) -> Outcome {
+    Outcome::Reply(answer.unwrap_or_else(|error| error.answer()))
+}
+
+/// Runs a handler that may wait for the disk.
+fn blocking(handler: impl FnOnce() -> Answer + Send + 'static) -> Outcome {
+    Outcome::Blocking(Box::new(move || reply(handler())))
+}
+
+fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
+    use RequestCode as C;
+    let Call { broker, peer, now } = *call;
+    match code {
+        C::SendMessage | C::SendMessageV2 | C::SendBatchMessage => {
+            send::send(broker, peer, code, request, now)
+        }
+        C::PullMessage | C::LitePullMessage => pull::pull(broker, peer, code, &request, now),
+        C::ConsumerSendMsgBack => {
+            let broker = broker.clone();
+            blocking(move || send_back::send_back(&broker, &request, now))
+        }
+
+        C::HeartBeat => client::heartbeat(broker, peer, &request, now),
+        C::UnregisterClient => reply(client::unregister(broker, peer, &request)),
+        C::CheckClientConfig => reply(client::check_config(&request)),
+        C::GetConsumerListByGroup => reply(client::list(&broker.consumers, &request)),
+        C::GetConsumerConnectionList => reply(client::consumers(&broker.consumers, &request)),
+        C::GetProducerConnectionList => reply(client::producers(&broker.producers, &request)),
+        C::GetAllProducerInfo => reply(client::all_producers(&broker.producers)),
+
+        C::QueryConsumerOffset => {
+            let broker = broker.clone();
+            blocking(move || offset::query(&broker, &request))
+        }
+        C::UpdateConsumerOffset => reply(offset::update(broker, &request, now)),
+        C::GetMaxOffset => reply(offset::max(broker, &request)),
+        C::GetMinOffset => reply(offset::min(broker, &request)),
+        C::SearchOffsetByTimestamp => {
+            let broker = broker.clone();
+            blocking(move || offset::by_time(&broker, &request))
+        }
+        C::GetEarliestMsgStoreTime => {
+            let broker = broker.clone();
+            blocking(move || offset::earliest_time(&broker, &request))
+        }
+        C::GetAllConsumerOffset => reply(offset::all(&broker.offsets)),
+        C::GetAllDelayOffset => reply(offset::all_delay(&broker.delay)),
+        C::InvokeBrokerToResetOffset => {
+            let broker = broker.clone();
+            blocking(move || offset::reset(&broker, &request))
+        }
+        C::CloneGroupOffset => reply(offset::clone_group(broker, &request)),
+        C::QueryCorrectionOffset => reply(offset::correction(broker, &request)),
+
+        C::LockBatchMq => reply(lock::take(&broker.locks, &request, now)),
+        C::UnlockBatchMq => reply(lock::give_back(&broker.locks, &request)),
+
+        C::UpdateAndCreateTopic => topic::update(broker, request, now),
+        C::UpdateAndCreateTopicList => topic::update_list(broker, request, now),
+        C::DeleteTopicInBroker => {
+            let broker = broker.clone();
+            blocking(move || topic::delete(&broker, &request, now))
+        }
+        C::GetTopicConfig => reply(topic::get(&broker.topics, &request)),
+        C::GetAllTopicConfig => {
+            reply(topic::get_all(&broker.topics, &request, &broker.settings()))
+        }
+        C::GetSystemTopicListFromBroker => reply(topic::system_list(&broker.system_topics)),
+        C::QueryTopicConsumeByWho => {
+            reply(topic::consumed_by(&broker.consumers, &broker.offsets, &request))
+        }
+        C::QueryTopicsByConsumer => {
+            reply(topic::of_consumer(&broker.offsets, broker.address(), &request))
+        }
+
+        C::UpdateAndCreateSubscriptionGroup => {
+            let broker = broker.clone();
+            blocking(move || group::update(&broker.groups, &request, now))
+        }
+        C::UpdateAndCreateSubscriptionGroupList => {
+            let broker = broker.clone();
+            blocking(move || group::update_list(&broker.groups, &request, now))
+        }
+        C::DeleteSubscriptionGroup => {
+            let broker = broker.clone();
+            blocking(move || group::delete(&broker.groups, &broker.offsets, &request, now))
+        }
+        C::GetSubscriptionGroupConfig => {
+            let broker = broker.clone();
+            blocking(move || group::get(&broker, &request, now))
+        }
+        C::GetAllSubscriptionGroupConfig => {
+            reply(group::get_all(&broker.groups, &request, &broker.settings()))
+        }
+        C::UpdateAndGetGroupForbidden => {
+            let broker = broker.clone();
+            blocking(move || group::forbidden(&broker.groups, &request, now))
+        }
+        C::QuerySubscriptionByConsumer => {
+            reply(group::subscription(&broker.consumers, &request))
+        }
+
+        C::UpdateBrokerConfig => {
+            let broker = broker.clone();
+            blocking(move || config::update(&broker, &request, now))
+        }
+        C::GetBrokerConfig => reply(config::get(broker)),
+
+        C::GetBrokerRuntimeInfo => reply(stats::runtime_info(broker, now)),
+        C::GetTopicStatsInfo => {
+            let broker = broker.clone();
+            blocking(move || stats::topic(&broker, &request, now))
+        }
+        C::GetConsumeStats => {
+            let broker = broker.clone();
+            blocking(move || stats::consume(&broker, &request, now))
+        }
+        C::ViewMessageById => {
+            let store = broker.store.clone();
+            blocking(move || query::view(&store, &request))
+        }
+
+        // Java answers these on a name server or controller, not on a broker.
+        C::PutKvConfig
+        | C::GetKvConfig
+        | C::DeleteKvConfig
+        | C::RegisterBroker
+        | C::UnregisterBroker
+        | C::GetRouteInfoByTopic
+        | C::GetBrokerClusterInfo
+        | C::WipeWritePermOfBroker
+        | C::AddWritePermOfBroker
+        | C::GetAllTopicListFromNameServer
+        | C::DeleteTopicInNamesrv
+        | C::RegisterTopicInNamesrv
+        | C::GetKvListByNamespace
+        | C::GetTopicsByCluster
+        | C::GetSystemTopicListFromNs
+        | C::GetUnitTopicList
+        | C::GetHasUnitSubTopicList
+        | C::GetHasUnitSubUnunitTopicList
+        | C::UpdateNamesrvConfig
+        | C::GetNamesrvConfig
+        | C::QueryDataVersion
+        | C::GetBrokerMemberGroup
+        | C::BrokerHeartbeat
+        | C::ControllerAlterSyncStateSet
+        | C::ControllerElectMaster
+        | C::ControllerRegisterBroker
+        | C::ControllerGetReplicaInfo
+        | C::ControllerGetMetadataInfo
+        | C::ControllerGetSyncStateData
+        | C::UpdateControllerConfig
+        | C::GetControllerConfig
+        | C::CleanBrokerData
+        | C::ControllerGetNextBrokerId
+        | C::ControllerApplyBrokerId
+        | C::BrokerCloseChannelRequest
+        | C::CheckNotActiveBrokerRequest
+        | C::GetBrokerLiveInfoRequest
+        | C::GetSyncStateDataRequest
+        | C::RaftBrokerHeartBeatEventRequest
+        | C::AddBroker
+        | C::RemoveBroker
+        // From a broker to a client.
+        | C::CheckTransactionState
+        | C::NotifyConsumerIdsChanged
+        | C::ResetConsumerClientOffset
+        | C::GetConsumerStatusFromClient
+        | C::PushReplyMessageToClient
+        | C::NotifyUnsubscribeLite
+        // Numbers without a handler in Java.
+        | C::QueryBrokerOffset
+        | C::GetTopicConfigList
+        | C::GetTopicNameList
+        | C::TriggerDeleteFiles
+        | C::GetClientConfig
+        | C::SuspendConsumer
+        | C::ResumeConsumer
+        | C::ResetConsumerOffsetInConsumer
+        | C::ResetConsumerOffsetInBroker
+        | C::AdjustConsumerThreadPool
+        | C::WhoConsumeTheMessage
+        | C::RegisterFilterServer
+        | C::RegisterMessageFilterClass
+        | C::AckLiteMessage
+        // Served by Java, not by this broker.
+        | C::QueryMessage
+        | C::EndTransaction
+        | C::ResumeCheckHalfMessage
+        | C::InvokeBrokerToGetConsumerStatus
+        | C::QueryConsumeTimeSpan
+        | C::CleanExpiredConsumeQueue
+        | C::GetConsumerRunningInfo
+        | C::ConsumeMessageDirectly
+        | C::ViewBrokerStatsData
+        | C::CleanUnusedTopic
+        | C::GetBrokerConsumeStats
+        | C::QueryConsumeQueue
+        | C::SendReplyMessage
+        | C::SendReplyMessageV2
+        | C::DeleteExpiredCommitLog
+        | C::CheckRocksDbCqWriteProgress
+        | C::ExportRocksDbConfigToJson
+        | C::RecallMessage
+        | C::QueryAssignment
+        | C::SetMessageRequestMode
+        | C::GetAllMessageRequestMode
+        | C::UpdateAndCreateStaticTopic
+        | C::NotifyMinBrokerIdChange
+        | C::ExchangeBrokerHaInfo
+        | C::GetBrokerHaStatus
+        | C::ResetMasterFlushOffset
+        | C::GetBrokerEpochCache
+        | C::NotifyBrokerRoleChanged
+        | C::GetTimerCheckPoint
+        | C::GetTimerMetrics
+        | C::UpdateColdDataFlowCtrConfig
+        | C::RemoveColdDataFlowCtrConfig
+        | C::GetColdDataFlowCtrInfo
+        | C::SetCommitLogReadMode
+        | C::AuthCreateUser
+        | C::AuthUpdateUser
+        | C::AuthDeleteUser
+        | C::AuthGetUser
+        | C::AuthListUser
+        | C::AuthCreateAcl
+        | C::AuthUpdateAcl
+        | C::AuthDeleteAcl
+        | C::AuthGetAcl
+        | C::AuthListAcl
+        | C::SwitchTimerEngine
+        | C::PopMessage
+        | C::AckMessage
+        | C::PeekMessage
+        | C::ChangeMessageInvisibleTime
+        | C::Notification
+        | C::PollingInfo
+        | C::PopRollback
+        | C::PopLiteMessage
+        | C::LiteSubscriptionCtl
+        | C::GetBrokerLiteInfo
+        | C::GetParentTopicInfo
+        | C::GetLiteTopicInfo
+        | C::GetLiteClientInfo
+        | C::GetLiteGroupInfo
+        | C::TriggerLiteDispatch
+        | C::BatchAckMessage => reply(Err(RequestError::NotSupported(code as i32))),
+    }
+}

@@ -1,0 +1,377 @@
+//! Pulling: 11, 361.
+
+use std::sync::Arc;
+
+use skua_config::Settings;
+use skua_protocol::body::{
+    EXPRESSION_TAG, MessageModel, PERM_READ, SubscriptionData, SubscriptionGroupConfig,
+};
+use skua_protocol::request::{
+    PULL_COMMIT_OFFSET, PULL_SUBSCRIPTION, PULL_SUSPEND, PullMessage, PullMessageResponse,
+};
+use skua_protocol::service::{Outcome, Peer};
+use skua_protocol::{Command, Millis, QueueId, RequestCode, ResponseCode};
+use skua_store::{ReadLimits, ReadStatus};
+
+use super::error::RequestError;
+use super::offset::{max_of, min_of};
+use crate::broker::Broker;
+use crate::consumer_offsets::Pulled;
+use crate::filter::Filter;
+use crate::long_poll::{Place, Wanted, Woken};
+use crate::names;
+use crate::topic_table::Topic;
+use crate::waiting::{Giver, hand_over};
+
+/// A checked pull. It may wait for long, so it holds nothing of the frame it came in.
+struct Pull {
+    group: Arc<SubscriptionGroupConfig>,
+    topic: Arc<Topic>,
+    queue: QueueId,
+    from: i64,
+    max_messages: u32,
+    /// Committed with the first attempt.
+    commit: Option<i64>,
+    /// How long to wait for a message, if at all.
+    suspend_ms: Option<i64>,
+    filter: Filter,
+}
+
+/// A pull parked in the table of long polls.
+pub struct ParkedPull {
+    filter: Filter,
+    giver: Giver<Woken>,
+}
+
+impl Wanted for ParkedPull {
+    fn wants(&self, tags_code: i64) -> bool {
+        self.filter.takes(tags_code)
+    }
+
+    fn wake(self, why: Woken) {
+        self.giver.give(why);
+    }
+}
+
+pub fn pull(
+    broker: &Arc<Broker>,
+    peer: &Arc<dyn Peer>,
+    code: RequestCode,
+    request: &Command,
+    now: Millis,
+) -> Outcome {
+    let header: PullMessage = match request.header() {
+        Ok(header) => header,
+        Err(error) => return refuse(&RequestError::from(error)),
+    };
+    if broker.groups.would_create(&header.consumer_group, broker.auto_create_groups()) {
+        let (broker, peer) = (broker.clone(), peer.clone());
+        return Outcome::Blocking(Box::new(move || {
+            start(&broker, &peer, code, &header, now, true)
+        }));
+    }
+    start(broker, peer, code, &header, now, false)
+}
+
+fn start(
+    broker: &Arc<Broker>,
+    peer: &Arc<dyn Peer>,
+    code: RequestCode,
+    header: &PullMessage,
+    now: Millis,
+    may_block: bool,
+) -> Outcome {
+    let pull = match check(broker, peer, code, header, now) {
+        Ok(pull) => pull,
+        Err(error) => return refuse(&error),
+    };
+    let topic = &pull.topic.config.topic_name;
+    if !may_block && broker.store.would_block(topic, pull.queue, pull.from) {
+        let (broker, peer) = (broker.clone(), peer.clone());
+        return Outcome::Blocking(Box::new(move || first_attempt(&broker, &peer, pull, now)));
+    }
+    first_attempt(broker, peer, pull, now)
+}
+
+fn refuse(error: &RequestError) -> Outcome {
+    let mut answer = error.answer();
+    if let Some(by) = error.forbidden_by() {
+        answer.fields.push("forbiddenType", (by as i32).to_string());
+    }
+    Outcome::Reply(answer)
+}
+
+fn check(
+    broker: &Broker,
+    peer: &Arc<dyn Peer>,
+    code: RequestCode,
+    header: &PullMessage,
+    now: Millis,
+) -> Result<Pull, RequestError> {
+    let settings = broker.settings();
+    if settings.broker.broker_permission & PERM_READ == 0 {
+        return Err(RequestError::BrokerNotReadable { ip: broker.ip() });
+    }
+    if code == RequestCode::LitePullMessage && !settings.broker.lite_pull_message_enable {
+        return Err(RequestError::LitePullForbidden { ip: broker.ip() });
+    }
+    let name = &*header.consumer_group;
+    let group = broker
+        .groups
+        .find(name, broker.auto_create_groups(), now)?
+        .ok_or_else(|| RequestError::NoGroupToPull(names::shown(name)))?;
+    if !group.consume_enable {
+        return Err(RequestError::GroupNotReadable(name.to_owned()));
+    }
+    let topic = broker
+        .topics
+        .get(&header.topic)
+        .ok_or_else(|| RequestError::NoTopicToPull(names::shown(&header.topic)))?;
+    if !topic.config.is_readable() {
+        return Err(RequestError::TopicNotReadable(header.topic.to_string()));
+    }
+    let queues = topic.config.read_queue_nums;
+    let queue = match u32::try_from(header.queue_id) {
+        Ok(queue) if header.queue_id < queues => QueueId(queue),
+        _ => {
+            return Err(RequestError::PullQueue {
+                queue: header.queue_id,
+                topic: header.topic.to_string(),
+                queues,
+                peer: peer.remote_addr(),
+            });
+        }
+    };
+    let filter = if header.sys_flag & PULL_SUBSCRIPTION != 0 {
+        filter_of_request(header)?
+    } else {
+        filter_of_group(broker, &group, header)?
+    };
+    Ok(Pull {
+        queue,
+        from: header.queue_offset,
+        max_messages: u32::try_from(header.max_msg_nums).unwrap_or(0).max(1),
+        commit: (header.sys_flag & PULL_COMMIT_OFFSET != 0).then_some(header.commit_offset),
+        suspend_ms: (header.sys_flag & PULL_SUSPEND != 0)
+            .then(|| suspend_ms(&settings, header.suspend_timeout_millis)),
+        filter,
+        group,
+        topic,
+    })
+}
+
+fn suspend_ms(settings: &Settings, asked: i64) -> i64 {
+    if settings.broker.long_polling_enable {
+        asked
+    } else {
+        settings.broker.short_polling_time_mills
+    }
+}
+
+/// Compiled anew for each request, so it needs no heartbeat.
+fn filter_of_request(header: &PullMessage) -> Result<Filter, RequestError> {
+    let kind = header.expression_type.as_deref().unwrap_or(EXPRESSION_TAG);
+    if !kind.is_empty() && kind != EXPRESSION_TAG {
+        return Err(RequestError::FilterType(names::shown(kind)));
+    }
+    let expression = header.subscription.as_deref().unwrap_or_default();
+    let subscription = SubscriptionData::by_tags("", expression, Millis(header.sub_version));
+    // Java: nothing but separators does not parse.
+    if !expression.is_empty() && expression.split("||").all(str::is_empty) {
+        return Err(RequestError::BadSubscription);
+    }
+    Ok(Filter::of(&subscription))
+}
+
+fn filter_of_group(
+    broker: &Broker,
+    config: &SubscriptionGroupConfig,
+    header: &PullMessage,
+) -> Result<Filter, RequestError> {
+    let name = &*header.consumer_group;
+    let Some(group) = broker.consumers.get(name) else {
+        return Err(RequestError::GroupNotConnected);
+    };
+    if !config.consume_broadcast_enable && group.message_model == MessageModel::Broadcasting {
+        return Err(RequestError::BroadcastForbidden(name.to_owned()));
+    }
+    if !broker.groups.may_read(name, &header.topic) {
+        return Err(RequestError::SubscriptionForbidden {
+            group: name.to_owned(),
+            topic: header.topic.to_string(),
+        });
+    }
+    let Some(subscription) = group.subscriptions.get(&*header.topic) else {
+        return Err(RequestError::NoSubscription);
+    };
+    if subscription.data.sub_version < header.sub_version {
+        return Err(RequestError::OldSubscription);
+    }
+    if !subscription.data.is_by_tags() {
+        let kind = names::shown(&subscription.data.expression_type);
+        return Err(RequestError::FilterType(kind));
+    }
+    Ok(subscription.filter.clone())
+}
+
+/// Answers, or parks the pull when there is nothing and it may wait.
+fn first_attempt(
+    broker: &Arc<Broker>,
+    peer: &Arc<dyn Peer>,
+    mut pull: Pull,
+    now: Millis,
+) -> Outcome {
+    let topic = &pull.topic.config.topic_name;
+    let group = &pull.group.group_name;
+    let queue = pull.queue.0 as i32;
+    if let Some(offset) = broker.offsets.take_reset(group, topic, queue) {
+        return Outcome::Reply(sent_to(broker, &pull, offset, now));
+    }
+    let answer = attempt(broker, &pull, now);
+    if let Some(offset) = pull.commit.take() {
+        broker.offsets.commit(group, topic, queue, offset, now);
+        broker.wake_to_save_offsets(now);
+    }
+    match pull.suspend_ms {
+        Some(suspend_ms) if answer.code == ResponseCode::PullNotFound as i32 => {
+            park(broker, peer, pull, now.plus(suspend_ms.max(0)))
+        }
+        _ => Outcome::Reply(answer),
+    }
+}
+
+fn park(broker: &Arc<Broker>, peer: &Arc<dyn Peer>, pull: Pull, deadline: Millis) -> Outcome {
+    let (giver, woken) = hand_over();
+    let topic = &pull.topic.config.topic_name;
+    let place = Place { topic, queue: pull.queue, from: pull.from };
+    let parked = ParkedPull { filter: pull.filter.clone(), giver };
+    let polls = &broker.long_polls;
+    let Ok(ticket) = polls.park(place, peer.id(), deadline, parked) else {
+        let (parked, limit) = (polls.parked(), polls.parked_max());
+        return refuse(&RequestError::TooManyParked { parked, limit });
+    };
+    // A message may have come between the attempt and the parking.
+    let arrived = max_of(broker, topic, pull.queue.0 as i32) > pull.from;
+    if let Some(parked) = arrived.then(|| polls.take(ticket)).flatten() {
+        parked.wake(Woken::Arrival);
+    }
+    broker.wake_at(deadline);
+    let broker = broker.clone();
+    Outcome::Later(Box::pin(async move {
+        match woken.await {
+            // Nobody reads this answer.
+            Woken::Closed => Command::response(ResponseCode::PullNotFound),
+            // What woke the pull was stored just now, so it is read from memory.
+            Woken::Arrival | Woken::Timeout | Woken::Shutdown => {
+                attempt(&broker, &pull, broker.time_told())
+            }
+        }
+    }))
+}
+
+/// The answer to a pull whose offset was set from outside.
+fn sent_to(broker: &Broker, pull: &Pull, offset: i64, now: Millis) -> Command {
+    let topic = &pull.topic.config.topic_name;
+    let queue = pull.queue.0 as i32;
+    let moved = Found {
+        code: code_of(ReadStatus::OffsetReset, pull.from),
+        status: ReadStatus::OffsetReset.name(),
+        next_offset: offset,
+        min_offset: min_of(broker, topic, queue),
+        max_offset: max_of(broker, topic, queue),
+        count: 0,
+        is_far_behind: false,
+    };
+    answer(broker, pull, &moved, now)
+}
+
+fn attempt(broker: &Broker, pull: &Pull, now: Millis) -> Command {
+    let limits = ReadLimits { max_messages: pull.max_messages };
+    let topic = &pull.topic.config.topic_name;
+    let filter = &pull.filter;
+    let read = broker
+        .store
+        .read(topic, pull.queue, pull.from, limits, &mut |entry| filter.takes(entry.tags_code));
+    let found = Found {
+        code: code_of(read.status, pull.from),
+        status: read.status.name(),
+        next_offset: read.next_offset,
+        min_offset: read.min_offset,
+        max_offset: read.max_offset,
+        count: read.count,
+        is_far_behind: read.suggest_slave,
+    };
+    answer(broker, pull, &found, now).with_body(read.body)
+}
+
+/// What there is for a pull.
+struct Found {
+    code: ResponseCode,
+    status: &'static str,
+    next_offset: i64,
+    min_offset: i64,
+    max_offset: i64,
+    count: u32,
+    is_far_behind: bool,
+}
+
+fn answer(broker: &Broker, pull: &Pull, found: &Found, now: Millis) -> Command {
+    let group = &*pull.group;
+    let topic = &pull.topic.config;
+    let noted =
+        Pulled { queue: pull.queue.0 as i32, next: found.next_offset, messages: found.count };
+    broker.offsets.note_pull(&group.group_name, &topic.topic_name, noted, now);
+    broker.counters.get(found.count, now);
+
+    let suggested = match (broker.settings().broker.slave_read_enable, found.is_far_behind) {
+        (false, _) => MASTER_ID,
+        (true, true) => group.which_broker_when_consume_slowly,
+        (true, false) => group.broker_id,
+    };
+    let header = PullMessageResponse {
+        suggest_which_broker_id: suggested,
+        next_begin_offset: found.next_offset,
+        min_offset: found.min_offset,
+        max_offset: found.max_offset,
+        offset_delta: None,
+        topic_sys_flag: Some(topic.topic_sys_flag),
+        group_sys_flag: Some(group.group_sys_flag),
+        forbidden_type: None,
+    };
+    if found.code == ResponseCode::PullOffsetMoved {
+        tracing::info!(
+            group = %group.group_name,
+            topic = %topic.topic_name,
+            queue = pull.queue.0,
+            asked = pull.from,
+            next = found.next_offset,
+            status = found.status,
+            "pull sent to another offset"
+        );
+    }
+    Command::response(found.code).with_header(&header).with_remark(found.status)
+}
+
+/// Broker id of masters.
+const MASTER_ID: i64 = 0;
+
+fn code_of(status: ReadStatus, from: i64) -> ResponseCode {
+    match status {
+        ReadStatus::Found => ResponseCode::Success,
+        ReadStatus::NoMatchedMessage | ReadStatus::MessageWasRemoving => {
+            ResponseCode::PullRetryImmediately
+        }
+        ReadStatus::NoMatchedLogicQueue | ReadStatus::NoMessageInQueue if from == 0 => {
+            ResponseCode::PullNotFound
+        }
+        ReadStatus::OffsetOverflowOne | ReadStatus::OffsetFoundNull => ResponseCode::PullNotFound,
+        ReadStatus::NoMatchedLogicQueue
+        | ReadStatus::NoMessageInQueue
+        | ReadStatus::OffsetOverflowBadly
+        | ReadStatus::OffsetTooSmall
+        | ReadStatus::OffsetReset => ResponseCode::PullOffsetMoved,
+    }
+}
+
+#[cfg(test)]
+mod tests;

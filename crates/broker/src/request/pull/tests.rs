@@ -1,0 +1,326 @@
+use skua_protocol::body::{ConsumerData, HeartbeatData, TopicConfig};
+use skua_protocol::header::Fields;
+use skua_protocol::json;
+use skua_protocol::record::Message;
+use skua_protocol::request::UpdateConsumerOffset;
+use skua_protocol::service::Service;
+
+use super::*;
+use crate::test_broker::{TestBroker, Waiting, poll, ready};
+use crate::test_peer::TestPeer;
+
+const SUSPEND_MS: i64 = 15_000;
+
+fn code(answer: &Command) -> ResponseCode {
+    ResponseCode::from_i32(answer.code).expect("a code of the table")
+}
+
+fn header(answer: &Command) -> PullMessageResponse {
+    answer.header().expect("a pull's answer")
+}
+
+fn bodies(answer: &Command) -> Vec<String> {
+    let messages = Message::decode_all(&answer.body).expect("records");
+    messages.iter().map(|message| String::from_utf8_lossy(&message.body).into_owned()).collect()
+}
+
+/// A pull that brings its subscription along.
+fn pull_with(expression: &str, from: i64) -> PullMessage {
+    PullMessage {
+        consumer_group: "g".into(),
+        topic: "T".into(),
+        queue_offset: from,
+        max_msg_nums: 32,
+        sys_flag: PULL_SUBSCRIPTION,
+        subscription: Some(expression.into()),
+        ..PullMessage::default()
+    }
+}
+
+/// As [`pull_with`], ready to wait.
+fn waiting_pull(expression: &str, from: i64) -> PullMessage {
+    PullMessage {
+        sys_flag: PULL_SUBSCRIPTION | PULL_SUSPEND,
+        suspend_timeout_millis: SUSPEND_MS,
+        ..pull_with(expression, from)
+    }
+}
+
+fn with_topic() -> TestBroker {
+    let test = TestBroker::new();
+    test.create_topic(TopicConfig::new("T", 4, 6));
+    test
+}
+
+fn parked(test: &TestBroker, pull: &PullMessage) -> Waiting {
+    test.start(&test.peer, Command::request(pull)).err().expect("there is nothing to answer with")
+}
+
+#[test]
+fn messages_are_given_in_order_with_where_to_go_on() {
+    let test = with_topic();
+    for body in ["one", "two", "three"] {
+        test.send("T", 0, "", body);
+    }
+    let answer = test.request(&pull_with("*", 1));
+    assert_eq!(code(&answer), ResponseCode::Success);
+    assert_eq!(answer.remark.as_deref(), Some("FOUND"));
+    assert_eq!(bodies(&answer), ["two", "three"]);
+    let header = header(&answer);
+    assert_eq!((header.min_offset, header.next_begin_offset, header.max_offset), (0, 3, 3));
+    assert_eq!((header.topic_sys_flag, header.group_sys_flag), (Some(0), Some(0)));
+    let answer = test.request(&PullMessage { max_msg_nums: 1, ..pull_with("*", 0) });
+    assert_eq!(bodies(&answer), ["one"]);
+}
+
+#[test]
+fn tags_are_filtered_and_what_does_not_match_is_skipped() {
+    let test = with_topic();
+    for tag in ["TagA", "TagB", "TagA", "TagC"] {
+        test.send("T", 0, &format!("TAGS\u{1}{tag}\u{2}"), tag);
+    }
+    let answer = test.request(&pull_with("TagB || TagC", 0));
+    assert_eq!(bodies(&answer), ["TagB", "TagC"]);
+    let answer = test.request(&pull_with("TagX", 1));
+    assert_eq!(code(&answer), ResponseCode::PullRetryImmediately);
+    assert_eq!(answer.remark.as_deref(), Some("NO_MATCHED_MESSAGE"));
+    assert_eq!(header(&answer).next_begin_offset, 4);
+}
+
+#[test]
+fn offsets_outside_the_queue_are_answered_with_the_right_one() {
+    let test = with_topic();
+    let answer = test.request(&pull_with("*", 0));
+    assert_eq!(code(&answer), ResponseCode::PullNotFound);
+    let answer = test.request(&pull_with("*", 7));
+    assert_eq!((code(&answer), header(&answer).next_begin_offset), (ResponseCode::PullOffsetMoved, 0));
+    test.send("T", 0, "", "x");
+    for (from, next) in [(-5, 0), (9, 1)] {
+        let answer = test.request(&pull_with("*", from));
+        assert_eq!(code(&answer), ResponseCode::PullOffsetMoved);
+        assert_eq!(header(&answer).next_begin_offset, next);
+    }
+    let answer = test.request(&pull_with("*", 1));
+    assert_eq!(code(&answer), ResponseCode::PullNotFound);
+}
+
+#[test]
+fn a_waiting_pull_is_answered_by_the_message_that_comes() {
+    let test = with_topic();
+    let mut waiting = parked(&test, &waiting_pull("*", 0));
+    test.send("T", 1, "", "elsewhere");
+    assert!(poll(&mut waiting).is_pending());
+    test.send("T", 0, "", "here");
+    assert_eq!(bodies(&ready(waiting)), ["here"]);
+    assert_eq!(test.broker.long_polls.parked(), 0);
+}
+
+#[test]
+fn a_waiting_pull_is_not_woken_by_other_tags() {
+    let mut test = with_topic();
+    let mut waiting = parked(&test, &waiting_pull("TagA", 0));
+    test.send("T", 0, "TAGS\u{1}TagB\u{2}", "other");
+    assert!(poll(&mut waiting).is_pending());
+    test.run_after(SUSPEND_MS);
+    let answer = ready(waiting);
+    assert_eq!(code(&answer), ResponseCode::PullRetryImmediately);
+    assert_eq!(header(&answer).next_begin_offset, 1, "it has been looked at");
+}
+
+#[test]
+fn a_waiting_pull_ends_at_its_time_and_not_before() {
+    let mut test = with_topic();
+    let mut waiting = parked(&test, &waiting_pull("*", 0));
+    let deadline = test.now.plus(SUSPEND_MS);
+    assert_eq!(test.asked.wake.load(std::sync::atomic::Ordering::SeqCst), deadline.0);
+    assert_eq!(test.run_after(SUSPEND_MS - 1), Some(deadline));
+    assert!(poll(&mut waiting).is_pending());
+    test.run_after(1);
+    assert_eq!(code(&ready(waiting)), ResponseCode::PullNotFound);
+}
+
+#[test]
+fn a_message_between_looking_and_parking_is_not_missed() {
+    let test = with_topic();
+    // Stored and readable, but announced before the pull parked.
+    let message = test.message("T", 0, "");
+    test.with_body(&message, "x");
+    test.dispatch();
+    let pull = check(
+        &test.broker,
+        &(test.peer.clone() as Arc<dyn Peer>),
+        RequestCode::PullMessage,
+        &waiting_pull("*", 0),
+        test.now,
+    )
+    .expect("all is well with it");
+    let peer: Arc<dyn Peer> = test.peer.clone();
+    let Outcome::Later(waiting) = park(&test.broker, &peer, pull, test.now.plus(SUSPEND_MS)) else {
+        panic!("parking always answers later");
+    };
+    assert_eq!(bodies(&ready(waiting)), ["x"]);
+}
+
+#[test]
+fn pulls_of_a_connection_that_ended_are_dropped() {
+    let test = with_topic();
+    let waiting = parked(&test, &waiting_pull("*", 0));
+    test.broker.closed(test.peer.id(), test.now);
+    assert_eq!(test.broker.long_polls.parked(), 0);
+    ready(waiting);
+}
+
+#[test]
+fn the_end_of_the_broker_answers_all_waiting_pulls() {
+    let test = with_topic();
+    let waiting = parked(&test, &waiting_pull("*", 0));
+    test.broker.shutdown(test.now);
+    assert_eq!(code(&ready(waiting)), ResponseCode::PullNotFound);
+}
+
+#[test]
+fn a_push_consumers_pull_uses_the_heartbeats_subscription() {
+    let test = with_topic();
+    for tag in ["TagA", "TagB"] {
+        test.send("T", 0, &format!("TAGS\u{1}{tag}\u{2}"), tag);
+    }
+    let pull = PullMessage { sys_flag: 0, sub_version: 5, ..pull_with("", 0) };
+    let answer = test.request(&pull);
+    assert_eq!(code(&answer), ResponseCode::SubscriptionNotExist, "no heartbeat yet");
+
+    let old = SubscriptionData::by_tags("T", "TagA", Millis(4));
+    test.beat(&test.peer, "g", vec![old]);
+    assert_eq!(code(&test.request(&pull)), ResponseCode::SubscriptionNotLatest);
+
+    test.beat(&test.peer, "g", vec![SubscriptionData::by_tags("T", "TagB", Millis(5))]);
+    assert_eq!(bodies(&test.request(&pull)), ["TagB"]);
+
+    test.create_topic(TopicConfig::new("U", 4, 6));
+    let answer = test.request(&PullMessage { topic: "U".into(), ..pull });
+    assert_eq!(code(&answer), ResponseCode::SubscriptionNotExist);
+}
+
+#[test]
+fn an_sql_subscription_is_refused_as_a_broker_without_property_filter_does() {
+    let test = with_topic();
+    let sql = SubscriptionData {
+        expression_type: "SQL92".into(),
+        sub_string: "a > 1".into(),
+        sub_version: 5,
+        ..SubscriptionData::by_tags("T", "*", Millis(5))
+    };
+    test.beat(&test.peer, "g", vec![sql]);
+    for pull in [
+        PullMessage { sys_flag: 0, ..pull_with("", 0) },
+        PullMessage { expression_type: Some("SQL92".into()), ..pull_with("a > 1", 0) },
+    ] {
+        let answer = test.request(&pull);
+        assert_eq!(code(&answer), ResponseCode::SystemError);
+        assert_eq!(
+            answer.remark.as_deref(),
+            Some("The broker does not support consumer to filter message by SQL92")
+        );
+    }
+}
+
+#[test]
+fn who_forbids_a_pull_is_named() {
+    let test = with_topic();
+    let forbidden = |answer: &Command| {
+        assert_eq!(code(answer), ResponseCode::NoPermission);
+        answer.fields.get("forbiddenType").map(str::to_owned)
+    };
+    test.create_topic(TopicConfig { perm: 2, ..TopicConfig::new("W", 1, 2) });
+    let answer = test.request(&PullMessage { topic: "W".into(), ..pull_with("*", 0) });
+    assert_eq!(forbidden(&answer).as_deref(), Some("3"));
+
+    test.beat(&test.peer, "g", vec![SubscriptionData::by_tags("T", "*", Millis(1))]);
+    test.broker.groups.set_readable("g", "T", false, test.now).expect("saved");
+    let answer = test.request(&PullMessage { sys_flag: 0, ..pull_with("", 0) });
+    assert_eq!(forbidden(&answer).as_deref(), Some("5"));
+
+    let config = SubscriptionGroupConfig { consume_enable: false, ..SubscriptionGroupConfig::new("g") };
+    test.broker.groups.update(vec![config], test.now).expect("saved");
+    assert_eq!(forbidden(&test.request(&pull_with("*", 0))).as_deref(), Some("2"));
+
+    let config =
+        SubscriptionGroupConfig { consume_broadcast_enable: false, ..SubscriptionGroupConfig::new("b") };
+    test.broker.groups.update(vec![config], test.now).expect("saved");
+    let heartbeat = HeartbeatData {
+        client_id: "c".into(),
+        consumer_data_set: vec![ConsumerData {
+            group_name: "b".into(),
+            message_model: MessageModel::Broadcasting,
+            subscription_data_set: vec![SubscriptionData::by_tags("T", "*", Millis(1))],
+            ..ConsumerData::default()
+        }],
+        ..HeartbeatData::default()
+    };
+    test.raw(RequestCode::HeartBeat as i32, Fields::new(), json::to_vec(&heartbeat));
+    let pull = PullMessage { consumer_group: "b".into(), sys_flag: 0, ..pull_with("", 0) };
+    assert_eq!(forbidden(&test.request(&pull)).as_deref(), Some("4"));
+}
+
+#[test]
+fn a_pull_commits_its_offset_the_first_time_only() {
+    let test = with_topic();
+    let pull = PullMessage {
+        sys_flag: PULL_SUBSCRIPTION | PULL_SUSPEND | PULL_COMMIT_OFFSET,
+        commit_offset: 3,
+        ..waiting_pull("*", 0)
+    };
+    let waiting = parked(&test, &pull);
+    assert_eq!(test.broker.offsets.committed("g", "T", 0), Some(3));
+    test.broker.offsets.commit("g", "T", 0, 5, test.now);
+    test.send("T", 0, "", "x");
+    ready(waiting);
+    assert_eq!(test.broker.offsets.committed("g", "T", 0), Some(5));
+}
+
+#[test]
+fn an_offset_set_from_outside_is_told_once_and_commits_wait_for_it() {
+    let test = with_topic();
+    for body in ["one", "two"] {
+        test.send("T", 0, "", body);
+    }
+    test.broker.groups.update(vec![SubscriptionGroupConfig::new("g")], test.now).expect("saved");
+    test.broker.offsets.commit("g", "T", 0, 2, test.now);
+    test.broker.offsets.reset("g", "T", 0, 1);
+    let commit = UpdateConsumerOffset {
+        consumer_group: "g".into(),
+        topic: "T".into(),
+        queue_id: 0,
+        commit_offset: 2,
+    };
+    let answer = test.request(&commit);
+    assert_eq!(answer.remark.as_deref(), Some("Offset has been previously reset"));
+    let answer = test.request(&pull_with("*", 2));
+    assert_eq!(code(&answer), ResponseCode::PullOffsetMoved);
+    assert_eq!(answer.remark.as_deref(), Some("OFFSET_RESET"));
+    assert_eq!(header(&answer).next_begin_offset, 1);
+    assert_eq!(bodies(&test.request(&pull_with("*", 1))), ["two"]);
+    test.request(&commit);
+    assert_eq!(test.broker.offsets.committed("g", "T", 0), Some(2));
+}
+
+#[test]
+fn with_long_polling_off_a_pull_waits_for_a_second() {
+    let mut test = TestBroker::with("longPollingEnable=false");
+    test.create_topic(TopicConfig::new("T", 1, 6));
+    let waiting = parked(&test, &waiting_pull("*", 0));
+    test.run_after(1_000);
+    assert_eq!(code(&ready(waiting)), ResponseCode::PullNotFound);
+}
+
+#[test]
+fn another_connection_may_wait_at_the_same_queue() {
+    let test = with_topic();
+    let other = TestPeer::new(2);
+    let first = parked(&test, &waiting_pull("*", 0));
+    let second =
+        test.start(&other, Command::request(&waiting_pull("*", 0))).err().expect("nothing there");
+    test.broker.closed(other.id(), test.now);
+    test.send("T", 0, "", "x");
+    assert_eq!(bodies(&ready(first)), ["x"]);
+    ready(second);
+}

@@ -1,0 +1,565 @@
+//! Sending: 10, 310, 320.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use futures_util::future::{Either, select};
+use skua_config::{BrokerRole, FlushDiskType, Settings};
+use skua_protocol::body::{PERM_WRITE, TopicFilterType};
+use skua_protocol::message_id::offset_id;
+use skua_protocol::properties::{self, PROPERTIES_LEN_MAX, Properties, PropertiesEditor};
+use skua_protocol::record::{
+    BatchItem, BatchItems, FLAG_INNER_BATCH, FLAG_MULTI_TAGS, FLAG_TRANSACTION_COMMIT,
+    FLAG_TRANSACTION_MASK, NewRecord,
+};
+use skua_protocol::request::{SendMessage, SendMessageResponse, SendMessageV2};
+use skua_protocol::service::{Outcome, Peer};
+use skua_protocol::{Command, Millis, PhysicalOffset, QueueId, RequestCode, ResponseCode};
+
+use super::error::{RequestError, topic_text};
+use crate::broker::Broker;
+use crate::names::{self, RETRY_PREFIX, SCHEDULE_TOPIC};
+use crate::topic_table::{
+    AutoCreate, DLQ_QUEUES, SYS_FLAG_UNIT, SYS_FLAG_UNIT_SUB, Topic, dlq_topic_config,
+    retry_topic_config,
+};
+
+/// From this version on a client's own limit of deliveries counts (`V3_4_9`).
+pub const VERSION_WITH_OWN_RETRY_LIMIT: i32 = 121;
+
+/// Why a send does not get to the store at once.
+enum Stop {
+    Error(RequestError),
+    /// A topic or group has to be made first, which writes files.
+    NeedsDisk,
+}
+
+impl<E: Into<RequestError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+pub fn send(
+    broker: &Arc<Broker>,
+    peer: &Arc<dyn Peer>,
+    code: RequestCode,
+    request: Command,
+    now: Millis,
+) -> Outcome {
+    let from = peer.remote_addr();
+    match (Send { broker, from, code, request: &request, now, may_create: false }).run() {
+        Ok(outcome) => outcome,
+        Err(Stop::Error(error)) => Outcome::Reply(refuse(broker, &error)),
+        Err(Stop::NeedsDisk) => {
+            let broker = broker.clone();
+            Outcome::Blocking(Box::new(move || {
+                let send =
+                    Send { broker: &broker, from, code, request: &request, now, may_create: true };
+                match send.run() {
+                    Ok(outcome) => outcome,
+                    Err(Stop::Error(error)) => Outcome::Reply(refuse(&broker, &error)),
+                    // Not given when topics may be made.
+                    Err(Stop::NeedsDisk) => {
+                        Outcome::Reply(Command::response(ResponseCode::SystemError))
+                    }
+                }
+            }))
+        }
+    }
+}
+
+/// Every answer to a send carries region and trace switch, refusals too.
+fn refuse(broker: &Broker, error: &RequestError) -> Command {
+    let mut answer = error.answer();
+    answer.fields.push(REGION, broker.region());
+    answer.fields.push(TRACE, trace_text(&broker.settings()));
+    answer
+}
+
+const REGION: ByteString = ByteString::from_static(properties::MSG_REGION);
+const TRACE: ByteString = ByteString::from_static(properties::TRACE_ON);
+
+fn trace_text(settings: &Settings) -> &'static str {
+    if settings.broker.trace_on { "true" } else { "false" }
+}
+
+/// One send on its way.
+struct Send<'a> {
+    broker: &'a Arc<Broker>,
+    from: SocketAddr,
+    code: RequestCode,
+    request: &'a Command,
+    now: Millis,
+    may_create: bool,
+}
+
+/// What is stored, and where to.
+struct Target<'a> {
+    topic: &'a str,
+    queue: i32,
+    filter_type: TopicFilterType,
+}
+
+impl Send<'_> {
+    fn run(&self) -> Result<Outcome, Stop> {
+        let broker = self.broker;
+        let settings = broker.settings();
+        let header = self.header()?;
+        self.check_broker(&settings, &header)?;
+        names::check_topic(&header.topic)?;
+        if names::is_closed_to_senders(&header.topic) {
+            return Err(RequestError::ClosedTopic(header.topic.to_string()).into());
+        }
+        let topic = self.topic(&settings, &header)?;
+        let config = &topic.config;
+        if header.queue_id >= config.write_queue_nums.max(config.read_queue_nums) {
+            return Err(RequestError::SendQueue {
+                queue: header.queue_id,
+                topic: topic_text(&topic),
+                peer: self.from,
+            }
+            .into());
+        }
+        if self.request.body.is_empty() {
+            return Err(RequestError::EmptyBody.into());
+        }
+        let queue = match header.queue_id {
+            0.. => header.queue_id,
+            _ => broker.any_queue(config.write_queue_nums),
+        };
+        if header.batch == Some(true) {
+            self.send_batch(&settings, &header, &topic, queue)
+        } else {
+            self.send_one(&settings, &header, &topic, queue)
+        }
+    }
+
+    fn header(&self) -> Result<SendMessage, RequestError> {
+        Ok(match self.code {
+            RequestCode::SendMessage => self.request.header::<SendMessage>()?,
+            _ => self.request.header::<SendMessageV2>()?.into(),
+        })
+    }
+
+    fn check_broker(&self, settings: &Settings, header: &SendMessage) -> Result<(), RequestError> {
+        let starts = Millis(settings.broker.start_accept_send_request_time_stamp);
+        if self.now < starts {
+            return Err(RequestError::NotYet(starts));
+        }
+        if settings.store.broker_role == BrokerRole::Slave {
+            return Err(RequestError::Slave);
+        }
+        // Java: without write permission the name servers show no queue for writing, so who
+        // still sends has an old route; only ordered topics are refused.
+        if settings.broker.broker_permission & PERM_WRITE == 0
+            && self.broker.topics.is_ordered(&header.topic)
+        {
+            return Err(RequestError::BrokerNotWritable { ip: self.broker.ip() });
+        }
+        Ok(())
+    }
+
+    /// The topic, made now if it is its first send and that is allowed.
+    fn topic(&self, settings: &Settings, header: &SendMessage) -> Result<Arc<Topic>, Stop> {
+        if let Some(topic) = self.broker.topics.get(&header.topic) {
+            return Ok(topic);
+        }
+        if !self.may_create {
+            return Err(Stop::NeedsDisk);
+        }
+        let retry = header.topic.starts_with(RETRY_PREFIX);
+        let sys_flag = match (header.unit_mode, retry) {
+            (Some(true), true) => SYS_FLAG_UNIT_SUB,
+            (Some(true), false) => SYS_FLAG_UNIT,
+            _ => 0,
+        };
+        let asked = AutoCreate {
+            topic: &header.topic,
+            template: &header.default_topic,
+            queues: header.default_topic_queue_nums,
+            sys_flag,
+        };
+        let topics = &self.broker.topics;
+        let auto_create = settings.broker.auto_create_topic_enable;
+        let mut made = topics.auto_create(asked, auto_create, self.now)?;
+        if made.is_none() && retry {
+            let group = &header.topic[RETRY_PREFIX.len()..];
+            let unit = header.unit_mode == Some(true);
+            made = Some(topics.ensure(retry_topic_config(group, 1, unit), self.now)?);
+        }
+        let Some((topic, created)) = made else {
+            return Err(RequestError::NoTopicToSend(header.topic.to_string()).into());
+        };
+        if created {
+            // The name servers are told meanwhile; the send does not wait for them.
+            drop(self.broker.topics_changed());
+        }
+        Ok(topic)
+    }
+
+    fn send_one(
+        &self,
+        settings: &Settings,
+        header: &SendMessage,
+        topic: &Topic,
+        queue: i32,
+    ) -> Result<Outcome, Stop> {
+        let given = header.properties.as_deref().unwrap_or_default();
+        let mut target =
+            Target { topic: &header.topic, queue, filter_type: topic.config.topic_filter_type };
+        let dead = self.dead_letter_topic(header)?;
+        let mut message = Message::read(given, dead.is_some())?;
+        if let Some(dead) = &dead {
+            let queue = self.broker.any_queue(DLQ_QUEUES);
+            let filter_type = dead.config.topic_filter_type;
+            target = Target { topic: &dead.config.topic_name, queue, filter_type };
+        }
+        self.check_message(settings, header, topic, &message)?;
+
+        let region = &*self.broker.region();
+        let appended = [
+            (properties::MSG_REGION, region),
+            (properties::TRACE_ON, trace_text(settings)),
+            (properties::CLUSTER, &settings.broker.broker_cluster_name),
+        ];
+        let made_id;
+        let unique_id = match message.unique_id {
+            Some(id) => id,
+            None => {
+                made_id = self.broker.unique_id(self.now);
+                message.append(properties::UNIQ_KEY, &made_id);
+                &made_id
+            }
+        };
+        for (name, value) in appended {
+            message.append(name, value);
+        }
+        let answered_queue = target.queue;
+        let transaction = header.sys_flag & FLAG_TRANSACTION_MASK;
+        if message.delay_level > 0 && (transaction == 0 || transaction == FLAG_TRANSACTION_COMMIT) {
+            let level = self.broker.delay.level(message.delay_level);
+            message.append(properties::REAL_TOPIC, target.topic);
+            message.append(properties::REAL_QID, &target.queue.to_string());
+            target.topic = SCHEDULE_TOPIC;
+            target.queue = level - 1;
+        }
+        let properties = message.properties;
+        self.check_size(settings, self.request.body.len(), properties.len())?;
+        let mut sys_flag = header.sys_flag;
+        if target.filter_type == TopicFilterType::MultiTag {
+            sys_flag |= FLAG_MULTI_TAGS;
+        }
+        let record = NewRecord {
+            topic: target.topic,
+            queue_id: queue_id(target.queue),
+            flag: header.flag,
+            sys_flag,
+            born_timestamp: Millis(header.born_timestamp),
+            born_host: self.from,
+            store_host: self.broker.store_host(),
+            reconsume_times: header.reconsume_times.unwrap_or(0),
+            prepared_transaction_offset: 0,
+            body: &self.request.body,
+            properties: &properties,
+        };
+        let receipt = self.broker.store.append(&record, self.now)?;
+        topic.puts.add(1, self.now);
+        self.broker.counters.put(1, u64::from(receipt.size), self.now);
+        let answer = SendMessageResponse {
+            msg_id: offset_id(self.broker.store_host(), receipt.physical_offset).into(),
+            queue_id: answered_queue,
+            queue_offset: receipt.queue_offset.0 as i64,
+            transaction_id: Some(unique_id.into()),
+            ..self.answer(settings)
+        };
+        Ok(self.finish(settings, &answer, receipt.end, message.waits))
+    }
+
+    /// The dead letter topic, if the message is a retry that has had its chances. While a group
+    /// consumes in order its failed messages are not retried at all.
+    fn dead_letter_topic(&self, header: &SendMessage) -> Result<Option<Arc<Topic>>, Stop> {
+        let Some(group) = header.topic.strip_prefix(RETRY_PREFIX) else { return Ok(None) };
+        // A group's name ends where pop's retry topics name the topic.
+        let group = group.split('+').next().unwrap_or(group);
+        let broker = self.broker;
+        let auto = broker.auto_create_groups();
+        if broker.groups.would_create(group, auto) && !self.may_create {
+            return Err(Stop::NeedsDisk);
+        }
+        let Some(config) = broker.groups.find(group, auto, self.now)? else {
+            return Err(RequestError::NoGroupToSend(group.to_owned()).into());
+        };
+        let limit =
+            retry_limit(self.request.version, header.max_reconsume_times, config.retry_max_times);
+        let spent = header.reconsume_times.unwrap_or(0) > limit;
+        if !spent && !broker.locks.any_live(group, self.now) {
+            return Ok(None);
+        }
+        let wanted = dlq_topic_config(group);
+        if let Some(topic) = broker.topics.get(&wanted.topic_name) {
+            return Ok(Some(topic));
+        }
+        if !self.may_create {
+            return Err(Stop::NeedsDisk);
+        }
+        let (topic, _) = broker.topics.ensure(wanted, self.now)?;
+        drop(broker.topics_changed());
+        Ok(Some(topic))
+    }
+
+    fn check_message(
+        &self,
+        settings: &Settings,
+        header: &SendMessage,
+        topic: &Topic,
+        message: &Message<'_>,
+    ) -> Result<(), RequestError> {
+        let compacted = topic.config.attributes.get("cleanup.policy");
+        if compacted.is_some_and(|policy| policy == "COMPACTION") && !message.has_keys {
+            return Err(RequestError::KeyMissing);
+        }
+        // Java: clients before 4.6.1 leave the mark on messages that are delivered again.
+        let again = header.reconsume_times.unwrap_or(0) > 0 && message.delay_level > 0;
+        if message.half && !again {
+            if settings.broker.reject_transaction_message {
+                return Err(RequestError::TransactionsRejected { ip: self.broker.ip() });
+            }
+            return Err(RequestError::FeatureNotSupported("transaction messages"));
+        }
+        if message.timer && message.delay_level <= 0 {
+            return Err(RequestError::FeatureNotSupported(
+                "timer messages (TIMER_DELAY_SEC, TIMER_DELAY_MS, TIMER_DELIVER_MS)",
+            ));
+        }
+        if message.inner_num || header.sys_flag & FLAG_INNER_BATCH != 0 {
+            return Err(RequestError::InnerBatch(header.topic.to_string()));
+        }
+        Ok(())
+    }
+
+    fn check_size(
+        &self,
+        settings: &Settings,
+        body: usize,
+        properties: usize,
+    ) -> Result<(), RequestError> {
+        let limit = usize::try_from(settings.store.max_message_size).unwrap_or(usize::MAX);
+        if body > limit || properties > PROPERTIES_LEN_MAX {
+            return Err(RequestError::MessageSize { limit, body, properties });
+        }
+        Ok(())
+    }
+
+    /// Several messages in one body, stored one after the other without another in between.
+    fn send_batch(
+        &self,
+        settings: &Settings,
+        header: &SendMessage,
+        topic: &Topic,
+        queue: i32,
+    ) -> Result<Outcome, Stop> {
+        if header.topic.len() > i8::MAX as usize {
+            return Err(RequestError::BatchTopicLength(header.topic.len()).into());
+        }
+        if header.topic.starts_with(RETRY_PREFIX) {
+            return Err(RequestError::BatchToRetry(header.topic.to_string()).into());
+        }
+        self.check_size(settings, self.request.body.len(), 0)?;
+        let mut sys_flag = header.sys_flag;
+        if topic.config.topic_filter_type == TopicFilterType::MultiTag {
+            sys_flag |= FLAG_MULTI_TAGS;
+        }
+        let mut records = Vec::new();
+        for item in BatchItems::new(&self.request.body) {
+            let BatchItem { flag, body, properties } = item.map_err(RequestError::Batch)?;
+            records.push(NewRecord {
+                topic: &header.topic,
+                queue_id: queue_id(queue),
+                flag,
+                sys_flag,
+                born_timestamp: Millis(header.born_timestamp),
+                born_host: self.from,
+                store_host: self.broker.store_host(),
+                reconsume_times: header.reconsume_times.unwrap_or(0),
+                prepared_transaction_offset: 0,
+                body,
+                properties: properties.encoded(),
+            });
+        }
+        let receipts = self.broker.store.append_batch(&records, self.now)?;
+        let (Some(first), Some(last)) = (receipts.first(), receipts.last()) else {
+            return Err(RequestError::EmptyBody.into());
+        };
+        topic.puts.add(receipts.len() as u64, self.now);
+        let bytes = receipts.iter().map(|receipt| u64::from(receipt.size)).sum();
+        self.broker.counters.put(receipts.len() as u64, bytes, self.now);
+
+        let host = self.broker.store_host();
+        let ids = receipts.iter().map(|receipt| offset_id(host, receipt.physical_offset));
+        let given = Properties::new(header.properties.as_deref().unwrap_or_default());
+        let answer = SendMessageResponse {
+            msg_id: ids.collect::<Vec<_>>().join(",").into(),
+            queue_id: queue,
+            queue_offset: first.queue_offset.0 as i64,
+            transaction_id: given.get(properties::UNIQ_KEY).map(ByteString::from),
+            ..self.answer(settings)
+        };
+        Ok(self.finish(settings, &answer, last.end, waits(given.get(properties::WAIT))))
+    }
+
+    fn answer(&self, settings: &Settings) -> SendMessageResponse {
+        SendMessageResponse {
+            msg_region: Some(self.broker.region()),
+            trace_on: Some(settings.broker.trace_on),
+            ..SendMessageResponse::default()
+        }
+    }
+
+    /// Answers when the message is as safe as the configuration promises.
+    fn finish(
+        &self,
+        settings: &Settings,
+        answer: &SendMessageResponse,
+        end: PhysicalOffset,
+        waits: bool,
+    ) -> Outcome {
+        let mut answer = Command::success().with_header(answer);
+        if !waits || self.request.is_one_way() {
+            return Outcome::Reply(answer);
+        }
+        // Without replicas there is nobody to wait for.
+        if settings.store.broker_role == BrokerRole::SyncMaster {
+            answer.code = ResponseCode::SlaveNotAvailable as i32;
+        }
+        if settings.store.flush_disk_type == FlushDiskType::AsyncFlush {
+            return Outcome::Reply(answer);
+        }
+        let limit = self.now.plus(i64::from(settings.store.sync_flush_timeout));
+        let sleep = self.broker.sleep_until(limit);
+        let flushed = Box::pin(self.broker.store.flushed(end));
+        Outcome::Later(Box::pin(async move {
+            // The message is kept either way: the client counts it as sent, not yet safe.
+            if !matches!(select(flushed, sleep).await, Either::Left((Ok(()), _))) {
+                answer.code = ResponseCode::FlushDiskTimeout as i32;
+            }
+            answer
+        }))
+    }
+}
+
+/// How often a message may be delivered before it goes to the dead letters.
+pub fn retry_limit(version: i32, asked: Option<i32>, of_group: i32) -> i32 {
+    match asked {
+        Some(asked) if version >= VERSION_WITH_OWN_RETRY_LIMIT => asked,
+        _ => of_group,
+    }
+}
+
+/// Queue ids are checked against the topic before, or chosen by it.
+pub fn queue_id(queue: i32) -> QueueId {
+    QueueId(u32::try_from(queue).unwrap_or(0))
+}
+
+/// Java: absent or empty means yes.
+fn waits(value: Option<&str>) -> bool {
+    value.is_none_or(|value| value.is_empty() || value.eq_ignore_ascii_case("true"))
+}
+
+/// A message's properties, and what they ask for.
+struct Message<'a> {
+    properties: Vec<u8>,
+    unique_id: Option<&'a str>,
+    delay_level: i32,
+    waits: bool,
+    half: bool,
+    timer: bool,
+    inner_num: bool,
+    has_keys: bool,
+}
+
+/// Room for what the broker appends to a message's properties.
+const APPENDED_LEN: usize = 128;
+
+impl<'a> Message<'a> {
+    fn read(given: &'a str, dead_letter: bool) -> Result<Self, RequestError> {
+        let mut message = Self {
+            properties: Vec::with_capacity(given.len() + APPENDED_LEN),
+            unique_id: None,
+            delay_level: 0,
+            waits: true,
+            half: false,
+            timer: false,
+            inner_num: false,
+            has_keys: false,
+        };
+        let mut reserved = false;
+        for (name, value) in Properties::new(given).iter() {
+            match name {
+                properties::UNIQ_KEY => message.unique_id = Some(value),
+                properties::KEYS => message.has_keys = !value.trim().is_empty(),
+                properties::WAIT => message.waits = waits(Some(value)),
+                properties::TRAN_MSG => message.half = value.eq_ignore_ascii_case("true"),
+                properties::INNER_NUM => message.inner_num = true,
+                properties::DELAY => {
+                    message.delay_level = value.parse().map_err(|_| RequestError::BadProperty {
+                        name: "DELAY",
+                        value: names::shown(value),
+                    })?;
+                }
+                properties::TIMER_DELAY_SEC
+                | properties::TIMER_DELAY_MS
+                | properties::TIMER_DELIVER_MS => message.timer = true,
+                properties::POP_CK
+                | properties::MSG_REGION
+                | properties::TRACE_ON
+                | properties::CLUSTER
+                | properties::REAL_TOPIC
+                | properties::REAL_QID => reserved = true,
+                _ => {}
+            }
+        }
+        let delayed_by_timer = message.timer && message.delay_level > 0;
+        if reserved || dead_letter || delayed_by_timer {
+            message.rewrite(given, dead_letter);
+        } else {
+            message.properties.extend_from_slice(given.as_bytes());
+        }
+        Ok(message)
+    }
+
+    /// Leaves out what only the broker may set, and what a delay level overrides.
+    fn rewrite(&mut self, given: &str, dead_letter: bool) {
+        let mut editor = PropertiesEditor::from(Properties::new(given));
+        for name in
+            [properties::POP_CK, properties::MSG_REGION, properties::TRACE_ON, properties::CLUSTER]
+        {
+            editor.remove(name);
+        }
+        if dead_letter {
+            // Java: marks that no delay is to follow.
+            editor.set(properties::DELAY, "-1");
+            self.delay_level = -1;
+        }
+        if self.delay_level > 0 {
+            for name in [
+                properties::TIMER_DELAY_SEC,
+                properties::TIMER_DELAY_MS,
+                properties::TIMER_DELIVER_MS,
+                properties::REAL_TOPIC,
+                properties::REAL_QID,
+            ] {
+                editor.remove(name);
+            }
+        }
+        self.properties.extend_from_slice(editor.encode().as_bytes());
+    }
+
+    fn append(&mut self, name: &str, value: &str) {
+        properties::append(&mut self.properties, name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+//! The binary: which program it is, its configuration, its roles.
+
+mod cli;
+mod clock;
+mod environment;
+mod files;
+mod logging;
+mod role;
+mod server;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Program};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(cli::arguments(std::env::args_os()));
+    let outcome = match cli.program {
+        Program::Standalone(args) => server::standalone(args),
+        Program::Namesrv(args) => server::namesrv(args),
+        Program::Broker(args) => server::broker(args),
+        Program::Mqadmin { args } => return skua_admin::mqadmin::main(args),
+        Program::Produce(args) => return skua_admin::produce::run(&args),
+        Program::Consume(args) => return skua_admin::consume::run(&args),
+        Program::Bench(args) => return skua_admin::bench::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("skua: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A broker in this process: its store with three threads, its sockets, its timed work and its
+//! registrations.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use skua_broker::{Broker, BrokerOptions};
+use skua_config::Settings;
+use skua_remoting::{Client, ClientOptions, Listener, Server};
+use skua_store::{RealDisk, Store};
+
+use super::fast_port::FastPort;
+use super::registration::{Asks, Registrar};
+use super::store_options::store_options;
+use super::{server_options, stop_servers};
+use crate::clock;
+
+pub struct BrokerRole {
+    broker: Arc<Broker>,
+    store: Arc<Store>,
+    address: SocketAddr,
+    servers: Vec<Server>,
+    registrar: Registrar,
+    asks: Arc<Asks>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl BrokerRole {
+    /// Opens the store, recovering it if need be, listens, and starts to register.
+    pub fn start(settings: Settings) -> anyhow::Result<Self> {
+        let settings = Arc::new(settings);
+        let port = settings.server.listen_port;
+        let ip: IpAddr = settings.broker.broker_ip1.parse().with_context(|| {
+            format!("brokerIP1={} is not an IP address", settings.broker.broker_ip1)
+        })?;
+        let (bind, options) = server_options(&settings.server);
+        let host = &settings.server.bind_address;
+        // First of all, so that a second broker stops here and touches nothing.
+        let listener = Listener::bind(host, port, &bind)?;
+        let address = SocketAddr::new(ip, listener.local_addr()?.port());
+        let fast = match port.checked_sub(2) {
+            Some(fast @ 1..) => Some(Listener::bind(host, fast, &bind)?),
+            _ => None,
+        };
+
+        let store =
+            Store::open(store_options(&settings)?, Arc::new(RealDisk::default()), clock::now())?;
+        let store = Arc::new(store);
+        let asks = Asks::new();
+        let broker = Broker::new(
+            BrokerOptions {
+                settings: settings.clone(),
+                store: store.clone(),
+                outside: asks.clone(),
+                address,
+                ha_address: format!(
+                    "{}:{}",
+                    settings.broker.broker_ip2, settings.store.ha_listen_port
+                ),
+                process_id: std::process::id() as u16,
+                salt: clock::now().0 as u32,
+            },
+            clock::now(),
+        )?;
+        let told = Arc::downgrade(&broker);
+        store.on_arrival(Box::new(move |arrival| {
+            if let Some(broker) = told.upgrade() {
+                broker.on_arrival(arrival);
+            }
+        }));
+
+        let mut threads = store_threads(&store)?;
+        let (timed, wake) = (broker.clone(), asks.clone());
+        threads.push(spawn("due", move || wake.due.run(|now| timed.run_due(now)))?);
+        let mut servers = vec![Server::start(listener, broker.clone(), options.clone())?];
+        if let Some(fast) = fast {
+            servers.push(Server::start(fast, Arc::new(FastPort(broker.clone())), options)?);
+        }
+        let addrs = settings.broker.namesrv_addr.split(';').map(str::trim);
+        let addrs = addrs.filter(|addr| !addr.is_empty()).map(str::to_owned).collect();
+        let period = settings.broker.register_name_server_period.clamp(10_000, 60_000);
+        let registrar = Registrar::start(
+            broker.clone(),
+            asks.clone(),
+            addrs,
+            Client::new(ClientOptions::default()),
+            Duration::from_millis(u64::try_from(period).unwrap_or(30_000)),
+            settings.broker.force_register,
+        );
+        Ok(Self { broker, store, address, servers, registrar, asks, threads })
+    }
+
+    /// Where clients are sent.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The listening addresses, for people.
+    pub fn listens_on(&self) -> String {
+        let addrs: Vec<_> =
+            self.servers.iter().map(|server| server.local_addr().to_string()).collect();
+        addrs.join(" and ")
+    }
+
+    /// Leaves the name servers, answers what is under way, saves every table, flushes the store
+    /// and takes its abort mark away.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.registrar.stop().await;
+        // Lets parked pulls go, which would hold up the stop.
+        self.broker.shutdown(clock::now());
+        stop_servers(self.servers).await;
+        self.asks.due.stop();
+        // Once more for what came meanwhile.
+        self.broker.shutdown(clock::now());
+        let closed = self.store.close();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store had panicked");
+            }
+        }
+        closed.context("the store was not closed cleanly")?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// The store's loops, each on a thread of its own until the store is closed.
+fn store_threads(store: &Arc<Store>) -> std::io::Result<Vec<thread::JoinHandle<()>>> {
+    type Loop = fn(&Store);
+    let loops: [(&str, Loop); 3] = [
+        ("dispatch", |store| store.run_dispatch()),
+        ("flush", |store| store.run_flush(clock::now)),
+        ("files", |store| store.run_files(clock::now)),
+    ];
+    loops
+        .into_iter()
+        .map(|(name, run)| {
+            let store = store.clone();
+            spawn(name, move || run(&store))
+        })
+        .collect()
+}
+
+fn spawn(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name.into()).spawn(work)
+}

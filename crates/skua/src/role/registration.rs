@@ -1,0 +1,245 @@
+//! The broker's registrations at its name servers: all of them told of each change at once, each
+//! on its own, so that a dead one holds up nobody.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use skua_broker::{Broker, Outside, Registration};
+use skua_protocol::json;
+use skua_protocol::request::{QueryDataVersion, QueryDataVersionResponse};
+use skua_protocol::service::BoxFuture;
+use skua_protocol::{Command, Millis, ResponseCode};
+use skua_remoting::Client;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::due::Due;
+use crate::clock;
+
+/// Time for one name server's answer.
+const CALL_MS: u64 = 3_000;
+/// How long a request that changed topics waits for the name servers to know.
+const WAIT: Duration = Duration::from_millis(CALL_MS + 500);
+/// Pause before a name server that failed is tried again; doubles up to the period.
+const RETRY: Duration = Duration::from_secs(1);
+/// Registrations that may wait for one slow name server; then it gets everything anew instead.
+const QUEUED_MAX: usize = 64;
+/// Time for the farewell of a stopping broker.
+const FAREWELL_MS: u64 = 1_000;
+
+/// What the broker asks of its process.
+pub struct Asks {
+    asked: AtomicU64,
+    changed: Notify,
+    done: watch::Sender<u64>,
+    /// The timed work.
+    pub due: Due,
+}
+
+impl Asks {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            asked: AtomicU64::new(0),
+            changed: Notify::new(),
+            done: watch::Sender::new(0),
+            due: Due::default(),
+        })
+    }
+}
+
+impl Outside for Asks {
+    fn register(&self) -> BoxFuture<()> {
+        let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut done = self.done.subscribe();
+        self.changed.notify_one();
+        Box::pin(async move {
+            // Out of time or stopped: the answer need not wait any longer.
+            let _ = timeout(WAIT, done.wait_for(|done| *done >= mine)).await;
+        })
+    }
+
+    fn wake(&self, _at: Millis) {
+        self.due.wake();
+    }
+}
+
+/// One name server.
+struct NameServer {
+    addr: String,
+    /// It may have missed something.
+    wants_all: AtomicBool,
+}
+
+enum Said {
+    Changes,
+    Everything,
+    /// Everything, but only if the name server holds another version.
+    EverythingIfChanged,
+}
+
+struct Job {
+    registration: Arc<Registration>,
+    said: Said,
+    /// Dropped when the job is done.
+    _done: oneshot::Sender<()>,
+}
+
+/// The tasks that register a broker.
+pub struct Registrar {
+    client: Client,
+    broker: Arc<Broker>,
+    addrs: Vec<String>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Registrar {
+    /// Starts to register `broker` with `addrs`: now, at each change, and every `period`.
+    pub fn start(
+        broker: Arc<Broker>,
+        asks: Arc<Asks>,
+        addrs: Vec<String>,
+        client: Client,
+        period: Duration,
+        force: bool,
+    ) -> Self {
+        let mut tasks = Vec::new();
+        let mut servers = Vec::new();
+        for addr in &addrs {
+            let server =
+                Arc::new(NameServer { addr: addr.clone(), wants_all: AtomicBool::new(true) });
+            let (sender, jobs) = mpsc::channel(QUEUED_MAX);
+            tasks.push(tokio::spawn(tell(server.clone(), jobs, client.clone(), broker.clone())));
+            servers.push((server, sender));
+        }
+        tasks.push(tokio::spawn(rounds(broker.clone(), asks, servers, period, force)));
+        Self { client, broker, addrs, tasks }
+    }
+
+    /// Ends the tasks and takes the broker off every name server.
+    pub async fn stop(self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        let farewell = self.broker.unregistration();
+        join_all(self.addrs.iter().map(|addr| async {
+            if let Err(error) = self.client.request(addr, &farewell, FAREWELL_MS).await {
+                tracing::warn!(%error, "not unregistered");
+            }
+        }))
+        .await;
+    }
+}
+
+/// Makes what is to be told, whenever something is.
+async fn rounds(
+    broker: Arc<Broker>,
+    asks: Arc<Asks>,
+    servers: Vec<(Arc<NameServer>, mpsc::Sender<Job>)>,
+    period: Duration,
+    force: bool,
+) {
+    let mut retry = RETRY;
+    let mut whole_due = Instant::now();
+    loop {
+        let due = if servers.iter().any(|(server, _)| server.wants_all.load(Ordering::Acquire)) {
+            whole_due.min(Instant::now() + retry)
+        } else {
+            retry = RETRY;
+            whole_due
+        };
+        let timed = tokio::select! {
+            () = asks.changed.notified() => false,
+            () = sleep_until(due) => true,
+        };
+        let number = asks.asked.load(Ordering::SeqCst);
+        let missed = servers.iter().any(|(server, _)| server.wants_all.load(Ordering::Acquire));
+        // Whatever goes out goes to all: a whole registration takes the pending changes with it.
+        let registration = if timed || missed {
+            if timed {
+                whole_due = Instant::now() + period;
+                retry = (retry * 2).min(period);
+            }
+            Some(broker.registration())
+        } else {
+            broker.changes()
+        };
+        let Some(registration) = registration.map(Arc::new) else {
+            asks.done.send_replace(number);
+            continue;
+        };
+        let mut waiting = Vec::new();
+        for (server, sender) in &servers {
+            let (done, waits) = oneshot::channel();
+            let said = match (timed || missed, timed && !force && !missed) {
+                (true, true) => Said::EverythingIfChanged,
+                (true, false) => Said::Everything,
+                (false, _) => Said::Changes,
+            };
+            let job = Job { registration: registration.clone(), said, _done: done };
+            if sender.try_send(job).is_err() {
+                server.wants_all.store(true, Ordering::Release);
+            }
+            waiting.push(waits);
+        }
+        let asks = asks.clone();
+        tokio::spawn(async move {
+            join_all(waiting).await;
+            asks.done.send_if_modified(|done| {
+                let later = number > *done;
+                *done = number.max(*done);
+                later
+            });
+        });
+    }
+}
+
+/// Tells one name server, one thing after the other.
+async fn tell(
+    server: Arc<NameServer>,
+    mut jobs: mpsc::Receiver<Job>,
+    client: Client,
+    broker: Arc<Broker>,
+) {
+    let mut was_well = None;
+    while let Some(job) = jobs.recv().await {
+        let told = tell_one(&server.addr, &job, &client, &broker).await;
+        server.wants_all.store(told.is_err(), Ordering::Release);
+        let well = told.is_ok();
+        if was_well.replace(well) != Some(well) {
+            match told {
+                Ok(()) => tracing::info!(namesrv = %server.addr, "registered"),
+                Err(error) => tracing::warn!(namesrv = %server.addr, %error, "not registered"),
+            }
+        }
+    }
+}
+
+async fn tell_one(addr: &str, job: &Job, client: &Client, broker: &Broker) -> anyhow::Result<()> {
+    let Registration { header, body, version } = &*job.registration;
+    if matches!(job.said, Said::EverythingIfChanged) {
+        let query = QueryDataVersion {
+            broker_name: header.broker_name.clone(),
+            broker_addr: header.broker_addr.clone(),
+            cluster_name: header.cluster_name.clone(),
+            broker_id: header.broker_id,
+        };
+        let asked = client.request_with_body(addr, &query, json::to_vec(version), CALL_MS).await;
+        // A name server that cannot say is told.
+        if let Ok((QueryDataVersionResponse { changed: false }, _)) = asked {
+            return Ok(());
+        }
+    }
+    let request = Command::request(header).with_body(body.clone());
+    let answer = client.call(addr, request, CALL_MS).await?;
+    anyhow::ensure!(
+        answer.code == ResponseCode::Success as i32,
+        "it answered {}: {}",
+        answer.code,
+        answer.remark.as_deref().unwrap_or("")
+    );
+    broker.registered(&answer.body, clock::now());
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! From configuration keys to the store's options.
+
+use skua_broker::parse_delay_levels;
+use skua_config::Settings;
+use skua_store::{FileSize, FlushRules, StoreOptions, TransferRules};
+
+pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
+    let store = &settings.store;
+    // Where files exist and the key is not given, their size counts: a moved-in directory opens.
+    let file_size = |key: &str, bytes: u64| {
+        if settings.is_given(key) {
+            FileSize::Exactly(bytes)
+        } else {
+            FileSize::AsFound { otherwise: bytes }
+        }
+    };
+    let defaults = StoreOptions::new(&store.store_path_root_dir);
+    Ok(StoreOptions {
+        commit_log: store.store_path_commit_log.clone().into(),
+        commit_log_file_size: file_size(
+            "mappedFileSizeCommitLog",
+            positive(store.mapped_file_size_commit_log),
+        ),
+        consume_queue_file_size: file_size(
+            "mappedFileSizeConsumeQueue",
+            positive(store.mapped_file_size_consume_queue),
+        ),
+        flush: FlushRules {
+            log_interval_ms: positive(store.flush_interval_commit_log),
+            log_least_pages: positive(store.flush_commit_log_least_pages),
+            log_thorough_ms: positive(store.flush_commit_log_thorough_interval),
+            queue_interval_ms: positive(store.flush_interval_consume_queue),
+            queue_least_pages: positive(store.flush_consume_queue_least_pages),
+            queue_thorough_ms: positive(store.flush_consume_queue_thorough_interval),
+            ..defaults.flush
+        },
+        transfer: TransferRules {
+            count_in_memory: positive(store.max_transfer_count_on_message_in_memory) as u32,
+            bytes_in_memory: positive(store.max_transfer_bytes_on_message_in_memory),
+            count_on_disk: positive(store.max_transfer_count_on_message_in_disk) as u32,
+            bytes_on_disk: positive(store.max_transfer_bytes_on_message_in_disk),
+            memory_percent: positive(store.access_message_in_memory_max_ratio) as u32,
+            physical_memory: physical_memory(),
+            ..defaults.transfer
+        },
+        delay_levels: parse_delay_levels(&store.message_delay_level)?,
+        check_crc_on_recover: store.check_crc_on_recover,
+        ..defaults
+    })
+}
+
+/// Counts and sizes are ints in Java; below zero they mean nothing.
+fn positive(value: i32) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+fn physical_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram as u64 * u64::from(info.mem_unit.max(1))
+}

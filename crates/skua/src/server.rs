@@ -1,0 +1,179 @@
+//! The server programs: from arguments to a running role, and to its end.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use skua_config::{Effect, Environment, Properties, Role, Settings};
+
+use crate::cli::{Broker, Common, NameServer, Standalone};
+use crate::environment::{self, Advertised};
+use crate::role::broker::BrokerRole;
+use crate::role::namesrv::NameServer as NameServerRole;
+use crate::signals::Signals;
+use crate::{files, logging};
+
+pub fn namesrv(args: NameServer) -> anyhow::Result<()> {
+    let (env, _) = surroundings(None);
+    let settings = load(Role::NameServer, args.common.config.as_deref(), &[], &env)?;
+    if args.common.print_all {
+        print!("{}", settings.to_text());
+        return Ok(());
+    }
+    run(async {
+        let signals = Signals::listen()?;
+        let role = NameServerRole::start(settings)?;
+        println!("The Name Server boot success. serializeType=JSON, address {}", role.local_addr());
+        until_signal(signals).await;
+        role.stop().await;
+        Ok(())
+    })
+}
+
+pub fn broker(args: Broker) -> anyhow::Result<()> {
+    let Common { config, namesrv_addr, print_all } = args.common;
+    let (env, advertised) = surroundings(None);
+    let overrides: Vec<_> =
+        namesrv_addr.iter().map(|addrs| ("namesrvAddr", addrs.as_str())).collect();
+    let settings = load(Role::Broker, config.as_deref(), &overrides, &env)?;
+    if print_all {
+        print!("{}", settings.to_text());
+        return Ok(());
+    }
+    if args.print_important {
+        print_important(&settings);
+        return Ok(());
+    }
+    if args.enable_proxy {
+        tracing::warn!("--enable-proxy has no effect: Skua does not serve the gRPC proxy yet");
+    }
+    run(async {
+        let signals = Signals::listen()?;
+        let namesrv = settings.broker.namesrv_addr.clone();
+        let name = settings.broker.broker_name.clone();
+        let reason = reason(&settings, &advertised);
+        let role = BrokerRole::start(settings)?;
+        let mut line =
+            format!("The broker[{name}, {}] boot success. serializeType=JSON", role.address());
+        if !namesrv.is_empty() {
+            line.push_str(&format!(" and name server is {namesrv}"));
+        }
+        println!("{line}");
+        tracing::info!(address = %role.address(), reason, "address given to clients");
+        until_signal(signals).await;
+        role.stop().await
+    })
+}
+
+pub fn standalone(args: Standalone) -> anyhow::Result<()> {
+    let (env, advertised) = surroundings(args.advertise);
+    std::fs::create_dir_all(&args.data)
+        .with_context(|| format!("cannot make the folder {}", args.data.display()))?;
+    let data = args.data.canonicalize()?;
+    let path = |name: &str| data.join(name).to_string_lossy().into_owned();
+    let port = args.namesrv_port.to_string();
+    let (kv, stored) = (path("namesrv/kvConfig.json"), path("namesrv/namesrv.properties"));
+    let name_server =
+        [("listenPort", port.as_str()), ("kvConfigPath", &kv), ("configStorePath", &stored)];
+    let name_server = load(Role::NameServer, None, &name_server, &env)?;
+    let (root, addr) = (path("store"), format!("127.0.0.1:{port}"));
+    let listen = args.listen_port.map(|port| port.to_string());
+    let mut overrides = vec![("storePathRootDir", root.as_str()), ("namesrvAddr", &addr)];
+    overrides.extend(listen.iter().map(|port| ("listenPort", port.as_str())));
+    let advertise = args.advertise.map(|ip| ip.to_string());
+    overrides.extend(advertise.iter().map(|ip| ("brokerIP1", ip.as_str())));
+    let settings = load(Role::Broker, args.config.as_deref(), &overrides, &env)?;
+    run(async {
+        let signals = Signals::listen()?;
+        let name_server = NameServerRole::start(name_server)?;
+        let reason = reason(&settings, &advertised);
+        let broker = BrokerRole::start(settings)?;
+        println!("Skua {}: name server and broker are running.", env!("CARGO_PKG_VERSION"));
+        println!("  name server    listens on {}", name_server.local_addr());
+        println!("  broker         listens on {}", broker.listens_on());
+        println!("  for clients    {} ({reason})", broker.address());
+        println!("  data           {}", data.display());
+        println!("  first message  echo hello | skua produce -n {addr} -t Greetings");
+        until_signal(signals).await;
+        // The broker takes itself off the name server first.
+        let stopped = broker.stop().await;
+        name_server.stop().await;
+        stopped
+    })
+}
+
+/// Logs, and what the defaults depend on.
+fn surroundings(advertise: Option<std::net::IpAddr>) -> (Environment, Advertised) {
+    logging::start();
+    let advertised = match advertise {
+        Some(ip) => Advertised { ip, reason: "as --advertise says".into() },
+        None => environment::advertised_ip(),
+    };
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let env = Environment {
+        host_name: environment::host_name(),
+        ip: advertised.ip.to_string(),
+        home: environment::home(),
+        cores: i32::try_from(environment::cores()).unwrap_or(i32::MAX),
+        rocketmq_home: variable("ROCKETMQ_HOME"),
+        namesrv_addr: variable("NAMESRV_ADDR"),
+        lookup: Arc::new(|name| std::env::var(name).ok()),
+    };
+    (env, advertised)
+}
+
+/// Why clients are given the address that they are.
+fn reason(settings: &Settings, advertised: &Advertised) -> String {
+    if settings.broker.broker_ip1 == advertised.ip.to_string() {
+        advertised.reason.clone()
+    } else {
+        "as brokerIP1 says".into()
+    }
+}
+
+fn load(
+    role: Role,
+    file: Option<&Path>,
+    overrides: &[(&str, &str)],
+    env: &Environment,
+) -> anyhow::Result<Settings> {
+    let properties = match file {
+        Some(path) => {
+            let bytes = std::fs::read(path)
+                .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+            Properties::parse(&bytes, &path.to_string_lossy())
+        }
+        None => Properties::default(),
+    };
+    let (settings, warnings) = Settings::load(role, &properties, overrides, env)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(settings)
+}
+
+/// The obeyed keys and whatever was given: what decides how the broker runs.
+fn print_important(settings: &Settings) {
+    let pairs = settings.pairs();
+    for (key, value) in pairs {
+        let obeyed = settings.keys().any(|row| row.name == key && row.effect != Effect::Inert);
+        if obeyed || settings.is_given(&key) {
+            println!("{key}={value}");
+        }
+    }
+}
+
+async fn until_signal(mut signals: Signals) {
+    let name = signals.next().await;
+    tracing::info!(signal = name, "stopping");
+    signals.exit_on_next();
+}
+
+fn run(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    files::raise_open_file_limit();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(role)
+}

@@ -1,0 +1,169 @@
+//! Storing messages: encoding outside the append lock, then the lock.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::Arc;
+
+use skua_protocol::record::{
+    FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK, NewRecord,
+};
+use skua_protocol::{Millis, PhysicalOffset, QueueOffset};
+
+use crate::Store;
+use crate::commit_log::{AppendPart, Appended};
+use crate::consume_queue::{Queue, is_storable_topic};
+use crate::disk::DiskError;
+use crate::error::AppendError;
+use crate::torn;
+
+/// A buffer larger than this is not kept by the thread that used it.
+const KEPT_BUFFER_LEN: usize = 1 << 20;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Where a message was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub physical_offset: PhysicalOffset,
+    /// 0 for prepared and rolled back messages, which are in no queue.
+    pub queue_offset: QueueOffset,
+    /// Bytes of the record.
+    pub size: u32,
+    /// First offset behind the record: what to wait for.
+    pub end: PhysicalOffset,
+    pub store_timestamp: Millis,
+}
+
+impl Store {
+    /// Stores a message. When this returns it is in the page cache: it survives the end of the
+    /// process, and [`flushed`](Self::flushed) tells when it survives that of the machine.
+    pub fn append(&self, record: &NewRecord<'_>, now: Millis) -> Result<Receipt, AppendError> {
+        let mut receipt = None;
+        self.append_all(std::slice::from_ref(record), now, &mut |stored| receipt = Some(stored))?;
+        receipt.ok_or(AppendError::Closed)
+    }
+
+    /// Stores messages one behind the other in one file, all or none.
+    pub fn append_batch(
+        &self,
+        records: &[NewRecord<'_>],
+        now: Millis,
+    ) -> Result<Vec<Receipt>, AppendError> {
+        let mut receipts = Vec::with_capacity(records.len());
+        self.append_all(records, now, &mut |stored| receipts.push(stored))?;
+        Ok(receipts)
+    }
+
+    fn append_all(
+        &self,
+        records: &[NewRecord<'_>],
+        now: Millis,
+        stored: &mut dyn FnMut(Receipt),
+    ) -> Result<(), AppendError> {
+        BUFFER.with_borrow_mut(|buffer| {
+            buffer.clear();
+            let result = self.append_encoded(records, now, buffer, stored);
+            if buffer.capacity() > KEPT_BUFFER_LEN {
+                *buffer = Vec::new();
+            }
+            result
+        })
+    }
+
+    fn append_encoded(
+        &self,
+        records: &[NewRecord<'_>],
+        now: Millis,
+        buffer: &mut Vec<u8>,
+        stored: &mut dyn FnMut(Receipt),
+    ) -> Result<(), AppendError> {
+        for record in records {
+            if !is_storable_topic(record.topic) {
+                let cause = std::io::Error::from(std::io::ErrorKind::InvalidFilename);
+                let topic = Path::new(record.topic);
+                return Err(AppendError::Queue(DiskError::new("name a directory", topic, cause)));
+            }
+            if let Some(zeros) = torn::zeros(record.properties) {
+                return Err(AppendError::Zeros(zeros));
+            }
+            record.encode(buffer)?;
+        }
+        if let [record] = records {
+            // Without a list for the one.
+            return self.append_one(record, now, buffer, stored);
+        }
+        loop {
+            let mut queues = Vec::with_capacity(records.len());
+            for record in records {
+                queues.push(self.queue_for(record)?);
+            }
+            let mut start = 0;
+            let parts: Vec<_> = (records.iter().zip(&queues))
+                .map(|(record, queue)| {
+                    let bytes = start..start + record.encoded_len();
+                    start = bytes.end;
+                    AppendPart { bytes, queue: queue.as_deref() }
+                })
+                .collect();
+            let mut offsets = Vec::with_capacity(parts.len());
+            let assigned = |physical, queue| offsets.push((physical, queue));
+            match self.log.append(buffer, &parts, now, assigned)? {
+                Appended::QueueGone => {}
+                Appended::At { store_timestamp } => {
+                    self.dispatch_wanted.wake();
+                    for ((physical_offset, queue_offset), part) in offsets.into_iter().zip(&parts) {
+                        stored(receipt(physical_offset, queue_offset, part, store_timestamp));
+                    }
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn append_one(
+        &self,
+        record: &NewRecord<'_>,
+        now: Millis,
+        buffer: &mut [u8],
+        stored: &mut dyn FnMut(Receipt),
+    ) -> Result<(), AppendError> {
+        loop {
+            let queue = self.queue_for(record)?;
+            let part = AppendPart { bytes: 0..buffer.len(), queue: queue.as_deref() };
+            let mut offsets = (PhysicalOffset(0), QueueOffset(0));
+            let assigned = |physical, queue| offsets = (physical, queue);
+            match self.log.append(buffer, std::slice::from_ref(&part), now, assigned)? {
+                Appended::QueueGone => {}
+                Appended::At { store_timestamp } => {
+                    self.dispatch_wanted.wake();
+                    stored(receipt(offsets.0, offsets.1, &part, store_timestamp));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The queue that the record takes a place in, if it takes one.
+    fn queue_for(&self, record: &NewRecord<'_>) -> Result<Option<Arc<Queue>>, AppendError> {
+        match record.sys_flag & FLAG_TRANSACTION_MASK {
+            FLAG_TRANSACTION_PREPARED | FLAG_TRANSACTION_ROLLBACK => Ok(None),
+            _ => match self.queues.get(record.topic, record.queue_id) {
+                Ok(queue) => Ok(Some(queue)),
+                Err(cause) => Err(AppendError::Queue(cause)),
+            },
+        }
+    }
+}
+
+fn receipt(
+    physical_offset: PhysicalOffset,
+    queue_offset: QueueOffset,
+    part: &AppendPart<'_>,
+    store_timestamp: Millis,
+) -> Receipt {
+    let size = part.bytes.len();
+    let end = physical_offset.plus(size as u64);
+    Receipt { physical_offset, queue_offset, size: size as u32, end, store_timestamp }
+}

@@ -1,0 +1,328 @@
+//! The one append-only log: a row of files of one length, named by their first offset.
+//!
+//! Whoever appends does it itself, under one short lock: it fills in the offsets, copies into a
+//! mapped window of the active file and moves the `appended` mark. Readers see what lies below
+//! the mark, from the windows at the end or by reading the file. Memory is bounded by the
+//! windows, whatever the files' length.
+
+mod append;
+mod read;
+mod window;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+
+use arc_swap::ArcSwap;
+use skua_protocol::{Millis, PhysicalOffset};
+
+pub(crate) use append::{AppendPart, Appended};
+
+use crate::disk::{Allocation, Disk, DiskError, DiskFile, DiskResult, lock};
+use crate::error::{Failure, OpenError};
+use crate::handles::{FileKey, Handles};
+use crate::options::StoreOptions;
+use crate::signal::Signal;
+use window::{ActiveWindow, HotWindow};
+
+/// Size and magic, which end every file: no record takes these last bytes.
+pub(crate) const END_OF_FILE_LEN: u64 = 8;
+/// Owner of the log's files among the open ones.
+const LOG: u64 = 0;
+
+/// See the module's words. `tail` has the append lock; everything else is read without it.
+#[derive(Debug)]
+pub(crate) struct CommitLog {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    file_size: u64,
+    window_size: u64,
+    hot_windows: usize,
+    handles: Arc<Handles>,
+    /// First offsets of the files, ascending, one file length apart. The last may be waiting for
+    /// its first byte.
+    files: RwLock<Vec<u64>>,
+    /// Held while a file is made, so that readers of `files` need not wait for the disk.
+    making: Mutex<()>,
+    /// Mapped windows at the end, ascending; the last may be empty still.
+    hot: ArcSwap<Vec<HotWindow>>,
+    tail: Mutex<Tail>,
+    /// A window made ahead of need.
+    prepared: Mutex<Option<ActiveWindow>>,
+    /// Everything below is readable.
+    appended: AtomicU64,
+    /// Store time of the last record.
+    last_timestamp: AtomicU64,
+    refusing: AtomicBool,
+    failure: OnceLock<Failure>,
+    window_wanted: AtomicBool,
+    /// Wakes the work on files: the active window is half full.
+    pub(crate) files_wanted: Signal,
+}
+
+/// What the append lock guards.
+#[derive(Debug)]
+struct Tail {
+    /// Where the next record goes.
+    end: u64,
+    /// Windows over `end` and beyond, ascending.
+    windows: VecDeque<ActiveWindow>,
+    /// At this end the next window is wanted.
+    wake_at: u64,
+    closed: bool,
+}
+
+impl CommitLog {
+    /// Looks at the files. What they hold is found by recovery, which then calls
+    /// [`start_at`](Self::start_at).
+    pub(crate) fn open(
+        options: &StoreOptions,
+        disk: Arc<dyn Disk>,
+        handles: Arc<Handles>,
+    ) -> Result<Self, OpenError> {
+        let dir = options.commit_log.clone();
+        let listed: Vec<_> = disk.list(&dir)?.into_iter().filter(|entry| !entry.is_dir).collect();
+        let found = listed.iter().map(|entry| entry.len).find(|len| *len > 0);
+        let file_size = options.commit_log_file_size.resolve(found);
+        if file_size <= END_OF_FILE_LEN {
+            return Err(OpenError::Option {
+                key: "mappedFileSizeCommitLog",
+                value: file_size,
+                must: "more than 8",
+            });
+        }
+        let mut files = Vec::with_capacity(listed.len());
+        for (nth, entry) in listed.iter().enumerate() {
+            let path = dir.join(&entry.name);
+            let base = base_of(&entry.name).ok_or_else(|| OpenError::FileName(path.clone()))?;
+            if entry.len != file_size {
+                // The last file may be one whose making was cut short.
+                if nth + 1 == listed.len() && entry.len == 0 {
+                    disk.remove(&path)?;
+                    continue;
+                }
+                return Err(OpenError::FileSize {
+                    path,
+                    found: entry.len,
+                    expected: file_size,
+                    key: "mappedFileSizeCommitLog",
+                });
+            }
+            if let Some(last) = files.last()
+                && base != last + file_size
+            {
+                return Err(OpenError::MissingFile {
+                    missing: PhysicalOffset(last + file_size),
+                    next: PhysicalOffset(base),
+                });
+            }
+            files.push(base);
+        }
+        let start = files.first().copied().unwrap_or(0);
+        Ok(Self {
+            disk,
+            dir,
+            file_size,
+            window_size: options.window_bytes.min(file_size.next_multiple_of(1 << 16)),
+            hot_windows: options.hot_windows,
+            handles,
+            files: RwLock::new(files),
+            making: Mutex::default(),
+            hot: ArcSwap::default(),
+            tail: Mutex::new(Tail {
+                end: start,
+                windows: VecDeque::new(),
+                wake_at: u64::MAX,
+                closed: false,
+            }),
+            prepared: Mutex::default(),
+            appended: AtomicU64::new(start),
+            last_timestamp: AtomicU64::new(0),
+            refusing: AtomicBool::new(false),
+            failure: OnceLock::new(),
+            window_wanted: AtomicBool::new(false),
+            files_wanted: Signal::default(),
+        })
+    }
+
+    /// Recovery has found the log's end: appends go there, readers see what is before.
+    pub(crate) fn start_at(&self, end: u64, last_timestamp: u64) {
+        let mut tail = lock(&self.tail);
+        tail.end = end;
+        tail.windows.clear();
+        self.last_timestamp.store(last_timestamp, Ordering::Relaxed);
+        self.appended.store(end, Ordering::SeqCst);
+    }
+
+    /// Lets readers see up to `end` while recovery is looking for the true end.
+    pub(crate) fn show_until(&self, end: u64) {
+        self.appended.store(end, Ordering::SeqCst);
+    }
+
+    /// Cuts everything from `end` on: files beyond go, the rest of its file becomes zero and
+    /// durable, so that no old record can follow a new one. Returns the bytes that were not zero.
+    pub(crate) fn cut(&self, end: u64) -> DiskResult<u64> {
+        let mut cut = 0;
+        loop {
+            let Some(last) = self.files().last().copied() else { break };
+            // A file that begins at the end is kept: it was made ahead.
+            if last < end || (last == end && dirty_bytes(&*self.file(last)?, 0)? == 0) {
+                break;
+            }
+            cut += dirty_bytes(&*self.file(last)?, 0)?;
+            self.handles.forget(FileKey { owner: LOG, base: last });
+            self.disk.remove(&self.path(last))?;
+            self.disk.sync_dir(&self.dir)?;
+            self.files.write().unwrap_or_else(|e| e.into_inner()).pop();
+        }
+        if let Some(base) = self.file_of(end) {
+            let file = self.file(base)?;
+            let from = end - base;
+            let dirty = dirty_bytes(&*file, from)?;
+            if dirty > 0 {
+                cut += dirty;
+                file.zero(from..self.file_size, Allocation::Reserved)?;
+                file.sync()?;
+            }
+        }
+        Ok(cut)
+    }
+
+    pub(crate) fn appended(&self) -> u64 {
+        self.appended.load(Ordering::SeqCst)
+    }
+
+    /// The end and the store time of the last record before it, of one moment; runs `with` on the
+    /// end while nothing can be appended.
+    pub(crate) fn at_rest<T>(&self, with: impl FnOnce(u64) -> T) -> (u64, Millis, T) {
+        let tail = lock(&self.tail);
+        let result = with(tail.end);
+        (tail.end, Millis(self.last_timestamp.load(Ordering::Relaxed) as i64), result)
+    }
+
+    /// First offset that is there.
+    pub(crate) fn min(&self) -> u64 {
+        self.files().first().copied().unwrap_or_else(|| self.appended())
+    }
+
+    pub(crate) fn file_size(&self) -> u64 {
+        self.file_size
+    }
+
+    /// First offsets of the files.
+    pub(crate) fn files(&self) -> Vec<u64> {
+        self.files.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// First offset of the file that holds, or will hold, `offset`.
+    pub(crate) fn file_of(&self, offset: u64) -> Option<u64> {
+        let files = self.files.read().unwrap_or_else(|e| e.into_inner());
+        let base = files[..files.partition_point(|base| *base <= offset)].last().copied()?;
+        (offset - base < self.file_size).then_some(base)
+    }
+
+    pub(crate) fn path(&self, base: u64) -> PathBuf {
+        self.dir.join(format!("{base:020}"))
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn file(&self, base: u64) -> DiskResult<Arc<dyn DiskFile>> {
+        self.handles.get(FileKey { owner: LOG, base }, || self.path(base))
+    }
+
+    /// Makes `from..to` durable.
+    pub(crate) fn sync(&self, from: u64, to: u64) -> DiskResult<()> {
+        for base in self.files() {
+            if base < to && from < base + self.file_size {
+                self.file(base)?.sync()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes `from..to` again as it is.
+    pub(crate) fn rewrite(&self, from: u64, to: u64) -> DiskResult<()> {
+        let mut buffer = Vec::new();
+        let mut at = from;
+        while at < to {
+            let Some(base) = self.file_of(at) else { break };
+            let end = to.min(base + self.file_size).min(at + (1 << 20));
+            buffer.resize((end - at) as usize, 0);
+            let file = self.file(base)?;
+            file.read_at(&mut buffer, at - base)?;
+            file.write_at(&buffer, at - base)?;
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// Makes the file that begins at `base`, unless it is there.
+    fn add_file(&self, base: u64) -> DiskResult<()> {
+        let _making = lock(&self.making);
+        if self.files().binary_search(&base).is_ok() {
+            return Ok(());
+        }
+        let path = self.path(base);
+        let file = self.disk.create(&path, self.file_size, Allocation::Reserved)?;
+        self.disk.sync_dir(&self.dir)?;
+        self.handles.insert(FileKey { owner: LOG, base }, file);
+        self.files.write().unwrap_or_else(|e| e.into_inner()).push(base);
+        Ok(())
+    }
+
+    /// Nothing more is stored; the first cause stays.
+    pub(crate) fn fail(&self, cause: DiskError) -> Failure {
+        let failure = self.failure.get_or_init(|| {
+            tracing::error!(%cause, "the store stops taking writes; restart it when the disk is well");
+            Failure(Arc::new(cause))
+        });
+        self.refusing.store(true, Ordering::SeqCst);
+        failure.clone()
+    }
+
+    /// The next window was asked for and is not prepared yet.
+    pub(crate) fn is_window_wanted(&self) -> bool {
+        self.window_wanted.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.failure.get().cloned()
+    }
+
+    /// No more appends; returns the end.
+    pub(crate) fn close(&self) -> u64 {
+        let mut tail = lock(&self.tail);
+        tail.closed = true;
+        self.refusing.store(true, Ordering::SeqCst);
+        tail.end
+    }
+}
+
+/// The offset a file's name says.
+pub(crate) fn base_of(name: &str) -> Option<u64> {
+    if name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit()) {
+        name.parse().ok()
+    } else {
+        None
+    }
+}
+
+/// Bytes from `from` to the last that is not zero.
+pub(crate) fn dirty_bytes(file: &dyn DiskFile, from: u64) -> DiskResult<u64> {
+    let mut buffer = Vec::new();
+    let (mut at, mut last) = (from, from);
+    while let Some(data) = file.next_data(at)? {
+        let step = (file.len() - data).min(1 << 20) as usize;
+        buffer.resize(step, 0);
+        file.read_at(&mut buffer, data)?;
+        if let Some(position) = buffer.iter().rposition(|byte| *byte != 0) {
+            last = data + position as u64 + 1;
+        }
+        at = data + step as u64;
+    }
+    Ok(last - from)
+}

@@ -1,0 +1,233 @@
+//! The files of the queues: reading, writing and flushing stretches of entries.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::entry::{ENTRY_LEN, Slot};
+use super::queue::{Queue, QueueState};
+use super::{Entry, Queues};
+use crate::commit_log::base_of;
+use crate::disk::{Allocation, Disk, DiskFile, DiskResult, lock};
+use crate::handles::FileKey;
+
+/// Pages as the flush rules count them.
+const PAGE: u64 = 4096;
+
+impl Queues {
+    pub(super) fn queue_dir(&self, queue: &Queue) -> PathBuf {
+        self.dir.join(&*queue.topic).join(queue.id.to_string())
+    }
+
+    fn path(&self, queue: &Queue, base: u64) -> PathBuf {
+        self.queue_dir(queue).join(format!("{base:020}"))
+    }
+
+    /// First byte of the file that holds the queue's byte `at`.
+    pub(super) fn base(&self, at: u64) -> u64 {
+        at / self.file_size * self.file_size
+    }
+
+    pub(super) fn file(&self, queue: &Queue, base: u64) -> DiskResult<Arc<dyn DiskFile>> {
+        self.handles.get(FileKey { owner: queue.owner, base }, || self.path(queue, base))
+    }
+
+    /// Makes the file at `base`, and counts it in.
+    pub(super) fn add_file(
+        &self,
+        queue: &Queue,
+        state: &mut QueueState,
+        base: u64,
+    ) -> DiskResult<Arc<dyn DiskFile>> {
+        let path = self.path(queue, base);
+        let file = self.disk.create(&path, self.file_size, Allocation::Sparse)?;
+        self.handles.insert(FileKey { owner: queue.owner, base }, Arc::clone(&file));
+        if state.files.is_empty() {
+            state.files = base..base + self.file_size;
+        } else {
+            state.files.end = base + self.file_size;
+        }
+        Ok(file)
+    }
+
+    pub(super) fn remove_file(
+        &self,
+        queue: &Queue,
+        state: &mut QueueState,
+        base: u64,
+    ) -> DiskResult<()> {
+        self.handles.forget(FileKey { owner: queue.owner, base });
+        self.disk.remove(&self.path(queue, base))?;
+        if base == state.files.start {
+            state.files.start = base + self.file_size;
+        }
+        if base + self.file_size == state.files.end {
+            state.files.end = base;
+        }
+        if state.files.start >= state.files.end {
+            state.files = 0..0;
+        }
+        Ok(())
+    }
+
+    /// The entry at `index`, from its file.
+    pub(super) fn slot(&self, queue: &Queue, index: u64) -> DiskResult<Slot> {
+        let at = index * ENTRY_LEN as u64;
+        let base = self.base(at);
+        let mut bytes = [0; ENTRY_LEN];
+        self.file(queue, base)?.read_at(&mut bytes, at - base)?;
+        Ok(Slot::decode(&bytes))
+    }
+
+    /// Appends up to `count` entries from `from` on to `out`; fewer where the queue ends.
+    pub(crate) fn entries(
+        &self,
+        queue: &Queue,
+        from: u64,
+        count: usize,
+        out: &mut Vec<Entry>,
+    ) -> DiskResult<()> {
+        let max = queue.max();
+        if from >= max {
+            return Ok(());
+        }
+        let to = max.min(from + count as u64);
+        {
+            let state = queue.state();
+            // More may have come meanwhile; the tail ends at what is the maximum now.
+            let tail_start = queue.max() - state.tail.len() as u64;
+            if from >= tail_start {
+                let first = (from - tail_start) as usize;
+                let slots = state.tail.range(first..first + (to - from) as usize);
+                out.extend(slots.zip(from..).map(|(slot, index)| slot.at(index)));
+                return Ok(());
+            }
+        }
+        let mut index = from;
+        let mut bytes = Vec::new();
+        while index < to {
+            let at = index * ENTRY_LEN as u64;
+            let base = self.base(at);
+            let end = (to * ENTRY_LEN as u64).min(base + self.file_size);
+            bytes.resize((end - at) as usize, 0);
+            self.file(queue, base)?.read_at(&mut bytes, at - base)?;
+            let (slots, _) = bytes.as_chunks::<ENTRY_LEN>();
+            out.extend(slots.iter().zip(index..).map(|(slot, index)| Slot::decode(slot).at(index)));
+            index = end / ENTRY_LEN as u64;
+        }
+        Ok(())
+    }
+
+    /// First queue offset of the file after the one that holds `index`.
+    pub(crate) fn next_file(&self, index: u64) -> u64 {
+        (self.base(index * ENTRY_LEN as u64) + self.file_size) / ENTRY_LEN as u64
+    }
+
+    /// The entry at `index`, if a read of it touches no file.
+    pub(crate) fn entry_in_memory(&self, queue: &Queue, index: u64) -> Option<Entry> {
+        let state = queue.state();
+        let tail_start = queue.max() - state.tail.len() as u64;
+        let slot = state.tail.get(usize::try_from(index.checked_sub(tail_start)?).ok()?)?;
+        Some(slot.at(index))
+    }
+
+    pub(super) fn note_dirty(
+        &self,
+        queue: &Arc<Queue>,
+        state: &mut QueueState,
+        written: Range<u64>,
+    ) {
+        if state.dirty.is_none() {
+            lock(&self.dirty).push(Arc::clone(queue));
+        }
+        state.mark_dirty(written);
+    }
+
+    /// Makes entries durable: of queues with at least `least_pages` dirty pages, or of all.
+    /// Between two queues it runs `between`, for those who cannot wait for all.
+    pub(crate) fn flush(&self, least_pages: u64, between: &dyn Fn()) -> DiskResult<()> {
+        let mut dirty = std::mem::take(&mut *lock(&self.dirty));
+        let mut result = Ok(());
+        let mut later = Vec::new();
+        while let Some(queue) = dirty.pop() {
+            if queue.is_deleted() {
+                continue;
+            }
+            let mut state = queue.state();
+            let Some(range) = state.dirty.clone() else { continue };
+            if range.end / PAGE - range.start / PAGE < least_pages {
+                drop(state);
+                later.push(queue);
+                continue;
+            }
+            state.dirty = None;
+            drop(state);
+            between();
+            if let Err(cause) = self.sync_range(&queue, range) {
+                if queue.is_deleted() {
+                    continue;
+                }
+                later.push(queue);
+                result = Err(cause);
+                break;
+            }
+            lock(&self.warm).push(queue);
+        }
+        later.append(&mut dirty);
+        lock(&self.dirty).append(&mut later);
+        result
+    }
+
+    fn sync_range(&self, queue: &Queue, range: Range<u64>) -> DiskResult<()> {
+        let mut base = self.base(range.start);
+        while base < range.end {
+            self.file(queue, base)?.sync()?;
+            base += self.file_size;
+        }
+        let dir = self.queue_dir(queue);
+        if range.start == self.base(range.start) {
+            // The first file came with the range, and maybe its directories.
+            self.disk.sync_dir(&dir)?;
+            if let Some(topic_dir) = dir.parent() {
+                self.disk.sync_dir(topic_dir)?;
+                self.disk.sync_dir(&self.dir)?;
+            }
+        } else if self.base(range.end - 1) != self.base(range.start) {
+            self.disk.sync_dir(&dir)?;
+        }
+        Ok(())
+    }
+
+    /// Frees the entries in memory of queues to which nothing came since the last call.
+    pub(crate) fn cool(&self) {
+        let mut warm = lock(&self.warm);
+        warm.sort_by_key(|queue| queue.owner);
+        warm.dedup_by_key(|queue| queue.owner);
+        warm.retain(|queue| {
+            let mut state = queue.state();
+            if state.dirty.is_none() && state.idle {
+                state.tail = std::collections::VecDeque::new();
+                return false;
+            }
+            state.idle = true;
+            true
+        });
+    }
+}
+
+/// Length of the first queue file found, taking few looks; `None` if there is none.
+pub(super) fn found_file_size(disk: &dyn Disk, dir: &Path) -> DiskResult<Option<u64>> {
+    for topic in disk.list(dir)?.into_iter().filter(|entry| entry.is_dir) {
+        let topic = dir.join(topic.name);
+        for queue in disk.list(&topic)?.into_iter().filter(|entry| entry.is_dir) {
+            let files = disk.list(&topic.join(queue.name))?;
+            let sized = |entry: &&crate::disk::Listed| {
+                !entry.is_dir && entry.len > 0 && base_of(&entry.name).is_some()
+            };
+            if let Some(file) = files.iter().find(sized) {
+                return Ok(Some(file.len));
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,312 @@
+//! The consume queues: per queue a row of files of 20-byte entries, in the order of its messages.
+//!
+//! A queue is looked at on its first use, not at the start: its end is the last entry whose
+//! record is in the log, found by bisection. Entries are written in batches by dispatch; the
+//! newest stay in memory. Files are opened when needed, a bounded number of them.
+
+mod entry;
+mod files;
+mod load;
+mod put;
+mod queue;
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use skua_protocol::QueueId;
+
+pub use entry::Entry;
+pub(crate) use entry::Slot;
+pub(crate) use load::bisect;
+pub(crate) use queue::Queue;
+
+use crate::commit_log::CommitLog;
+use crate::disk::{Disk, DiskError, DiskResult, lock};
+use crate::error::OpenError;
+use crate::handles::Handles;
+use crate::options::StoreOptions;
+use entry::ENTRY_LEN;
+
+const SHARDS: usize = 64;
+
+/// All queues of the store.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    disk: Arc<dyn Disk>,
+    log: Arc<CommitLog>,
+    handles: Arc<Handles>,
+    dir: PathBuf,
+    file_size: u64,
+    /// Topics whose queues are of the batch kind: their records have no entries here, and would
+    /// keep Java from opening the directory if they had.
+    batch_topics: HashSet<String>,
+    tail_entries: usize,
+    hasher: RandomState,
+    shards: [RwLock<HashMap<Arc<str>, Vec<Arc<Queue>>>>; SHARDS],
+    /// Owner number of the next queue; 0 is the log.
+    next_owner: AtomicU64,
+    /// Entries of records from here on are not to be trusted when a queue is first looked at:
+    /// what of them is right was, or will be, dispatched again.
+    trusted: AtomicU64,
+    /// Entries that are there are compared, not written again; what follows a queue's end is
+    /// cut when recovery is over.
+    recovering: AtomicBool,
+    /// Recovery writes what is there already, too.
+    rewriting: AtomicBool,
+    /// A gap is noted in `gap` and left, instead of filled.
+    noting_gaps: AtomicBool,
+    gap: AtomicBool,
+    /// Topics deleted of late: records before the offset are in no queue.
+    deleted: Mutex<HashMap<Arc<str>, u64>>,
+    any_deleted: AtomicBool,
+    /// Queues with entries that are not durable.
+    dirty: Mutex<Vec<Arc<Queue>>>,
+    /// Queues whose newest entries are in memory, as the flush last saw them.
+    warm: Mutex<Vec<Arc<Queue>>>,
+}
+
+impl Queues {
+    pub(crate) fn open(
+        options: &StoreOptions,
+        disk: Arc<dyn Disk>,
+        log: Arc<CommitLog>,
+        handles: Arc<Handles>,
+    ) -> Result<Self, OpenError> {
+        let dir = options.root.join("consumequeue");
+        let batch = disk.list(&options.root.join("batchconsumequeue"))?;
+        let batch_topics: HashSet<_> = batch.into_iter().map(|entry| entry.name).collect();
+        if !batch_topics.is_empty() {
+            tracing::warn!(topics = ?batch_topics, "topics with batch consume queues are not served");
+        }
+        let found = files::found_file_size(&*disk, &dir)?;
+        let file_size = options.consume_queue_file_size.resolve(found);
+        // Java: MessageStoreConfig.getMappedFileSizeConsumeQueue rounds up to whole entries.
+        let file_size = file_size.next_multiple_of(ENTRY_LEN as u64);
+        if file_size == 0 {
+            return Err(OpenError::Option {
+                key: "mappedFileSizeConsumeQueue",
+                value: 0,
+                must: "more than 0",
+            });
+        }
+        if let Some(found) = found
+            && found != file_size
+        {
+            return Err(OpenError::FileSize {
+                path: dir,
+                found,
+                expected: file_size,
+                key: "mappedFileSizeConsumeQueue",
+            });
+        }
+        Ok(Self {
+            disk,
+            log,
+            handles,
+            dir,
+            file_size,
+            batch_topics,
+            tail_entries: options.queue_tail_entries.max(1),
+            hasher: RandomState::new(),
+            shards: std::array::from_fn(|_| RwLock::default()),
+            next_owner: AtomicU64::new(1),
+            trusted: AtomicU64::new(0),
+            recovering: AtomicBool::new(true),
+            rewriting: AtomicBool::new(false),
+            noting_gaps: AtomicBool::new(false),
+            gap: AtomicBool::new(false),
+            deleted: Mutex::default(),
+            any_deleted: AtomicBool::new(false),
+            dirty: Mutex::default(),
+            warm: Mutex::default(),
+        })
+    }
+
+    /// Entries of records below `physical_offset` count when a queue is looked at.
+    pub(crate) fn trust_below(&self, physical_offset: u64) {
+        self.trusted.store(physical_offset, Ordering::SeqCst);
+    }
+
+    /// From now on recovery writes what is there already, too.
+    pub(crate) fn rewrite(&self) {
+        self.rewriting.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether entries that leave a gap before them are only noted, for a recovery that can begin
+    /// further back.
+    pub(crate) fn note_gaps(&self, note: bool) {
+        self.noting_gaps.store(note, Ordering::SeqCst);
+        self.gap.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn has_gap(&self) -> bool {
+        self.gap.load(Ordering::SeqCst)
+    }
+
+    /// Recovery is over: cuts what follows the ends of the queues it met.
+    pub(crate) fn recovered(&self) -> DiskResult<()> {
+        self.recovering.store(false, Ordering::SeqCst);
+        self.rewriting.store(false, Ordering::SeqCst);
+        for queue in self.loaded() {
+            self.trim(&queue)?;
+        }
+        Ok(())
+    }
+
+    fn shard(&self, topic: &str) -> &RwLock<HashMap<Arc<str>, Vec<Arc<Queue>>>> {
+        &self.shards[self.hasher.hash_one(topic) as usize % SHARDS]
+    }
+
+    /// The queue, not necessarily looked at yet.
+    fn known(&self, topic: &str, id: QueueId) -> Arc<Queue> {
+        let shard = self.shard(topic);
+        if let Some(queues) = shard.read().unwrap_or_else(|e| e.into_inner()).get(topic)
+            && let Ok(at) = queues.binary_search_by_key(&id, |queue| queue.id)
+        {
+            return Arc::clone(&queues[at]);
+        }
+        let mut topics = shard.write().unwrap_or_else(|e| e.into_inner());
+        let name = match topics.get_key_value(topic) {
+            Some((name, _)) => Arc::clone(name),
+            None => Arc::from(topic),
+        };
+        let queues = topics.entry(Arc::clone(&name)).or_default();
+        match queues.binary_search_by_key(&id, |queue| queue.id) {
+            Ok(at) => Arc::clone(&queues[at]),
+            Err(at) => {
+                let owner = self.next_owner.fetch_add(1, Ordering::Relaxed);
+                let queue = Arc::new(Queue::new(name, id, owner));
+                queues.insert(at, Arc::clone(&queue));
+                queue
+            }
+        }
+    }
+
+    /// Whether the topic's queues are of the batch kind.
+    pub(crate) fn is_batch(&self, topic: &str) -> bool {
+        !self.batch_topics.is_empty() && self.batch_topics.contains(topic)
+    }
+
+    /// The queue, its bounds known.
+    pub(crate) fn get(&self, topic: &str, id: QueueId) -> DiskResult<Arc<Queue>> {
+        if self.is_batch(topic) {
+            let cause = std::io::ErrorKind::Unsupported;
+            let path = self.dir.join(topic);
+            return Err(DiskError::new("serve batch consume queues instead of", &path, cause));
+        }
+        let queue = self.known(topic, id);
+        if !queue.is_loaded() {
+            self.load(&queue)?;
+        }
+        Ok(queue)
+    }
+
+    /// The queue, if its bounds are known without asking the disk.
+    pub(crate) fn get_loaded(&self, topic: &str, id: QueueId) -> Option<Arc<Queue>> {
+        let topics = self.shard(topic).read().unwrap_or_else(|e| e.into_inner());
+        let queues = topics.get(topic)?;
+        let at = queues.binary_search_by_key(&id, |queue| queue.id).ok()?;
+        queues[at].is_loaded().then(|| Arc::clone(&queues[at]))
+    }
+
+    /// Every queue that is loaded.
+    pub(crate) fn loaded(&self) -> Vec<Arc<Queue>> {
+        let mut loaded = Vec::new();
+        for shard in &self.shards {
+            for queues in shard.read().unwrap_or_else(|e| e.into_inner()).values() {
+                loaded.extend(queues.iter().filter(|queue| queue.is_loaded()).cloned());
+            }
+        }
+        loaded
+    }
+
+    /// Forgets what is known of every queue; for a recovery that starts over.
+    pub(crate) fn unload(&self) {
+        for shard in &self.shards {
+            let mut topics = shard.write().unwrap_or_else(|e| e.into_inner());
+            for queue in topics.values().flatten() {
+                self.handles.forget_owner(queue.owner);
+            }
+            topics.clear();
+        }
+        lock(&self.dirty).clear();
+        lock(&self.warm).clear();
+    }
+
+    /// Topics and queue ids that have files or are in use, sorted.
+    pub(crate) fn list(&self) -> DiskResult<Vec<(String, QueueId)>> {
+        let mut all = std::collections::BTreeSet::new();
+        for topic in self.disk.list(&self.dir)?.into_iter().filter(|entry| entry.is_dir) {
+            for queue in self.disk.list(&self.dir.join(&topic.name))? {
+                if let Ok(id) = queue.name.parse() {
+                    all.insert((topic.name.clone(), QueueId(id)));
+                }
+            }
+        }
+        for queue in self.loaded() {
+            if queue.max() > 0 {
+                all.insert((queue.topic.to_string(), queue.id));
+            }
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    /// Takes the topic out of the table; its records from `end` on go to a new life. Under the
+    /// append lock.
+    pub(crate) fn detach(&self, topic: &str, end: u64) {
+        lock(&self.deleted).insert(Arc::from(topic), end);
+        self.any_deleted.store(true, Ordering::SeqCst);
+        let gone = self.shard(topic).write().unwrap_or_else(|e| e.into_inner()).remove(topic);
+        for queue in gone.into_iter().flatten() {
+            queue.mark_deleted();
+            self.handles.forget_owner(queue.owner);
+        }
+    }
+
+    /// Whether the record at `position` belongs to a life of the topic that is over.
+    pub(crate) fn was_deleted(&self, topic: &str, position: u64) -> bool {
+        self.any_deleted.load(Ordering::Relaxed)
+            && lock(&self.deleted).get(topic).is_some_and(|end| position < *end)
+    }
+
+    /// Dispatch is past `position`: forgets deletions before.
+    pub(crate) fn forget_deleted(&self, position: u64) {
+        if self.any_deleted.load(Ordering::Relaxed) {
+            let mut deleted = lock(&self.deleted);
+            deleted.retain(|_, end| *end > position);
+            self.any_deleted.store(!deleted.is_empty(), Ordering::SeqCst);
+        }
+    }
+
+    /// Deletes the topic's files, after [`detach`](Self::detach).
+    pub(crate) fn delete_files(&self, topic: &str) -> DiskResult<()> {
+        let dir = self.dir.join(topic);
+        for queue in self.disk.list(&dir)?.into_iter().filter(|entry| entry.is_dir) {
+            let dir = dir.join(&queue.name);
+            self.disk.remove_dir(&dir)?;
+        }
+        self.disk.remove_dir(&dir)?;
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// Deletes everything: there is no log that the queues could belong to.
+    pub(crate) fn delete_all(&self) -> DiskResult<()> {
+        self.disk.remove_dir(&self.dir)
+    }
+
+    /// There is no queue on disk at all.
+    pub(crate) fn is_empty(&self) -> DiskResult<bool> {
+        Ok(!self.disk.list(&self.dir)?.iter().any(|entry| entry.is_dir))
+    }
+}
+
+/// A topic that can name a directory.
+pub(crate) fn is_storable_topic(topic: &str) -> bool {
+    !topic.is_empty() && topic != "." && topic != ".." && !topic.contains(['/', '\0'])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! One queue: its bounds, its newest entries in memory, and where the others lie.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use skua_protocol::{QueueId, QueueOffset};
+
+use super::entry::Slot;
+use crate::disk::lock;
+
+/// See the module's words. Found and filled through [`super::Queues`].
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(super) topic: Arc<str>,
+    pub(super) id: QueueId,
+    /// Whose files they are among the open ones.
+    pub(super) owner: u64,
+    /// Queue offset of the next record; changed under the append lock only.
+    next: AtomicU64,
+    /// First and one past the last queue offset that can be read.
+    min: AtomicU64,
+    max: AtomicU64,
+    loaded: AtomicBool,
+    /// Set under the append lock: records go to the topic's next life.
+    deleted: AtomicBool,
+    state: Mutex<QueueState>,
+}
+
+/// What the queue's own lock guards.
+#[derive(Debug, Default)]
+pub(super) struct QueueState {
+    /// Bytes of the queue that files cover.
+    pub files: Range<u64>,
+    /// End of the last record the queue knows.
+    pub physical_end: u64,
+    /// The newest entries, up to `max`.
+    pub tail: VecDeque<Slot>,
+    /// Bytes written and not yet durable.
+    pub dirty: Option<Range<u64>>,
+    /// Nothing was written since the last look of the flush.
+    pub idle: bool,
+}
+
+impl Queue {
+    pub(super) fn new(topic: Arc<str>, id: QueueId, owner: u64) -> Self {
+        Self {
+            topic,
+            id,
+            owner,
+            next: AtomicU64::new(0),
+            min: AtomicU64::new(0),
+            max: AtomicU64::new(0),
+            loaded: AtomicBool::new(false),
+            deleted: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    pub(crate) fn id(&self) -> QueueId {
+        self.id
+    }
+
+    /// Tells queues apart.
+    pub(crate) fn owner(&self) -> u64 {
+        self.owner
+    }
+
+    /// Gives the next queue offset away. Only under the append lock.
+    pub(crate) fn assign(&self) -> QueueOffset {
+        let offset = self.next.load(Ordering::Relaxed);
+        self.next.store(offset + 1, Ordering::Relaxed);
+        QueueOffset(offset)
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+
+    pub(super) fn mark_deleted(&self) {
+        self.deleted.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_loaded(&self, loaded: bool) {
+        self.loaded.store(loaded, Ordering::Release);
+    }
+
+    /// First queue offset that can be read.
+    pub(crate) fn min(&self) -> u64 {
+        self.min.load(Ordering::Acquire)
+    }
+
+    /// One past the last queue offset that can be read.
+    pub(crate) fn max(&self) -> u64 {
+        self.max.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_bounds(&self, min: u64, max: u64) {
+        self.min.store(min, Ordering::Release);
+        self.max.store(max, Ordering::Release);
+        self.next.fetch_max(max, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_next(&self, next: u64) {
+        self.next.store(next, Ordering::Relaxed);
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, QueueState> {
+        lock(&self.state)
+    }
+}
+
+impl QueueState {
+    /// Adds a new entry to those in memory; `keep` is the most.
+    pub(super) fn push(&mut self, slot: Slot, keep: usize) {
+        if self.tail.len() >= keep {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(slot);
+        self.physical_end = slot.end();
+    }
+
+    pub(super) fn mark_dirty(&mut self, written: Range<u64>) {
+        self.idle = false;
+        self.dirty = Some(match self.dirty.take() {
+            Some(dirty) => dirty.start.min(written.start)..dirty.end.max(written.end),
+            None => written,
+        });
+    }
+}

@@ -1,0 +1,576 @@
+//! A disk in memory that crashes, loses, tears and fails by seed.
+//!
+//! What a program sees is the page cache; beside it stands what would survive a power cut. A cut
+//! keeps any subset of the unsynced sectors of each file, each in any state it has been in, and a
+//! prefix of the unsynced creations, renames and deletions. A crash of the process alone keeps
+//! everything written up to the call that it hit.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use skua_protocol::Millis;
+
+use super::{
+    Allocation, Disk, DiskError, DiskFile, DiskLock, DiskResult, Listed, Space, WindowWriter,
+    WindowsInUse, lock,
+};
+
+/// Sectors reach the disk whole or not at all.
+const SECTOR: u64 = 512;
+
+/// How the machine went down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// The process is gone, the page cache is not.
+    Process,
+    /// Only what was synced is sure to be there.
+    Power,
+}
+
+/// Calls that shall fail.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// The machine goes down at this many changing calls from now, in the midst of the last.
+    pub crash_in: Option<u64>,
+    /// The write that many writes from now fails, and all after it.
+    pub write_fails_in: Option<u64>,
+    /// The sync that many syncs from now fails once; what it should have saved is never saved.
+    pub sync_fails_in: Option<u64>,
+    /// The disk is full: no file can be made.
+    pub no_space: bool,
+}
+
+/// See the module's words.
+#[derive(Clone, Debug)]
+pub struct SimDisk {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    random: u64,
+    faults: Faults,
+    /// The machine is down: every call fails until the next boot.
+    down: bool,
+    /// Counts boots; files opened before the last one are dead.
+    boot: u64,
+    names: BTreeMap<PathBuf, usize>,
+    durable_names: BTreeMap<PathBuf, usize>,
+    journal: Vec<NameChange>,
+    inodes: Vec<Inode>,
+    locks: HashSet<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+enum NameChange {
+    Create(PathBuf, usize),
+    Remove(PathBuf),
+    Rename(PathBuf, PathBuf),
+}
+
+impl NameChange {
+    fn is_under(&self, dir: &Path) -> bool {
+        match self {
+            Self::Create(path, _) | Self::Remove(path) => path.parent() == Some(dir),
+            Self::Rename(from, to) => from.parent() == Some(dir) || to.parent() == Some(dir),
+        }
+    }
+
+    fn apply(self, names: &mut BTreeMap<PathBuf, usize>) {
+        match self {
+            Self::Create(path, inode) => {
+                names.insert(path, inode);
+            }
+            Self::Remove(path) => {
+                names.remove(&path);
+            }
+            Self::Rename(from, to) => {
+                if let Some(inode) = names.remove(&from) {
+                    names.insert(to, inode);
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Inode {
+    content: Vec<u8>,
+    durable: Vec<u8>,
+    unsynced: BTreeSet<u64>,
+}
+
+impl Inode {
+    fn write(&mut self, bytes: &[u8], offset: u64) {
+        let end = offset as usize + bytes.len();
+        if self.content.len() < end {
+            self.content.resize(end, 0);
+        }
+        self.content[offset as usize..end].copy_from_slice(bytes);
+        self.touch(offset..end as u64);
+    }
+
+    fn touch(&mut self, range: Range<u64>) {
+        if !range.is_empty() {
+            self.unsynced.extend(range.start / SECTOR..=(range.end - 1) / SECTOR);
+        }
+    }
+
+    /// The sector's present content reaches the disk.
+    fn save(&mut self, sector: u64) {
+        let start = (sector * SECTOR) as usize;
+        let end = (start + SECTOR as usize).min(self.content.len());
+        if start < end {
+            if self.durable.len() < end {
+                self.durable.resize(end, 0);
+            }
+            self.durable[start..end].copy_from_slice(&self.content[start..end]);
+        }
+    }
+}
+
+impl State {
+    /// Xorshift64*: small, seeded, good enough to choose faults.
+    fn next_random(&mut self) -> u64 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        self.random.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        if bound == 0 { 0 } else { (self.next_random() >> 11) % bound }
+    }
+
+    fn alive(&self, boot: u64) -> io::Result<()> {
+        if self.down || self.boot != boot {
+            Err(io::Error::other("machine is down"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Counts a changing call; true if the machine goes down in its midst.
+    fn crashes_now(&mut self) -> bool {
+        match &mut self.faults.crash_in {
+            Some(0) => {
+                self.down = true;
+                true
+            }
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn write(&mut self, inode: usize, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if let Some(left) = &mut self.faults.write_fails_in {
+            if *left == 0 {
+                return Err(io::Error::other("medium error"));
+            }
+            *left -= 1;
+        }
+        self.store(inode, bytes, offset)
+    }
+
+    /// Puts bytes into the page cache, all of them or, in a crash, a prefix.
+    fn store(&mut self, inode: usize, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if self.crashes_now() {
+            let kept = self.below(bytes.len() as u64 + 1) as usize;
+            self.inodes[inode].write(&bytes[..kept], offset);
+            return Err(io::Error::other("machine is down"));
+        }
+        self.inodes[inode].write(bytes, offset);
+        // Now and then the kernel writes a sector back on its own, as it is just then.
+        if self.below(16) == 0 {
+            let nth = self.below(self.inodes[inode].unsynced.len() as u64) as usize;
+            if let Some(sector) = self.inodes[inode].unsynced.iter().nth(nth).copied() {
+                self.inodes[inode].save(sector);
+            }
+        }
+        Ok(())
+    }
+
+    fn change_names(&mut self, change: NameChange) {
+        change.clone().apply(&mut self.names);
+        self.journal.push(change);
+    }
+
+    fn sync(&mut self, inode: usize) -> io::Result<()> {
+        if self.crashes_now() {
+            let sectors: Vec<u64> = self.inodes[inode].unsynced.iter().copied().collect();
+            for sector in sectors {
+                if self.below(2) == 0 {
+                    self.inodes[inode].save(sector);
+                }
+            }
+            return Err(io::Error::other("machine is down"));
+        }
+        match &mut self.faults.sync_fails_in {
+            Some(0) => {
+                self.faults.sync_fails_in = None;
+                // As Linux does: the pages count as clean, and nobody hears of it again.
+                self.inodes[inode].unsynced.clear();
+                return Err(io::Error::other("medium error"));
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        let file = &mut self.inodes[inode];
+        file.durable.resize(file.content.len(), 0);
+        for sector in std::mem::take(&mut file.unsynced) {
+            file.save(sector);
+        }
+        Ok(())
+    }
+}
+
+impl SimDisk {
+    pub fn new(seed: u64) -> Self {
+        let state = State {
+            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            faults: Faults::default(),
+            down: false,
+            boot: 0,
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            journal: Vec::new(),
+            inodes: Vec::new(),
+            locks: HashSet::new(),
+        };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    pub fn set_faults(&self, faults: Faults) {
+        lock(&self.state).faults = faults;
+    }
+
+    pub fn is_down(&self) -> bool {
+        lock(&self.state).down
+    }
+
+    /// The machine, or the process, is gone and comes back. Files open until now are dead, locks
+    /// are free, faults are over.
+    pub fn reboot(&self, crash: Crash) {
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        state.boot += 1;
+        state.down = false;
+        state.faults = Faults::default();
+        state.locks.clear();
+        if crash == Crash::Process {
+            return;
+        }
+        let kept = state.below(state.journal.len() as u64 + 1) as usize;
+        let journal = std::mem::take(&mut state.journal);
+        for change in journal.into_iter().take(kept) {
+            change.apply(&mut state.durable_names);
+        }
+        // Some cuts keep most sectors, some next to none.
+        let keep_of_16 = state.below(17);
+        for inode in 0..state.inodes.len() {
+            for sector in std::mem::take(&mut state.inodes[inode].unsynced) {
+                if state.below(16) < keep_of_16 {
+                    state.inodes[inode].save(sector);
+                }
+            }
+            let file = &mut state.inodes[inode];
+            file.content = file.durable.clone();
+        }
+        state.names = state.durable_names.clone();
+    }
+
+    /// Changes bytes of a file behind the store's back, as a bad disk does.
+    pub fn damage(&self, path: &Path, offset: u64, bytes: &[u8]) {
+        let mut state = lock(&self.state);
+        let inode = state.names[path];
+        state.inodes[inode].write(bytes, offset);
+        state.sync(inode).expect("no fault is set on a disk that is being damaged");
+    }
+
+    fn run<T>(
+        &self,
+        call: &'static str,
+        path: &Path,
+        run: impl FnOnce(&mut State) -> io::Result<T>,
+    ) -> DiskResult<T> {
+        let mut state = lock(&self.state);
+        let boot = state.boot;
+        state.alive(boot).and_then(|()| run(&mut state)).map_err(|e| DiskError::new(call, path, e))
+    }
+
+    fn file(&self, state: &State, path: &Path, inode: usize) -> Arc<dyn DiskFile> {
+        Arc::new(SimFile {
+            disk: self.clone(),
+            boot: state.boot,
+            path: path.to_owned(),
+            inode,
+            windows: WindowsInUse::default(),
+        })
+    }
+}
+
+impl Disk for SimDisk {
+    fn open(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>> {
+        self.run("open", path, |state| match state.names.get(path) {
+            Some(inode) => Ok(self.file(state, path, *inode)),
+            None => Err(io::ErrorKind::NotFound.into()),
+        })
+    }
+
+    fn create(&self, path: &Path, len: u64, _: Allocation) -> DiskResult<Arc<dyn DiskFile>> {
+        self.run("create", path, |state| {
+            if state.names.contains_key(path) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            if state.faults.no_space {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let inode = state.inodes.len();
+            state.inodes.push(Inode::default());
+            state.change_names(NameChange::Create(path.to_owned(), inode));
+            // A crash between making the file and giving it its length.
+            if state.crashes_now() {
+                return Err(io::Error::other("machine is down"));
+            }
+            let zeros = vec![0; len as usize];
+            state.inodes[inode].content.clone_from(&zeros);
+            state.inodes[inode].durable = zeros;
+            Ok(self.file(state, path, inode))
+        })
+    }
+
+    fn write_whole(&self, path: &Path, content: &[u8]) -> DiskResult<()> {
+        self.run("write", path, |state| {
+            let inode = match state.names.get(path) {
+                Some(inode) => {
+                    let inode = *inode;
+                    state.inodes[inode].content.clear();
+                    state.inodes[inode].durable.clear();
+                    inode
+                }
+                None => {
+                    let inode = state.inodes.len();
+                    state.inodes.push(Inode::default());
+                    state.change_names(NameChange::Create(path.to_owned(), inode));
+                    inode
+                }
+            };
+            state.write(inode, content, 0)?;
+            state.sync(inode)
+        })
+    }
+
+    fn read_whole(&self, path: &Path) -> DiskResult<Option<Vec<u8>>> {
+        self.run("read", path, |state| {
+            Ok(state.names.get(path).map(|inode| state.inodes[*inode].content.clone()))
+        })
+    }
+
+    fn list(&self, dir: &Path) -> DiskResult<Vec<Listed>> {
+        self.run("list", dir, |state| {
+            let mut listed = BTreeMap::new();
+            for (path, inode) in &state.names {
+                let Ok(below) = path.strip_prefix(dir) else { continue };
+                let mut parts = below.components();
+                let Some(name) = parts.next() else { continue };
+                let Some(name) = name.as_os_str().to_str() else { continue };
+                let is_dir = parts.next().is_some();
+                let len = if is_dir { 0 } else { state.inodes[*inode].content.len() as u64 };
+                let entry = Listed { name: name.to_owned(), len, is_dir, modified: Millis(0) };
+                listed.insert(name.to_owned(), entry);
+            }
+            Ok(listed.into_values().collect())
+        })
+    }
+
+    fn remove(&self, path: &Path) -> DiskResult<()> {
+        self.run("delete", path, |state| {
+            if state.crashes_now() {
+                return Err(io::Error::other("machine is down"));
+            }
+            if state.names.contains_key(path) {
+                state.change_names(NameChange::Remove(path.to_owned()));
+            }
+            Ok(())
+        })
+    }
+
+    fn remove_dir(&self, dir: &Path) -> DiskResult<()> {
+        self.run("delete", dir, |state| {
+            let under: Vec<PathBuf> =
+                state.names.keys().filter(|path| path.starts_with(dir)).cloned().collect();
+            for path in under {
+                if state.crashes_now() {
+                    return Err(io::Error::other("machine is down"));
+                }
+                state.change_names(NameChange::Remove(path));
+            }
+            Ok(())
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> DiskResult<()> {
+        self.run("rename", from, |state| {
+            if state.crashes_now() {
+                return Err(io::Error::other("machine is down"));
+            }
+            if !state.names.contains_key(from) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            state.change_names(NameChange::Rename(from.to_owned(), to.to_owned()));
+            Ok(())
+        })
+    }
+
+    fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
+        self.run("sync directory", dir, |state| {
+            if state.crashes_now() {
+                return Err(io::Error::other("machine is down"));
+            }
+            let journal = std::mem::take(&mut state.journal);
+            for change in journal {
+                if change.is_under(dir) {
+                    change.apply(&mut state.durable_names);
+                } else {
+                    state.journal.push(change);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn space(&self, path: &Path) -> DiskResult<Space> {
+        self.run("ask the space of", path, |state| {
+            let total = 1 << 40;
+            let used = state.names.values().map(|inode| state.inodes[*inode].content.len() as u64);
+            let available = if state.faults.no_space { 0 } else { total - used.sum::<u64>() };
+            Ok(Space { total, available })
+        })
+    }
+
+    fn lock(&self, path: &Path) -> DiskResult<Option<Box<dyn DiskLock>>> {
+        self.run("lock", path, |state| {
+            if !state.locks.insert(path.to_owned()) {
+                return Ok(None);
+            }
+            let lock = SimLock { disk: self.clone(), boot: state.boot, path: path.to_owned() };
+            Ok(Some(Box::new(lock) as Box<dyn DiskLock>))
+        })
+    }
+}
+
+#[derive(Debug)]
+struct SimLock {
+    disk: SimDisk,
+    boot: u64,
+    path: PathBuf,
+}
+
+impl DiskLock for SimLock {}
+
+impl Drop for SimLock {
+    fn drop(&mut self) {
+        let mut state = lock(&self.disk.state);
+        if state.boot == self.boot {
+            state.locks.remove(&self.path);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SimFile {
+    disk: SimDisk,
+    boot: u64,
+    path: PathBuf,
+    inode: usize,
+    windows: WindowsInUse,
+}
+
+impl SimFile {
+    fn run<T>(
+        &self,
+        call: &'static str,
+        run: impl FnOnce(&mut State) -> io::Result<T>,
+    ) -> DiskResult<T> {
+        let mut state = lock(&self.disk.state);
+        let result = state.alive(self.boot).and_then(|()| run(&mut state));
+        result.map_err(|e| DiskError::new(call, &self.path, e))
+    }
+}
+
+impl DiskFile for SimFile {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn len(&self) -> u64 {
+        lock(&self.disk.state).inodes[self.inode].content.len() as u64
+    }
+
+    fn set_len(&self, len: u64) -> DiskResult<()> {
+        self.run("set the length of", |state| {
+            if state.crashes_now() {
+                return Err(io::Error::other("machine is down"));
+            }
+            state.inodes[self.inode].content.resize(len as usize, 0);
+            Ok(())
+        })
+    }
+
+    fn read_at(&self, into: &mut [u8], offset: u64) -> DiskResult<()> {
+        self.run("read", |state| {
+            let content = &state.inodes[self.inode].content;
+            let from = content.get(offset as usize..offset as usize + into.len());
+            into.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        })
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> DiskResult<()> {
+        self.run("write", |state| state.write(self.inode, bytes, offset))
+    }
+
+    fn next_data(&self, from: u64) -> DiskResult<Option<u64>> {
+        self.run("read", |state| {
+            let rest = state.inodes[self.inode].content.get(from as usize..).unwrap_or_default();
+            Ok(rest.iter().position(|byte| *byte != 0).map(|position| from + position as u64))
+        })
+    }
+
+    fn zero(&self, range: Range<u64>, _: Allocation) -> DiskResult<()> {
+        let zeros = vec![0; (range.end.saturating_sub(range.start)) as usize];
+        self.run("zero", |state| state.write(self.inode, &zeros, range.start))
+    }
+
+    fn window(&self, range: Range<u64>, published: usize) -> DiskResult<WindowWriter> {
+        self.windows.add(&self.path, range.clone(), || {
+            let content = self.run("map a window of", |state| {
+                let content = &state.inodes[self.inode].content;
+                let part = content.get(range.start as usize..range.end as usize);
+                Ok(part.ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
+            })?;
+            let (disk, boot, inode) = (self.disk.clone(), self.boot, self.inode);
+            let hook = Box::new(move |at: usize, bytes: &[u8]| {
+                let mut state = lock(&disk.state);
+                // A store through a mapping does not return; after the crash nobody is there.
+                if state.alive(boot).is_ok() {
+                    let _ = state.store(inode, bytes, range.start + at as u64);
+                }
+            });
+            Ok(WindowWriter::on_heap(content.into(), published, hook))
+        })
+    }
+
+    fn sync(&self) -> DiskResult<()> {
+        self.run("sync", |state| state.sync(self.inode))
+    }
+}
+
+#[cfg(test)]
+mod tests;

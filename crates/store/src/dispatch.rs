@@ -1,0 +1,331 @@
+//! From the log to the consume queues: one function follows the log live and at recovery.
+
+use std::sync::Arc;
+
+use skua_protocol::properties::DELAY;
+use skua_protocol::record::{
+    self, FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK, Peek,
+    Record, RecordError,
+};
+use skua_protocol::{Millis, QueueId, QueueOffset};
+
+use crate::commit_log::CommitLog;
+use crate::consume_queue::{Queue, Queues, Slot, is_storable_topic};
+use crate::disk::DiskError;
+use crate::error::ReadError;
+use crate::options::deliver_time;
+use crate::torn;
+
+/// Messages of this topic wait for their time; their entries carry it (Java:
+/// `TopicValidator.RMQ_SYS_SCHEDULE_TOPIC`).
+pub const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+
+/// Records handled at a time: bounds the memory and how long the first waits for the last.
+const ROUND_RECORDS: usize = 1024;
+/// A record announced as longer is none: more than any message size set in earnest.
+const RECORD_LEN_MAX: usize = 256 << 20;
+/// Bytes of log read at a time.
+const ROUND_BYTES: usize = 1 << 20;
+
+/// A message that can be read from its queue now.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    pub topic: &'a str,
+    pub queue_id: QueueId,
+    pub queue_offset: QueueOffset,
+    pub tags_code: i64,
+    pub store_timestamp: Millis,
+}
+
+/// What recovery demands of the records on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The store wrote them itself since it was opened.
+    Own,
+    /// They may be torn or not be records at all.
+    Check { crc: bool },
+}
+
+/// What ended a round of dispatch.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// As many records as a round takes, or all there are.
+    Done,
+    /// Here stands no record: nothing at all, or something else.
+    NoRecord(Option<RecordError>),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DispatchError {
+    #[error("queue: {0}")]
+    Queue(DiskError),
+    #[error("log: {0}")]
+    Log(#[from] ReadError),
+}
+
+/// Where dispatch stands, and what it needs on the way.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    pub position: u64,
+    /// Store time of the last record before `position`.
+    pub timestamp: Millis,
+    delay_levels: Vec<i64>,
+    buffer: Vec<u8>,
+    batch: Vec<Pending>,
+    slots: Vec<Slot>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    queue: Arc<Queue>,
+    queue_offset: u64,
+    slot: Slot,
+    store_timestamp: Millis,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(delay_levels: Vec<i64>) -> Self {
+        Self {
+            position: 0,
+            timestamp: Millis(0),
+            delay_levels,
+            buffer: Vec::new(),
+            batch: Vec::new(),
+            slots: Vec::new(),
+        }
+    }
+
+    /// Takes the next records into the queues, up to `end`; returns how many, and why it stopped.
+    /// On an error nothing is lost: the round begins again where it began.
+    pub(crate) fn round(
+        &mut self,
+        log: &CommitLog,
+        queues: &Queues,
+        end: u64,
+        trust: Trust,
+        arrived: &dyn Fn(&Arrival<'_>),
+    ) -> Result<(usize, Stop), DispatchError> {
+        let (mut position, mut timestamp) = (self.position, self.timestamp);
+        let mut stop = Stop::Done;
+        let mut count = 0;
+        let mut least = 8;
+        self.batch.clear();
+        while count < ROUND_RECORDS && position < end {
+            let Some(base) = log.file_of(position) else { break };
+            let file_end = base + log.file_size();
+            let mut buffer = std::mem::take(&mut self.buffer);
+            let walked =
+                log.with_bytes(position, least, ROUND_BYTES.max(least), &mut buffer, |bytes| {
+                    self.walk(
+                        bytes,
+                        position,
+                        file_end.min(end),
+                        trust,
+                        queues,
+                        ROUND_RECORDS - count,
+                    )
+                });
+            self.buffer = buffer;
+            let walked = walked?.map_err(DispatchError::Queue)?;
+            position = walked.position;
+            count += walked.count;
+            if let Some(last) = walked.timestamp {
+                timestamp = last;
+            }
+            least = 8;
+            match walked.next {
+                Next::More { least: wanted } => least = wanted,
+                Next::File => position = file_end,
+                Next::Stop(reason) => {
+                    stop = Stop::NoRecord(reason);
+                    break;
+                }
+            }
+        }
+        self.deliver(queues, arrived).map_err(DispatchError::Queue)?;
+        (self.position, self.timestamp) = (position, timestamp);
+        if self.buffer.capacity() > 2 * ROUND_BYTES {
+            self.buffer = Vec::new();
+        }
+        Ok((count, stop))
+    }
+
+    /// Walks the records in `bytes`, which begin at `start`.
+    fn walk(
+        &mut self,
+        bytes: &[u8],
+        start: u64,
+        end: u64,
+        trust: Trust,
+        queues: &Queues,
+        limit: usize,
+    ) -> Result<Walked, DiskError> {
+        let mut walked =
+            Walked { position: start, count: 0, timestamp: None, next: Next::More { least: 8 } };
+        while walked.count < limit {
+            let rest = &bytes[(walked.position - start) as usize..];
+            if walked.position + 8 > end {
+                // No room for a record; Java always leaves room for a filler.
+                walked.next =
+                    if walked.position == end { Next::More { least: 8 } } else { Next::Stop(None) };
+                break;
+            }
+            if rest.len() < 8 {
+                break;
+            }
+            let size = match record::next(rest) {
+                Ok(Peek::Message { size }) => size,
+                Ok(Peek::EndOfFile { .. }) => {
+                    walked.next = Next::File;
+                    break;
+                }
+                Ok(Peek::Empty) => {
+                    walked.next = Next::Stop(None);
+                    break;
+                }
+                // Either this piece ends before the record does, or a filler says where the file
+                // ends, or the record is torn.
+                Err(RecordError::Truncated { size, have }) => {
+                    let filler = rest[4..8] == record::MAGIC_END_OF_FILE.to_be_bytes();
+                    walked.next = if filler {
+                        Next::File
+                    } else if size <= RECORD_LEN_MAX && walked.position + size as u64 <= end {
+                        Next::More { least: size }
+                    } else {
+                        Next::Stop(Some(RecordError::Truncated { size, have }))
+                    };
+                    break;
+                }
+                Err(reason) => {
+                    walked.next = Next::Stop(Some(reason));
+                    break;
+                }
+            };
+            match check(&rest[..size], walked.position, trust) {
+                Ok(record) => {
+                    self.take(&record, walked.position, queues)?;
+                    walked.timestamp = Some(record.store_timestamp());
+                    walked.position += size as u64;
+                    walked.count += 1;
+                }
+                Err(reason) => {
+                    walked.next = Next::Stop(Some(reason));
+                    break;
+                }
+            }
+        }
+        Ok(walked)
+    }
+
+    /// Notes the record's entry for its queue, if it gets one.
+    fn take(
+        &mut self,
+        record: &Record<'_>,
+        position: u64,
+        queues: &Queues,
+    ) -> Result<(), DiskError> {
+        let transaction = record.sys_flag() & FLAG_TRANSACTION_MASK;
+        if transaction == FLAG_TRANSACTION_PREPARED || transaction == FLAG_TRANSACTION_ROLLBACK {
+            return Ok(());
+        }
+        let (Ok(queue_id), Ok(queue_offset)) =
+            (u32::try_from(record.queue_id()), u64::try_from(record.queue_offset()))
+        else {
+            tracing::warn!(position, "record without a valid queue id or offset is in no queue");
+            return Ok(());
+        };
+        let queue_id = QueueId(queue_id);
+        let tags_code = tags_code(record, &self.delay_levels);
+        if queues.was_deleted(record.topic(), position) || queues.is_batch(record.topic()) {
+            return Ok(());
+        }
+        let queue = queues.get(record.topic(), queue_id)?;
+        self.batch.push(Pending {
+            queue,
+            queue_offset,
+            slot: Slot { physical_offset: position, size: record.size() as i32, tags_code },
+            store_timestamp: record.store_timestamp(),
+        });
+        Ok(())
+    }
+
+    /// Writes the batch, the entries of each queue together, and reports them.
+    fn deliver(
+        &mut self,
+        queues: &Queues,
+        arrived: &dyn Fn(&Arrival<'_>),
+    ) -> Result<(), DiskError> {
+        self.batch.sort_by_key(|pending| pending.queue.owner());
+        let in_row = |a: &Pending, b: &Pending| {
+            a.queue.owner() == b.queue.owner()
+                && a.queue_offset.checked_add(1) == Some(b.queue_offset)
+        };
+        for row in self.batch.chunk_by(in_row) {
+            self.slots.clear();
+            self.slots.extend(row.iter().map(|pending| pending.slot));
+            queues.put(&row[0].queue, row[0].queue_offset, &self.slots)?;
+            for pending in row {
+                arrived(&Arrival {
+                    topic: pending.queue.topic(),
+                    queue_id: pending.queue.id(),
+                    queue_offset: QueueOffset(pending.queue_offset),
+                    tags_code: pending.slot.tags_code,
+                    store_timestamp: pending.store_timestamp,
+                });
+            }
+        }
+        self.batch.clear();
+        Ok(())
+    }
+}
+
+/// What the queue keeps of the record's tags: their hash, or the deliver time.
+pub(crate) fn tags_code(record: &Record<'_>, delay_levels: &[i64]) -> i64 {
+    let deliver = || {
+        let level = record.properties().get(DELAY)?.parse().ok()?;
+        deliver_time(delay_levels, level, record.store_timestamp())
+    };
+    match record.topic() {
+        SCHEDULE_TOPIC => deliver().map_or_else(|| record.tags_code(), |time| time.0),
+        _ => record.tags_code(),
+    }
+}
+
+#[derive(Debug)]
+struct Walked {
+    position: u64,
+    count: usize,
+    timestamp: Option<Millis>,
+    next: Next,
+}
+
+#[derive(Debug)]
+enum Next {
+    /// Go on at the position; that many bytes are needed at once.
+    More {
+        least: usize,
+    },
+    /// The next file.
+    File,
+    Stop(Option<RecordError>),
+}
+
+/// The record, if it can be one that was stored at `position`.
+fn check(bytes: &[u8], position: u64, trust: Trust) -> Result<Record<'_>, RecordError> {
+    let record = Record::parse(bytes)?;
+    let Trust::Check { crc } = trust else { return Ok(record) };
+    if crc {
+        record.check_crc()?;
+    }
+    // The CRC is the body's only: what else must hold shows most torn records.
+    let in_place = u64::try_from(record.physical_offset()) == Ok(position);
+    if !in_place
+        || record.store_timestamp().0 <= 0
+        || !is_storable_topic(record.topic())
+        || torn::has_lost_sector(&record, position)
+    {
+        let size = record.size();
+        return Err(RecordError::BadLength { part: "the fixed part", length: 0, size });
+    }
+    Ok(record)
+}

@@ -1,0 +1,77 @@
+//! Why an operation of the store failed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use skua_protocol::PhysicalOffset;
+use skua_protocol::record::RecordError;
+
+use crate::disk::DiskError;
+
+/// The store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("another broker holds the lock file {}", .0.display())]
+    Locked(PathBuf),
+    #[error("{} has {found} bytes, but {key} is {expected}", path.display())]
+    FileSize { path: PathBuf, found: u64, expected: u64, key: &'static str },
+    #[error("{} is not named by its first offset", .0.display())]
+    FileName(PathBuf),
+    #[error("the commit log has no file for offset {missing}, but one for {next}")]
+    MissingFile { missing: PhysicalOffset, next: PhysicalOffset },
+    #[error("{} holds a RocksDB store; Skua serves file-based stores only", .0.display())]
+    RocksDb(PathBuf),
+    #[error("{key} is {value}; it must be {must}")]
+    Option { key: &'static str, value: u64, must: &'static str },
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// Why the store takes no more writes until it is opened anew.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the store takes no writes since: {0}")]
+pub struct Failure(pub Arc<DiskError>);
+
+/// A message was not stored.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Nothing more will be stored until restart.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// There is no space for the next file; this passes when there is.
+    #[error("no space for the next file: {0}")]
+    NoSpace(DiskError),
+    #[error("{size} bytes in one append, {max} is the most")]
+    TooLarge { size: u64, max: u64 },
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// After a power cut such a record could not be told from a torn one.
+    #[error("properties with {0} zero bytes in a row")]
+    Zeros(usize),
+    #[error("the queue's files cannot be used: {0}")]
+    Queue(DiskError),
+    #[error("the store is closing")]
+    Closed,
+}
+
+/// What should become durable may not be.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FlushError {
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    #[error("the store was closed before")]
+    Closed,
+}
+
+/// Something could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error("bytes {from}..{to} are not in the log, which holds {min}..{max}")]
+    NotThere { from: u64, to: u64, min: u64, max: u64 },
+    #[error("no record begins at {offset}: {cause}")]
+    NoRecord { offset: PhysicalOffset, cause: RecordError },
+    #[error("a record of {size} bytes was asked for at {offset}, it has {found}")]
+    OtherSize { offset: PhysicalOffset, size: usize, found: usize },
+}

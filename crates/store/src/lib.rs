@@ -1,0 +1,37 @@
+//! Commit log and consume queues in RocketMQ's files, behind one seam to the disk.
+//!
+//! [`Store`] is the door: append, read, wait for durability, find by offset or time. It spawns no
+//! thread; the process runs [`Store::run_dispatch`], [`Store::run_flush`] and [`Store::run_files`]
+//! on plain threads of its own. Next: `commit_log.rs` for how a message gets in, `dispatch.rs` for
+//! how it gets into its queue, `recovery.rs` for what a start does, `disk/` for the seam.
+
+mod append;
+mod checkpoint;
+mod commit_log;
+mod config_files;
+mod consume_queue;
+pub mod disk;
+mod dispatch;
+mod error;
+mod flush;
+mod handles;
+mod options;
+mod read;
+mod recovery;
+mod signal;
+mod store;
+mod time;
+mod torn;
+
+pub use append::Receipt;
+pub use config_files::ConfigFiles;
+pub use consume_queue::Entry;
+pub use disk::{Disk, DiskError, RealDisk};
+pub use dispatch::{Arrival, SCHEDULE_TOPIC};
+pub use error::{AppendError, Failure, FlushError, OpenError, ReadError};
+pub use flush::Flushed;
+pub use options::{FileSize, FlushRules, StoreOptions, TransferRules};
+pub use read::{Read, ReadLimits, ReadStatus};
+pub use recovery::Recovered;
+pub use store::{OnArrival, Store};
+pub use time::Boundary;

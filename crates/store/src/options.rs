@@ -1,0 +1,165 @@
+//! What the store is told, checked.
+
+use std::path::PathBuf;
+
+use skua_protocol::Millis;
+
+use crate::disk::WINDOW_ALIGNMENT;
+use crate::error::OpenError;
+
+/// Length of the files of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileSize {
+    /// Files of another length stop the start.
+    Exactly(u64),
+    /// As the files that are there, or this if there are none.
+    AsFound { otherwise: u64 },
+}
+
+impl FileSize {
+    pub(crate) fn resolve(self, found: Option<u64>) -> u64 {
+        match self {
+            Self::Exactly(size) => size,
+            Self::AsFound { otherwise } => found.filter(|size| *size > 0).unwrap_or(otherwise),
+        }
+    }
+}
+
+/// When written bytes are made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlushRules {
+    /// Milliseconds between two looks at the commit log (`flushIntervalCommitLog`).
+    pub log_interval_ms: u64,
+    /// Dirty pages of 4 KiB worth a flush (`flushCommitLogLeastPages`).
+    pub log_least_pages: u64,
+    /// Milliseconds after which any dirty byte is (`flushCommitLogThoroughInterval`).
+    pub log_thorough_ms: u64,
+    /// Milliseconds between two looks at the consume queues (`flushIntervalConsumeQueue`).
+    pub queue_interval_ms: u64,
+    /// Dirty pages of a queue worth a flush (`flushConsumeQueueLeastPages`).
+    pub queue_least_pages: u64,
+    /// Milliseconds after which all queues are flushed and the checkpoint written
+    /// (`flushConsumeQueueThoroughInterval`).
+    pub queue_thorough_ms: u64,
+    /// Bytes of log after which that happens, too: what a start after a crash reads again.
+    pub checkpoint_bytes: u64,
+}
+
+impl Default for FlushRules {
+    fn default() -> Self {
+        Self {
+            log_interval_ms: 500,
+            log_least_pages: 4,
+            log_thorough_ms: 10_000,
+            queue_interval_ms: 1000,
+            queue_least_pages: 2,
+            queue_thorough_ms: 60_000,
+            checkpoint_bytes: 512 << 20,
+        }
+    }
+}
+
+/// Bounds of one read; the numbers of RocketMQ's `MessageStoreConfig`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferRules {
+    pub count_in_memory: u32,
+    pub bytes_in_memory: u64,
+    pub count_on_disk: u32,
+    pub bytes_on_disk: u64,
+    /// Percent of physical memory that counts as cached behind the log's end.
+    pub memory_percent: u32,
+    /// Bytes of physical memory.
+    pub physical_memory: u64,
+    /// Bytes of consume queue looked at in one read, at least (`maxFilterMessageSize`).
+    pub scan_bytes: u64,
+}
+
+impl Default for TransferRules {
+    fn default() -> Self {
+        Self {
+            count_in_memory: 32,
+            bytes_in_memory: 256 * 1024,
+            count_on_disk: 8,
+            bytes_on_disk: 64 * 1024,
+            memory_percent: 40,
+            physical_memory: 8 << 30,
+            scan_bytes: 16_000,
+        }
+    }
+}
+
+/// Everything the store is told at its opening.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Root of the store (`storePathRootDir`).
+    pub root: PathBuf,
+    /// Commit log files (`storePathCommitLog`).
+    pub commit_log: PathBuf,
+    /// Bytes of a commit log file (`mappedFileSizeCommitLog`).
+    pub commit_log_file_size: FileSize,
+    /// Bytes of a consume queue file (`mappedFileSizeConsumeQueue`), rounded to whole entries.
+    pub consume_queue_file_size: FileSize,
+    pub flush: FlushRules,
+    pub transfer: TransferRules,
+    /// Delay of each level from 1 on, in milliseconds (`messageDelayLevel`).
+    pub delay_levels: Vec<i64>,
+    /// Check the body's CRC of every record read at recovery (`checkCRCOnRecover`).
+    pub check_crc_on_recover: bool,
+    /// Bytes mapped at a time at the end of the log.
+    pub window_bytes: u64,
+    /// Windows kept mapped behind the one being written, for readers that keep up.
+    pub hot_windows: usize,
+    /// Files open at a time, beside those of the log's end.
+    pub open_files: usize,
+    /// Entries of an active queue kept in memory.
+    pub queue_tail_entries: usize,
+}
+
+impl StoreOptions {
+    /// RocketMQ's defaults under `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        Self {
+            commit_log: root.join("commitlog"),
+            root,
+            commit_log_file_size: FileSize::AsFound { otherwise: 1 << 30 },
+            consume_queue_file_size: FileSize::AsFound { otherwise: 300_000 * 20 },
+            flush: FlushRules::default(),
+            transfer: TransferRules::default(),
+            delay_levels: default_delay_levels(),
+            check_crc_on_recover: true,
+            window_bytes: 8 << 20,
+            hot_windows: 2,
+            open_files: 1024,
+            queue_tail_entries: 256,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        if self.window_bytes == 0 || self.window_bytes % WINDOW_ALIGNMENT != 0 {
+            return Err(OpenError::Option {
+                key: "window_bytes",
+                value: self.window_bytes,
+                must: "a multiple of 65536",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Deliver time of a message of `level` stored at `stored`. A level beyond the last is the last;
+/// 0 and less is none (Java: `CommitLog.checkMessageAndReturnSize`).
+pub(crate) fn deliver_time(levels: &[i64], level: i64, stored: Millis) -> Option<Millis> {
+    let level = usize::try_from(level).ok()?.min(levels.len());
+    let delay = levels.get(level.checked_sub(1)?)?;
+    Some(stored.plus(*delay))
+}
+
+fn default_delay_levels() -> Vec<i64> {
+    const SECOND: i64 = 1000;
+    const MINUTE: i64 = 60 * SECOND;
+    let mut levels = vec![SECOND, 5 * SECOND, 10 * SECOND, 30 * SECOND];
+    levels.extend((1..=10).map(|minutes| minutes * MINUTE));
+    levels.extend([20 * MINUTE, 30 * MINUTE, 60 * MINUTE, 120 * MINUTE]);
+    levels
+}

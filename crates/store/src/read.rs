@@ -1,0 +1,292 @@
+//! Reading a queue for consumers: which entries, then their records, by RocketMQ's bounds.
+
+use bytes::Bytes;
+use skua_protocol::record::Record;
+use skua_protocol::{QueueId, QueueOffset};
+
+use crate::Store;
+use crate::consume_queue::{Entry, Queue};
+use crate::disk::DiskResult;
+use crate::dispatch::tags_code;
+use crate::error::ReadError;
+
+/// Entries looked up at a time.
+const CHUNK: usize = 64;
+
+/// What came of a read (Java: `GetMessageStatus`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadStatus {
+    Found,
+    /// There are entries, but the filter took none.
+    NoMatchedMessage,
+    /// The records are deleted already.
+    MessageWasRemoving,
+    /// The entries cannot be read.
+    OffsetFoundNull,
+    /// Beyond the next message's offset.
+    OffsetOverflowBadly,
+    /// Right behind the last message.
+    OffsetOverflowOne,
+    OffsetTooSmall,
+    NoMatchedLogicQueue,
+    #[default]
+    NoMessageInQueue,
+    /// Whoever serves the reader has set its offset; the store never says so.
+    OffsetReset,
+}
+
+impl ReadStatus {
+    /// Java's name of it, which clients get as the remark.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Found => "FOUND",
+            Self::NoMatchedMessage => "NO_MATCHED_MESSAGE",
+            Self::MessageWasRemoving => "MESSAGE_WAS_REMOVING",
+            Self::OffsetFoundNull => "OFFSET_FOUND_NULL",
+            Self::OffsetOverflowBadly => "OFFSET_OVERFLOW_BADLY",
+            Self::OffsetOverflowOne => "OFFSET_OVERFLOW_ONE",
+            Self::OffsetTooSmall => "OFFSET_TOO_SMALL",
+            Self::NoMatchedLogicQueue => "NO_MATCHED_LOGIC_QUEUE",
+            Self::NoMessageInQueue => "NO_MESSAGE_IN_QUEUE",
+            Self::OffsetReset => "OFFSET_RESET",
+        }
+    }
+}
+
+/// What the reader asks for; the store's own bounds come on top. One message is given always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimits {
+    pub max_messages: u32,
+}
+
+/// The answer to a read. Offsets are as clients get them.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
+    pub status: ReadStatus,
+    /// Where to go on.
+    pub next_offset: i64,
+    pub min_offset: i64,
+    pub max_offset: i64,
+    /// The records, one behind the other.
+    pub body: Bytes,
+    pub count: u32,
+    /// Bytes of log between the last entry looked at and the log's end; 0 if none was.
+    pub behind: u64,
+    /// The reader is so far behind that its data is likely not cached: a slave may serve it.
+    pub suggest_slave: bool,
+}
+
+impl Store {
+    /// Messages of a queue from `from` on that `keep` takes.
+    ///
+    /// Entries whose tags code is in an extension file are shown with the record's.
+    pub fn read(
+        &self,
+        topic: &str,
+        queue_id: QueueId,
+        from: i64,
+        limits: ReadLimits,
+        keep: &mut dyn FnMut(&Entry) -> bool,
+    ) -> Read {
+        let Ok(queue) = self.queues.get(topic, queue_id) else {
+            return empty(ReadStatus::OffsetFoundNull, from.max(0) as u64, 0, 0);
+        };
+        let (min, max) = (queue.min(), queue.max());
+        let bounds = |status, next| empty(status, next, min, max);
+        let from = match u64::try_from(from) {
+            _ if max == 0 => return bounds(ReadStatus::NoMessageInQueue, 0),
+            Err(_) => return bounds(ReadStatus::OffsetTooSmall, min),
+            Ok(from) if from < min => return bounds(ReadStatus::OffsetTooSmall, min),
+            Ok(from) if from == max => return bounds(ReadStatus::OffsetOverflowOne, from),
+            Ok(from) if from > max => return bounds(ReadStatus::OffsetOverflowBadly, max),
+            Ok(from) => from,
+        };
+        match self.select(&queue, from, max, limits, keep) {
+            Ok(selected) => self.collect(selected, min, max),
+            Err(cause) => {
+                tracing::warn!(topic, queue = queue_id.0, from, %cause, "entries cannot be read");
+                bounds(ReadStatus::OffsetFoundNull, self.queues.next_file(from).min(max))
+            }
+        }
+    }
+
+    /// Whether a read there would wait for the disk.
+    pub fn would_block(&self, topic: &str, queue_id: QueueId, from: i64) -> bool {
+        let Some(queue) = self.queues.get_loaded(topic, queue_id) else { return true };
+        match u64::try_from(from) {
+            Ok(from) if from >= queue.min() && from < queue.max() => self
+                .queues
+                .entry_in_memory(&queue, from)
+                .is_none_or(|entry| !self.log.is_hot(entry.physical_offset.0)),
+            _ => false,
+        }
+    }
+
+    /// Whether the message's record counts as cached, by how far it is from the log's end; false if
+    /// there is none (Java: `checkInMemByConsumeOffset`).
+    pub fn in_memory(&self, topic: &str, queue_id: QueueId, offset: QueueOffset) -> bool {
+        let mut entries = Vec::with_capacity(1);
+        let found = self.queues.get(topic, queue_id).and_then(|queue| {
+            if offset.0 < queue.min() {
+                return Ok(());
+            }
+            self.queues.entries(&queue, offset.0, 1, &mut entries)
+        });
+        let end = self.log.appended();
+        found.is_ok()
+            && entries.first().is_some_and(|entry| {
+                end.saturating_sub(entry.physical_offset.0) <= self.memory_bytes()
+            })
+    }
+
+    /// Goes through the entries until a bound is met.
+    fn select(
+        &self,
+        queue: &Queue,
+        from: u64,
+        max: u64,
+        limits: ReadLimits,
+        keep: &mut dyn FnMut(&Entry) -> bool,
+    ) -> DiskResult<Selected> {
+        let rules = &self.options.transfer;
+        let log_end = self.log.appended();
+        let scan_max = (rules.scan_bytes / 20).max(u64::from(limits.max_messages)).max(1);
+        let end = max.min(from.saturating_add(scan_max));
+        let wanted = limits.max_messages.clamp(1, CHUNK as u32) as usize;
+        let mut selected =
+            Selected { entries: Vec::new(), bytes: 0, next: from, last_looked_at: None };
+        let mut chunk = Vec::with_capacity(wanted);
+        'chunks: while selected.next < end {
+            chunk.clear();
+            let count = wanted.min((end - selected.next) as usize);
+            self.queues.entries(queue, selected.next, count, &mut chunk)?;
+            if chunk.is_empty() {
+                break;
+            }
+            for entry in &mut chunk {
+                let physical_offset = entry.physical_offset.0;
+                let in_memory = log_end.saturating_sub(physical_offset) <= self.memory_bytes();
+                let (count_max, bytes_here) = if in_memory {
+                    (rules.count_in_memory, rules.bytes_in_memory)
+                } else {
+                    (rules.count_on_disk, rules.bytes_on_disk)
+                };
+                let count_max = count_max.min(limits.max_messages) as usize;
+                let bytes = selected.bytes + u64::from(entry.size);
+                if !selected.entries.is_empty()
+                    && (selected.entries.len() >= count_max || bytes > bytes_here)
+                {
+                    break 'chunks;
+                }
+                selected.next = entry.queue_offset.0 + 1;
+                selected.last_looked_at = Some(physical_offset);
+                if entry.has_extension() {
+                    entry.tags_code = self.tags_code_of_record(entry).unwrap_or(0);
+                }
+                if keep(entry) {
+                    selected.bytes = bytes;
+                    selected.entries.push(*entry);
+                }
+            }
+        }
+        Ok(selected)
+    }
+
+    /// Fetches the records, those that lie together at once.
+    fn collect(&self, selected: Selected, min: u64, max: u64) -> Read {
+        let behind = selected.last_looked_at.map_or(0, |at| self.log.appended().saturating_sub(at));
+        let mut read = Read {
+            behind,
+            suggest_slave: behind > self.memory_bytes(),
+            ..empty(ReadStatus::NoMatchedMessage, selected.next, min, max)
+        };
+        let together =
+            |a: &Entry, b: &Entry| a.physical_offset.plus(u64::from(a.size)) == b.physical_offset;
+        let mut runs = selected.entries.chunk_by(together).peekable();
+        if runs.peek().is_none() {
+            return read;
+        }
+        read.status = ReadStatus::MessageWasRemoving;
+
+        // The common case of a consumer that keeps up with one busy queue: no copy.
+        if let Some(run) = runs.next_if(|run| run.len() == selected.entries.len())
+            && let Some(body) = self.log.hot_bytes(run[0].physical_offset.0, len_of(run))
+        {
+            if are_records(run, &body) {
+                (read.status, read.count, read.body) = (ReadStatus::Found, run.len() as u32, body);
+            }
+            return read;
+        }
+        let mut body = Vec::with_capacity(selected.bytes as usize);
+        for run in selected.entries.chunk_by(together) {
+            let start = body.len();
+            match self.log.read_into(run[0].physical_offset.0, len_of(run), &mut body) {
+                Ok(()) if are_records(run, &body[start..]) => read.count += run.len() as u32,
+                Ok(()) => {
+                    let offset = run[0].physical_offset.0;
+                    tracing::warn!(offset, "a consume queue points to what is no record of it");
+                    body.truncate(start);
+                }
+                Err(ReadError::NotThere { .. }) => {}
+                Err(cause) => {
+                    tracing::warn!(%cause, "records cannot be read");
+                    body.truncate(start);
+                }
+            }
+        }
+        if read.count > 0 {
+            read.status = ReadStatus::Found;
+            read.body = body.into();
+        }
+        read
+    }
+
+    fn tags_code_of_record(&self, entry: &Entry) -> Option<i64> {
+        let mut bytes = Vec::new();
+        let size = Some(entry.size as usize);
+        self.log.record_at(entry.physical_offset.0, size, &mut bytes).ok()?;
+        let record = Record::parse(&bytes).ok()?;
+        Some(tags_code(&record, &self.options.delay_levels))
+    }
+
+    /// Bytes behind the log's end that count as cached.
+    fn memory_bytes(&self) -> u64 {
+        let rules = &self.options.transfer;
+        rules.physical_memory / 100 * u64::from(rules.memory_percent)
+    }
+}
+
+struct Selected {
+    entries: Vec<Entry>,
+    bytes: u64,
+    next: u64,
+    last_looked_at: Option<u64>,
+}
+
+fn empty(status: ReadStatus, next: u64, min: u64, max: u64) -> Read {
+    Read {
+        status,
+        next_offset: next as i64,
+        min_offset: min as i64,
+        max_offset: max as i64,
+        ..Read::default()
+    }
+}
+
+fn len_of(run: &[Entry]) -> usize {
+    run.iter().map(|entry| entry.size as usize).sum()
+}
+
+/// Whether `bytes` are the records that the entries announce: wrong bytes are never served.
+fn are_records(run: &[Entry], mut bytes: &[u8]) -> bool {
+    run.iter().all(|entry| {
+        let Some((record, rest)) = bytes.split_at_checked(entry.size as usize) else {
+            return false;
+        };
+        bytes = rest;
+        Record::parse(record).is_ok_and(|record| {
+            record.size() == entry.size as usize
+                && record.physical_offset() as u64 == entry.physical_offset.0
+        })
+    })
+}

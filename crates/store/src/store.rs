@@ -1,0 +1,476 @@
+//! The store as a whole: opening, the work of its threads, closing.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
+
+use crate::checkpoint::{Checkpoint, CheckpointFile, Marks};
+use crate::commit_log::CommitLog;
+use crate::config_files::ConfigFiles;
+use crate::consume_queue::Queues;
+use crate::disk::{Disk, DiskError, DiskLock, DiskResult, Space, lock};
+use crate::dispatch::{Arrival, DispatchError, Dispatcher, Trust};
+use crate::error::{Failure, FlushError, OpenError, ReadError};
+use crate::flush::{FlushClock, FlushMark, FlushState, Flushed};
+use crate::handles::Handles;
+use crate::options::StoreOptions;
+use crate::recovery::{self, LastRun, Recovered};
+use crate::signal::Signal;
+
+/// What the file `abort` ends with after the disk has failed.
+const DISK_FAILED: &[u8] = b" disk failed";
+/// How long dispatch waits when the disk is full.
+const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
+/// How long a sleeping thread sleeps when nothing wakes it.
+const LONG_SLEEP: Duration = Duration::from_secs(3600);
+/// How often the work on files looks around unasked, in milliseconds.
+const FILES_INTERVAL_MS: u64 = 1000;
+
+/// Told of every message that can be read from its queue.
+pub type OnArrival = Box<dyn Fn(&Arrival<'_>) + Send + Sync>;
+
+/// A broker's messages on disk. All methods may be called from any thread.
+///
+/// Dropping it without [`close`](Self::close) is like a crash of the process: nothing is lost, and
+/// the next start reads the log again from the last checkpoint.
+pub struct Store {
+    pub(crate) options: StoreOptions,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) log: Arc<CommitLog>,
+    pub(crate) queues: Queues,
+    handles: Arc<Handles>,
+    config_files: ConfigFiles,
+    recovered: Recovered,
+    on_arrival: OnceLock<OnArrival>,
+    /// One round of dispatch at a time.
+    dispatcher: Mutex<Dispatcher>,
+    /// Where dispatch stands and the store time of the last record before.
+    dispatched: Mutex<(u64, Millis)>,
+    /// Wakes dispatch: something was appended.
+    pub(crate) dispatch_wanted: Signal,
+    mark: Arc<FlushMark>,
+    /// One flush of the log at a time.
+    flushing: Mutex<()>,
+    flush_clock: Mutex<FlushClock>,
+    /// As it is in the file. Held while queues are flushed.
+    checkpoint: Mutex<Checkpoint>,
+    checkpoint_file: CheckpointFile,
+    closing: AtomicBool,
+    lock_file: Mutex<Option<Box<dyn DiskLock>>>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("root", &self.options.root).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the directory and recovers what it holds, or begins an empty one.
+    ///
+    /// Takes the lock file, and leaves the file `abort` there until [`close`](Self::close).
+    pub fn open(
+        options: StoreOptions,
+        disk: Arc<dyn Disk>,
+        now: Millis,
+    ) -> Result<Self, OpenError> {
+        options.check()?;
+        let lock_path = options.root.join("lock");
+        let lock_file = disk.lock(&lock_path)?.ok_or(OpenError::Locked(lock_path))?;
+        refuse_rocksdb(&options, &*disk)?;
+
+        let abort = abort_path(&options);
+        let last_run = match disk.read_whole(&abort)? {
+            Some(content) if content.ends_with(DISK_FAILED) => LastRun::DiskFailed,
+            Some(_) => LastRun::Killed,
+            None => LastRun::Closed,
+        };
+        // A run that fails while it writes again must not hide that it had to.
+        let note = if last_run == LastRun::DiskFailed { DISK_FAILED } else { b"" };
+        write_abort(&*disk, &abort, note)?;
+        disk.sync_dir(&options.root)?;
+
+        let checkpoint_file = CheckpointFile::new(&options.root);
+        let checkpoint = checkpoint_file.read(&*disk)?;
+        let handles = Arc::new(Handles::new(Arc::clone(&disk), options.open_files));
+        let log = Arc::new(CommitLog::open(&options, Arc::clone(&disk), Arc::clone(&handles))?);
+        let queues =
+            Queues::open(&options, Arc::clone(&disk), Arc::clone(&log), Arc::clone(&handles))?;
+        let mut dispatcher = Dispatcher::new(options.delay_levels.clone());
+        let recovered = recovery::recover(
+            &log,
+            &queues,
+            &mut dispatcher,
+            &checkpoint,
+            last_run,
+            options.check_crc_on_recover,
+        )?;
+        dispatcher.position = recovered.end;
+
+        let mark = FlushMark::default();
+        // What was read may be in the page cache only: it counts as flushed after the next flush.
+        mark.advance(recovered.from);
+        let flush_clock = FlushClock::new(options.flush, now, recovered.from);
+        Ok(Self {
+            config_files: ConfigFiles::new(Arc::clone(&disk), options.root.join("config")),
+            recovered,
+            on_arrival: OnceLock::new(),
+            dispatched: Mutex::new((dispatcher.position, dispatcher.timestamp)),
+            dispatcher: Mutex::new(dispatcher),
+            dispatch_wanted: Signal::default(),
+            mark: Arc::new(mark),
+            flushing: Mutex::default(),
+            flush_clock: Mutex::new(flush_clock),
+            checkpoint: Mutex::new(checkpoint),
+            checkpoint_file,
+            closing: AtomicBool::new(false),
+            lock_file: Mutex::new(Some(lock_file)),
+            options,
+            disk,
+            log,
+            queues,
+            handles,
+        })
+    }
+
+    /// What the start found.
+    pub fn recovered(&self) -> Recovered {
+        self.recovered
+    }
+
+    /// Why the store takes no writes, if it does not.
+    pub fn failure(&self) -> Option<Failure> {
+        self.log.failure()
+    }
+
+    /// The JSON tables under `config/`.
+    pub fn config_files(&self) -> ConfigFiles {
+        self.config_files.clone()
+    }
+
+    /// Calls `tell` for every message that can be read from its queue from now on. It runs on the
+    /// dispatch thread and must neither wait nor delete topics. A second call changes nothing.
+    pub fn on_arrival(&self, tell: OnArrival) {
+        let _ = self.on_arrival.set(tell);
+    }
+
+    /// First offset of the log that is there.
+    pub fn min_physical_offset(&self) -> PhysicalOffset {
+        PhysicalOffset(self.log.min())
+    }
+
+    /// The log's end.
+    pub fn appended(&self) -> PhysicalOffset {
+        PhysicalOffset(self.log.appended())
+    }
+
+    /// Everything in the log before is durable.
+    pub fn flushed_offset(&self) -> PhysicalOffset {
+        PhysicalOffset(self.mark.get())
+    }
+
+    /// Everything in the log before is in its queue.
+    pub fn dispatched(&self) -> PhysicalOffset {
+        PhysicalOffset(lock(&self.dispatched).0)
+    }
+
+    /// Waits until everything before `end` is durable. Wakes the flush thread; needs no runtime.
+    pub fn flushed(&self, end: PhysicalOffset) -> Flushed {
+        FlushMark::wait(&self.mark, end)
+    }
+
+    /// First queue offset that can be read; `None` if the queue has never had a message, or cannot
+    /// be read.
+    pub fn min_offset(&self, topic: &str, queue_id: QueueId) -> Option<QueueOffset> {
+        let queue = self.queues.get(topic, queue_id).ok()?;
+        (queue.max() > 0).then(|| QueueOffset(queue.min()))
+    }
+
+    /// Queue offset of the next message that comes; `None` as [`min_offset`](Self::min_offset).
+    pub fn max_offset(&self, topic: &str, queue_id: QueueId) -> Option<QueueOffset> {
+        let queue = self.queues.get(topic, queue_id).ok()?;
+        (queue.max() > 0).then(|| QueueOffset(queue.max()))
+    }
+
+    /// Topics and queue ids that have or had messages. Lists directories: not for the hot path.
+    pub fn queue_list(&self) -> DiskResult<Vec<(String, QueueId)>> {
+        self.queues.list()
+    }
+
+    /// The record at `offset`, if one of `size` bytes, or any if that is not given, begins there.
+    pub fn record_at(
+        &self,
+        offset: PhysicalOffset,
+        size: Option<u32>,
+    ) -> Result<Option<Bytes>, ReadError> {
+        let mut bytes = Vec::new();
+        match self.log.record_at(offset.0, size.map(|size| size as usize), &mut bytes) {
+            Ok(()) => Ok(Some(bytes.into())),
+            Err(ReadError::Disk(cause)) => Err(ReadError::Disk(cause)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Files of log and queues open now; bounded by the option `open_files`.
+    pub fn open_files(&self) -> usize {
+        self.handles.count()
+    }
+
+    /// Space of the file system that the log is on.
+    pub fn space(&self) -> DiskResult<Space> {
+        self.disk.space(self.log.dir()).or_else(|_| self.disk.space(&self.options.root))
+    }
+
+    /// Deletes the topic's queues; its records stay in the log until they expire. The topic's
+    /// queue offsets begin again at 0.
+    pub fn delete_topic(&self, topic: &str) -> DiskResult<()> {
+        {
+            // No round of dispatch is under way that would make the files anew.
+            let _dispatcher = lock(&self.dispatcher);
+            self.log.at_rest(|end| self.queues.detach(topic, end));
+            self.queues.delete_files(topic)?;
+        }
+        // The next start must not read records of the life that is over.
+        self.dispatch_all()?;
+        self.flush_all()
+    }
+
+    // ---- dispatch thread
+
+    /// Takes some of what was appended into the queues; returns how many records, 0 if there are
+    /// none or the disk fails. That stops the store's writes, unless it is merely full.
+    pub fn dispatch(&self) -> usize {
+        self.dispatch_round().unwrap_or(0)
+    }
+
+    fn dispatch_round(&self) -> DiskResult<usize> {
+        let mut dispatcher = lock(&self.dispatcher);
+        let end = self.log.appended();
+        if dispatcher.position >= end {
+            return Ok(0);
+        }
+        let tell = |arrival: &Arrival<'_>| {
+            if let Some(tell) = self.on_arrival.get() {
+                tell(arrival);
+            }
+        };
+        let round = dispatcher.round(&self.log, &self.queues, end, Trust::Own, &tell);
+        let cause = match round {
+            Ok((count, crate::dispatch::Stop::Done)) => {
+                *lock(&self.dispatched) = (dispatcher.position, dispatcher.timestamp);
+                self.queues.forget_deleted(dispatcher.position);
+                return Ok(count);
+            }
+            Ok((_, crate::dispatch::Stop::NoRecord(reason))) => {
+                let reason = reason.map_or_else(|| "nothing".to_owned(), |why| why.to_string());
+                let cause = format!("{reason} at {}, before the log's end", dispatcher.position);
+                DiskError::new("follow", self.log.dir(), std::io::Error::other(cause))
+            }
+            Err(DispatchError::Queue(cause) | DispatchError::Log(ReadError::Disk(cause))) => cause,
+            Err(DispatchError::Log(cause)) => {
+                DiskError::new("follow", self.log.dir(), std::io::Error::other(cause))
+            }
+        };
+        if !cause.is_full() {
+            self.fail(cause.clone());
+        }
+        Err(cause)
+    }
+
+    fn dispatch_all(&self) -> DiskResult<()> {
+        let end = self.log.appended();
+        while self.dispatched().0 < end {
+            self.dispatch_round()?;
+        }
+        Ok(())
+    }
+
+    /// Dispatches until [`close`](Self::close); for a thread of its own.
+    pub fn run_dispatch(&self) {
+        while !self.is_closing() {
+            let ready = || self.is_closing() || self.dispatched().0 < self.log.appended();
+            match self.dispatch_round() {
+                Ok(0) => self.dispatch_wanted.sleep(LONG_SLEEP, ready),
+                Ok(_) => {}
+                Err(cause) if cause.is_full() => {
+                    tracing::warn!(%cause, "consume queues wait for space");
+                    self.dispatch_wanted.sleep(FULL_DISK_PAUSE, || self.is_closing());
+                }
+                Err(_) => self.dispatch_wanted.sleep(LONG_SLEEP, || self.is_closing()),
+            }
+        }
+    }
+
+    // ---- flush thread
+
+    /// Flushes what is due; returns when to come again, if nobody waits for
+    /// [`flushed`](Self::flushed) before.
+    pub fn flush_due(&self, now: Millis) -> Millis {
+        let state = FlushState {
+            appended: self.log.appended(),
+            flushed: self.mark.get(),
+            dispatched: self.dispatched().0,
+            is_waited_for: self.mark.is_waited_for(),
+        };
+        let (work, next) = {
+            let mut clock = lock(&self.flush_clock);
+            (clock.due(now, state), clock.next())
+        };
+        if self.failure().is_some() {
+            return next;
+        }
+        let mut result = Ok(());
+        if work.log {
+            result = self.flush_log();
+        }
+        if result.is_ok() && work.checkpoint {
+            result = self.flush_all();
+            self.queues.cool();
+        } else if let Some(least_pages) = work.queues.filter(|_| result.is_ok()) {
+            let _checkpoint = lock(&self.checkpoint);
+            result = self.queues.flush(least_pages, &|| self.flush_for_waiters());
+        }
+        if let Err(cause) = result {
+            self.fail(cause);
+        }
+        next
+    }
+
+    /// Flushes until [`close`](Self::close); for a thread of its own. `clock` tells the time.
+    pub fn run_flush(&self, clock: impl Fn() -> Millis) {
+        while !self.is_closing() {
+            let next = self.flush_due(clock());
+            let waits = || self.failure().is_none() && self.mark.is_waited_for();
+            self.mark.wanted.sleep(until(next, clock()), || self.is_closing() || waits());
+        }
+    }
+
+    /// Makes the whole log durable, then answers who waited.
+    fn flush_log(&self) -> DiskResult<()> {
+        let _flushing = lock(&self.flushing);
+        let end = self.log.appended();
+        let flushed = self.mark.get();
+        if flushed < end {
+            self.log.sync(flushed, end)?;
+            self.mark.advance(end);
+        }
+        Ok(())
+    }
+
+    fn flush_for_waiters(&self) {
+        if self.mark.is_waited_for()
+            && let Err(cause) = self.flush_log()
+        {
+            self.fail(cause);
+        }
+    }
+
+    /// Makes log and queues durable, and notes it in the checkpoint.
+    fn flush_all(&self) -> DiskResult<()> {
+        let mut checkpoint = lock(&self.checkpoint);
+        let (dispatched, logics_timestamp) = *lock(&self.dispatched);
+        let (end, physic_timestamp, ()) = self.log.at_rest(|_| ());
+        self.flush_log()?;
+        self.queues.flush(0, &|| self.flush_for_waiters())?;
+        let marks = Marks { dispatched, flushed: end };
+        let next = Checkpoint {
+            physic_timestamp: physic_timestamp.0.max(0) as u64,
+            logics_timestamp: logics_timestamp.0.max(0) as u64,
+            own: Some(marks),
+            ..*checkpoint
+        };
+        self.checkpoint_file.write(&*self.disk, &next)?;
+        *checkpoint = next;
+        Ok(())
+    }
+
+    /// No more writes, and nobody waits for what will not come.
+    fn fail(&self, cause: DiskError) {
+        if self.failure().is_none() {
+            // If this cannot be written either, the next start has worse to deal with.
+            let _ = write_abort(&*self.disk, &abort_path(&self.options), DISK_FAILED);
+        }
+        let failure = self.log.fail(cause);
+        self.mark.end(FlushError::Failed(failure));
+    }
+
+    // ---- files thread
+
+    /// Makes the next file and window ahead of need, and unmaps what is behind; returns when to
+    /// come again, if appends do not ask before.
+    pub fn files_due(&self, now: Millis) -> Millis {
+        if self.failure().is_none()
+            && let Err(cause) = self.log.prepare()
+        {
+            // Who appends tries again, and decides.
+            tracing::warn!(%cause, "the next file of the commit log cannot be made ahead");
+        }
+        self.log.forget_cold_windows();
+        now.plus(FILES_INTERVAL_MS as i64)
+    }
+
+    /// Looks after the files until [`close`](Self::close); for a thread of its own.
+    pub fn run_files(&self, clock: impl Fn() -> Millis) {
+        while !self.is_closing() {
+            let next = self.files_due(clock());
+            let asked = || self.is_closing() || self.log.is_window_wanted();
+            self.log.files_wanted.sleep(until(next, clock()), asked);
+        }
+    }
+
+    // ---- the end
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// Ends cleanly: no more appends, everything into the queues and onto the disk, `abort` and
+    /// the lock gone. The three threads return.
+    pub fn close(&self) -> DiskResult<()> {
+        self.log.close();
+        self.closing.store(true, Ordering::SeqCst);
+        self.dispatch_wanted.wake();
+        self.mark.wanted.wake();
+        self.log.files_wanted.wake();
+        if lock(&self.lock_file).is_none() {
+            return Ok(());
+        }
+        let result = match self.failure() {
+            // What the disk refused before is not tried again; the next start reads the log.
+            Some(Failure(cause)) => Err(DiskError::clone(&cause)),
+            None => self.dispatch_all().and_then(|()| self.flush_all()),
+        };
+        self.mark.end(FlushError::Closed);
+        if result.is_ok() {
+            self.disk.remove(&abort_path(&self.options))?;
+            self.disk.sync_dir(&self.options.root)?;
+        }
+        lock(&self.lock_file).take();
+        result
+    }
+}
+
+fn until(next: Millis, now: Millis) -> Duration {
+    Duration::from_millis(next.since(now).max(0) as u64)
+}
+
+/// Java leaves its process id there, and looks only whether the file exists.
+fn write_abort(disk: &dyn Disk, path: &Path, note: &[u8]) -> DiskResult<()> {
+    let mut content = std::process::id().to_string().into_bytes();
+    content.extend_from_slice(note);
+    disk.write_whole(path, &content)
+}
+
+fn abort_path(options: &StoreOptions) -> PathBuf {
+    options.root.join("abort")
+}
+
+/// Stores whose consume queues are in RocksDB hold nothing we could serve.
+fn refuse_rocksdb(options: &StoreOptions, disk: &dyn Disk) -> Result<(), OpenError> {
+    let path = options.root.join("consumequeue_r");
+    if disk.list(&path)?.is_empty() { Ok(()) } else { Err(OpenError::RocksDb(path)) }
+}

@@ -1,0 +1,248 @@
+//! Random work, a crash in the midst of any call to the disk, recovery, and a look at what is left
+//! against a model. `SEED=n` runs one seed, `SEEDS=n` that many.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use common::{NOW, dispatch_all, host, messages, small_options};
+use skua_protocol::record::NewRecord;
+use skua_protocol::{Millis, QueueId};
+use skua_store::disk::{Crash, Faults, SimDisk};
+use skua_store::{AppendError, Receipt, Store};
+
+const SEEDS: u64 = 1500;
+const TOPICS: [&str; 3] = ["TopicA", "TopicB", "%RETRY%group"];
+
+/// Splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+/// One message that may or must be there.
+struct Stored {
+    body: Vec<u8>,
+    end: u64,
+}
+
+#[derive(Default)]
+struct Model {
+    queues: BTreeMap<(usize, u32), Vec<Stored>>,
+    /// Everything before was durable while the disk still answered.
+    flushed: u64,
+    /// Everything before was answered.
+    answered: u64,
+    number: u64,
+    now: i64,
+}
+
+impl Model {
+    fn bodies(&mut self, random: &mut Random, count: u64) -> Vec<Vec<u8>> {
+        (0..count)
+            .map(|_| {
+                self.number += 1;
+                let mut body = format!("{}:", self.number).into_bytes();
+                body.resize(body.len() + random.below(700) as usize, b'x');
+                body
+            })
+            .collect()
+    }
+
+    fn append(&mut self, store: &Store, disk: &SimDisk, random: &mut Random) {
+        let (topic, queue) = (random.below(3) as usize, random.below(3) as u32);
+        let count = if random.below(4) == 0 { 1 + random.below(4) } else { 1 };
+        let bodies = self.bodies(random, count);
+        let properties = b"TAGS\x01TagA\x02KEYS\x01some key\x02WAIT\x01true\x02";
+        let records: Vec<_> = bodies
+            .iter()
+            .map(|body| NewRecord {
+                topic: TOPICS[topic],
+                queue_id: QueueId(queue),
+                flag: 0,
+                sys_flag: 0,
+                born_timestamp: NOW,
+                born_host: host(),
+                store_host: host(),
+                reconsume_times: 0,
+                prepared_transaction_offset: 0,
+                body,
+                properties,
+            })
+            .collect();
+        let now = Millis(self.now);
+        let receipts: Result<Vec<Receipt>, AppendError> = match &records[..] {
+            [one] => store.append(one, now).map(|receipt| vec![receipt]),
+            all => store.append_batch(all, now),
+        };
+        let Ok(receipts) = receipts else { return };
+        for (receipt, body) in receipts.iter().zip(bodies) {
+            let queue = self.queues.entry((topic, queue)).or_default();
+            assert_eq!(receipt.queue_offset.0, queue.len() as u64, "offsets are dense");
+            queue.push(Stored { body, end: receipt.end.0 });
+            if !disk.is_down() {
+                self.answered = receipt.end.0;
+            }
+        }
+    }
+
+    fn work(&mut self, store: &Store, disk: &SimDisk, random: &mut Random) {
+        self.now += random.below(300) as i64;
+        match random.below(20) {
+            0..12 => self.append(store, disk, random),
+            12..15 => {
+                store.dispatch();
+            }
+            15..17 => {
+                store.flush_due(Millis(self.now));
+            }
+            17 => {
+                // Long enough for everything to be due.
+                self.now += 60_000;
+                store.flush_due(Millis(self.now));
+            }
+            18 => {
+                store.files_due(Millis(self.now));
+            }
+            _ => {
+                let topic = TOPICS[random.below(3) as usize];
+                let limits = skua_store::ReadLimits { max_messages: 8 };
+                store.read(topic, QueueId(random.below(3) as u32), 0, limits, &mut |_| true);
+            }
+        }
+        let flushed = store.flushed_offset().0;
+        if !disk.is_down() {
+            self.flushed = self.flushed.max(flushed);
+        }
+    }
+
+    /// What is there after a crash is a prefix of what was stored, and holds what must be there.
+    fn check(&mut self, store: &Store, crash: Option<Crash>) {
+        let must = match crash {
+            Some(Crash::Power) => self.flushed,
+            Some(Crash::Process) | None => self.answered,
+        };
+        let end = store.appended().0;
+        assert!(end >= must, "the log ends at {end}, {must} was promised");
+        for topic in 0..3 {
+            for queue in 0..3 {
+                let stored = self.queues.entry((topic, queue)).or_default();
+                let found = messages(store, TOPICS[topic], queue);
+                let promised = stored.iter().filter(|stored| stored.end <= must).count();
+                assert!(
+                    found.len() >= promised && found.len() <= stored.len(),
+                    "{}/{queue}: {} found, {promised} promised, {} stored",
+                    TOPICS[topic],
+                    found.len(),
+                    stored.len()
+                );
+                for ((message, stored), offset) in found.iter().zip(&*stored).zip(0..) {
+                    assert_eq!(message.body, stored.body, "{}/{queue} {offset}", TOPICS[topic]);
+                    assert_eq!(message.queue_offset, offset);
+                }
+                stored.truncate(found.len());
+                let next = store.max_offset(TOPICS[topic], QueueId(queue)).map_or(0, |max| max.0);
+                assert_eq!(next, found.len() as u64);
+            }
+        }
+        // What a crash of the process keeps is in the page cache still, and may go with the next.
+        self.flushed = self.flushed.min(end);
+        self.answered = end;
+    }
+}
+
+fn open(disk: &SimDisk, now: i64) -> Store {
+    Store::open(small_options(), Arc::new(disk.clone()), Millis(now)).expect("the store opens")
+}
+
+fn run(seed: u64) {
+    let mut random = Random(seed);
+    let disk = SimDisk::new(seed);
+    let mut model = Model { now: NOW.0, ..Model::default() };
+    for _life in 0..4 {
+        let mut store = Some(open(&disk, model.now));
+        let live = store.as_ref().expect("just opened");
+        let mut faults = Faults { crash_in: Some(random.below(120)), ..Faults::default() };
+        match random.below(8) {
+            0 => faults.sync_fails_in = Some(random.below(12)),
+            1 => faults.write_fails_in = Some(random.below(30)),
+            2 => faults.no_space = true,
+            _ => {}
+        }
+        let closes = random.below(5) == 0;
+        if closes {
+            faults.crash_in = None;
+        }
+        let faults_text = format!("{faults:?}");
+        disk.set_faults(faults);
+        for _ in 0..random.below(90) {
+            model.work(live, &disk, &mut random);
+            if disk.is_down() {
+                break;
+            }
+        }
+        let crash = if closes && live.close().is_ok() {
+            None
+        } else if random.below(2) == 0 {
+            Some(Crash::Process)
+        } else {
+            Some(Crash::Power)
+        };
+        store.take();
+        // After a clean end the power may go: everything is durable.
+        let durable = crash.is_none() && random.below(2) == 0;
+        disk.reboot(if durable { Crash::Power } else { crash.unwrap_or(Crash::Process) });
+
+        // Recovery may crash as well, a few times.
+        while random.below(3) == 0 {
+            disk.set_faults(Faults { crash_in: Some(random.below(15)), ..Faults::default() });
+            let opened = Store::open(small_options(), Arc::new(disk.clone()), Millis(model.now));
+            drop(opened);
+            disk.reboot(crash.unwrap_or(Crash::Process));
+        }
+        let store = open(&disk, model.now);
+        dispatch_all(&store);
+        if std::env::var("SEED").is_ok() {
+            eprintln!(
+                "crash {crash:?} {:?} answered {} flushed {} files {:?}",
+                store.recovered(),
+                model.answered,
+                model.flushed,
+                faults_text
+            );
+            for q in store.queue_list().unwrap() {
+                eprintln!(
+                    "{q:?} {:?} {:?}",
+                    store.min_offset(&q.0, q.1),
+                    store.max_offset(&q.0, q.1)
+                );
+            }
+        }
+        model.check(&store, crash);
+        drop(store);
+        disk.reboot(Crash::Process);
+    }
+}
+
+#[test]
+fn whatever_crashes_what_was_promised_is_there_and_nothing_else() {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SEEDS").unwrap_or(SEEDS),
+    };
+    for seed in seeds {
+        if let Err(panic) = std::panic::catch_unwind(|| run(seed)) {
+            eprintln!("replay with SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}

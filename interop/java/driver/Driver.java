@@ -1,0 +1,81 @@
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * Drives the official Java client by commands on standard input, one a line:
+ * {@code ID VERB NAME KEY=VALUE …}. Every command answers {@code @ end ID} or {@code @ fail ID WHY};
+ * what clients send, lose and get is told as it happens ({@link Line}). End of input stops all.
+ *
+ * <pre>
+ * producer NAME namesrv=A group=G [timeout=MS] [retries=N]
+ * send     NAME topic=T mode=sync|async|oneway|batch count=N prefix=P [tags=A,B] [size=N] [delay=L] [queue=Q]
+ * flood    NAME topic=T prefix=P [threads=N] [pause=MS]   sends until `halt NAME`
+ * halt     NAME
+ * consumer NAME namesrv=A group=G topic=T kind=concurrent|orderly|broadcast|lite [tags=EXPR]
+ *          [fail=N] [retries=N] [delay=L]           fail: how often each message is refused
+ * scan     NAME namesrv=A topic=T                   reads every queue from its least to its greatest offset
+ * stop     NAME
+ * </pre>
+ */
+public final class Driver {
+    private final Map<String, Client> clients = new ConcurrentHashMap<>();
+
+    /** A producer or consumer that has been started. */
+    interface Client {
+        void stop() throws Exception;
+    }
+
+    public static void main(String[] args) throws Exception {
+        new Driver().serve(new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)));
+        // The clients' own threads must not keep the process alive.
+        System.exit(0);
+    }
+
+    private void serve(BufferedReader in) throws Exception {
+        Line.of("ready").print();
+        for (String text = in.readLine(); text != null; text = in.readLine()) {
+            Command command = Command.parse(text);
+            try {
+                run(command);
+                Line.of("end").word(command.id).print();
+            } catch (Throwable e) {
+                e.printStackTrace();
+                Line.of("fail").word(command.id).word(String.valueOf(e)).print();
+            }
+        }
+        for (Client client : clients.values()) {
+            client.stop();
+        }
+    }
+
+    private void run(Command c) throws Exception {
+        switch (c.verb) {
+            case "producer":
+                clients.put(c.name, new Sender(c));
+                break;
+            case "send":
+                ((Sender) clients.get(c.name)).send(c);
+                break;
+            case "flood":
+                ((Sender) clients.get(c.name)).flood(c);
+                break;
+            case "halt":
+                ((Sender) clients.get(c.name)).halt();
+                break;
+            case "consumer":
+                clients.put(c.name, Receiver.start(c));
+                break;
+            case "scan":
+                Receiver.scan(c);
+                break;
+            case "stop":
+                clients.remove(c.name).stop();
+                break;
+            default:
+                throw new IllegalArgumentException("no such verb: " + c.verb);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
+import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.PullResult;
+import org.apache.rocketmq.client.consumer.PullStatus;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
+
+/** Consumers; each message handed to one is told as {@code got}, a refused one as {@code refused}. */
+@SuppressWarnings("deprecation")
+final class Receiver {
+    private Receiver() {
+    }
+
+    static Driver.Client start(Command c) throws Exception {
+        return c.get("kind").equals("lite") ? lite(c) : push(c);
+    }
+
+    private static Driver.Client push(Command c) throws Exception {
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(c.get("group"));
+        consumer.setNamesrvAddr(c.get("namesrv"));
+        consumer.setInstanceName(c.name);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.setConsumeThreadMin(4);
+        consumer.setConsumeThreadMax(4);
+        consumer.setMaxReconsumeTimes(c.number("retries", -1));
+        consumer.subscribe(c.get("topic"), c.get("tags", "*"));
+        int refusals = c.number("fail", 0);
+        int delay = c.number("delay", 0);
+        switch (c.get("kind")) {
+            case "broadcast":
+                // Through the value: the enum stands in different packages in 4.x and 5.x.
+                consumer.setMessageModel(consumer.getMessageModel().valueOf("BROADCASTING"));
+                // fall through
+            case "concurrent":
+                consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+                    for (MessageExt m : messages) {
+                        if (m.getReconsumeTimes() < refusals) {
+                            tell("refused", c, m);
+                            context.setDelayLevelWhenNextConsume(delay);
+                            return ConsumeConcurrentlyStatus.RECONSUME_LATER;
+                        }
+                        tell("got", c, m);
+                    }
+                    return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+                });
+                break;
+            case "orderly":
+                consumer.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
+                    for (MessageExt m : messages) {
+                        tell("got", c, m);
+                    }
+                    return ConsumeOrderlyStatus.SUCCESS;
+                });
+                break;
+            default:
+                throw new IllegalArgumentException("no such kind: " + c.get("kind"));
+        }
+        consumer.start();
+        return consumer::shutdown;
+    }
+
+    private static Driver.Client lite(Command c) throws Exception {
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(c.get("group"));
+        consumer.setNamesrvAddr(c.get("namesrv"));
+        consumer.setInstanceName(c.name);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.subscribe(c.get("topic"), c.get("tags", "*"));
+        consumer.start();
+        AtomicBoolean stopped = new AtomicBoolean();
+        Thread poller = new Thread(() -> {
+            while (!stopped.get()) {
+                for (MessageExt m : consumer.poll(500)) {
+                    tell("got", c, m);
+                }
+            }
+        });
+        poller.start();
+        return () -> {
+            stopped.set(true);
+            poller.join();
+            consumer.shutdown();
+        };
+    }
+
+    static void scan(Command c) throws Exception {
+        DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(c.get("group", "scan"));
+        consumer.setNamesrvAddr(c.get("namesrv"));
+        consumer.setInstanceName(c.name);
+        consumer.start();
+        try {
+            for (MessageQueue queue : consumer.fetchSubscribeMessageQueues(c.get("topic"))) {
+                long offset = consumer.minOffset(queue);
+                long end = consumer.maxOffset(queue);
+                Line.of("range").add("queue", queue.getQueueId()).add("min", offset).add("max", end).print();
+                while (offset < end) {
+                    PullResult result = consumer.pull(queue, c.get("tags", "*"), offset, 32);
+                    if (result.getPullStatus() == PullStatus.FOUND) {
+                        for (MessageExt m : result.getMsgFoundList()) {
+                            tell("got", c, m);
+                        }
+                    }
+                    if (result.getNextBeginOffset() <= offset) {
+                        throw new IllegalStateException(queue + " at " + offset + ": " + result);
+                    }
+                    offset = result.getNextBeginOffset();
+                }
+            }
+        } finally {
+            consumer.shutdown();
+        }
+    }
+
+    private static void tell(String word, Command c, MessageExt m) {
+        Line.of(word, c.name, m).print();
+    }
+}

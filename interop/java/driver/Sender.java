@@ -1,0 +1,187 @@
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendCallback;
+import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageQueue;
+
+/** A producer; tells each acknowledged message as {@code sent}, each refused one as {@code lost}. */
+final class Sender implements Driver.Client {
+    private static final int BATCH = 10;
+
+    private final String name;
+    private final DefaultMQProducer producer;
+    private final List<Thread> flood = new ArrayList<>();
+    private volatile boolean flooding;
+
+    Sender(Command c) throws Exception {
+        name = c.name;
+        producer = new DefaultMQProducer(c.get("group"));
+        producer.setNamesrvAddr(c.get("namesrv"));
+        producer.setInstanceName(c.name);
+        producer.setSendMsgTimeout(c.number("timeout", 10_000));
+        producer.setRetryTimesWhenSendFailed(c.number("retries", 2));
+        producer.start();
+    }
+
+    void send(Command c) throws Exception {
+        String topic = c.get("topic");
+        String mode = c.get("mode");
+        int count = c.number("count", 1);
+        List<Message> messages = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            messages.add(message(c, i));
+        }
+        int queue = c.number("queue", -1);
+        MessageQueue target = null;
+        if (queue >= 0) {
+            for (MessageQueue q : producer.fetchPublishMessageQueues(topic)) {
+                if (q.getQueueId() == queue) {
+                    target = q;
+                }
+            }
+        }
+        switch (mode) {
+            case "sync":
+                for (Message m : messages) {
+                    sent(m, target == null ? producer.send(m) : producer.send(m, target));
+                }
+                break;
+            case "async":
+                sendAsync(messages);
+                break;
+            case "oneway":
+                for (Message m : messages) {
+                    // Told first: nothing tells later whether it arrived.
+                    Line.of("sent").add("by", name).add("topic", topic).body(m.getBody())
+                        .add("tag", m.getTags()).print();
+                    producer.sendOneway(m);
+                }
+                break;
+            case "batch":
+                for (int i = 0; i < messages.size(); i += BATCH) {
+                    List<Message> batch = messages.subList(i, Math.min(i + BATCH, messages.size()));
+                    SendResult result = producer.send(new ArrayList<>(batch));
+                    check(result);
+                    String[] ids = result.getMsgId().split(",");
+                    for (int k = 0; k < batch.size(); k++) {
+                        sent(batch.get(k), result, result.getQueueOffset() + k, ids[k]);
+                    }
+                }
+                break;
+            default:
+                throw new IllegalArgumentException("no such mode: " + mode);
+        }
+    }
+
+    private void sendAsync(List<Message> messages) throws Exception {
+        CountDownLatch left = new CountDownLatch(messages.size());
+        AtomicReference<Throwable> failure = new AtomicReference<>();
+        for (Message m : messages) {
+            producer.send(m, new SendCallback() {
+                @Override
+                public void onSuccess(SendResult result) {
+                    try {
+                        sent(m, result);
+                    } catch (Throwable e) {
+                        failure.set(e);
+                    }
+                    left.countDown();
+                }
+
+                @Override
+                public void onException(Throwable e) {
+                    failure.set(e);
+                    left.countDown();
+                }
+            });
+        }
+        left.await();
+        if (failure.get() != null) {
+            throw new Exception(failure.get());
+        }
+    }
+
+    void flood(Command c) {
+        flooding = true;
+        AtomicInteger next = new AtomicInteger();
+        int pause = c.number("pause", 0);
+        for (int i = 0; i < c.number("threads", 4); i++) {
+            Thread thread = new Thread(() -> {
+                while (flooding) {
+                    Message m = message(c, next.getAndIncrement());
+                    try {
+                        sent(m, producer.send(m));
+                        pause(pause);
+                    } catch (Exception e) {
+                        Line.of("lost").add("by", name).body(m.getBody()).add("why", e.getMessage()).print();
+                        // Must not spin while the server is away.
+                        pause(20);
+                    }
+                }
+            });
+            flood.add(thread);
+            thread.start();
+        }
+    }
+
+    private static void pause(int millis) {
+        try {
+            Thread.sleep(millis);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    void halt() throws Exception {
+        flooding = false;
+        for (Thread thread : flood) {
+            thread.join();
+        }
+        flood.clear();
+    }
+
+    @Override
+    public void stop() throws Exception {
+        halt();
+        producer.shutdown();
+    }
+
+    private static Message message(Command c, int i) {
+        String[] tags = c.get("tags", "").split(",");
+        StringBuilder body = new StringBuilder(c.get("prefix")).append('-').append(i).append(' ');
+        for (int size = c.number("size", 0); body.length() < size; ) {
+            body.append((char) ('a' + body.length() % 26));
+        }
+        Message m = new Message(c.get("topic"), tags[i % tags.length], c.get("prefix") + "-" + i,
+            body.toString().getBytes(StandardCharsets.UTF_8));
+        int delay = c.number("delay", 0);
+        if (delay > 0) {
+            m.setDelayTimeLevel(delay);
+        }
+        return m;
+    }
+
+    private void sent(Message m, SendResult result) {
+        check(result);
+        sent(m, result, result.getQueueOffset(), result.getMsgId());
+    }
+
+    private void sent(Message m, SendResult result, long offset, String id) {
+        Line.of("sent").add("by", name).add("topic", m.getTopic())
+            .add("queue", result.getMessageQueue().getQueueId()).add("offset", offset).body(m.getBody())
+            .add("tag", m.getTags()).add("id", id).print();
+    }
+
+    private static void check(SendResult result) {
+        if (result.getSendStatus() != SendStatus.SEND_OK) {
+            throw new IllegalStateException("sent with " + result.getSendStatus());
+        }
+    }
+}

@@ -1,0 +1,198 @@
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::event::Event;
+use crate::files;
+use crate::process;
+use crate::scene::Scene;
+
+/// How long one command or one condition may take: far more than needed on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Which official client a driver uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    Java5,
+    Java4,
+    Go,
+}
+
+/// The header encoding of a Java client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Json,
+    Binary,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    events: Mutex<Vec<Event>>,
+    more: Condvar,
+}
+
+/// An official client in its own process; the commands are those of `java/driver/Driver.java`.
+#[derive(Debug)]
+pub struct Driver {
+    pub client: Client,
+    namesrv: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    told: Arc<Told>,
+    reader: Option<JoinHandle<()>>,
+    commands: u32,
+}
+
+impl Driver {
+    pub fn start(scene: &Scene, client: Client, namesrv: &str) -> Self {
+        Self::start_with(scene, client, Encoding::Json, namesrv)
+    }
+
+    pub fn start_with(scene: &Scene, client: Client, encoding: Encoding, namesrv: &str) -> Self {
+        let home = scene.folder("client");
+        let log = scene.unused(&format!("{client:?}.log"));
+        let mut command = match client {
+            Client::Java5 => java(scene, "client-5.5.0", encoding),
+            Client::Java4 => java(scene, "client-4.9.8", encoding),
+            Client::Go => {
+                assert_eq!(encoding, Encoding::Json, "the Go client knows no other");
+                let mut command = process::command(files::go_driver());
+                command.env("HOME", &home).env("INTEROP_LOG", scene.unused("go-client.log"));
+                command
+            }
+        };
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(log).expect("a log file"))
+            .spawn()
+            .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let told = Arc::<Told>::default();
+        let reader = thread::spawn({
+            let (told, stdout) = (told.clone(), child.stdout.take().expect("piped above"));
+            move || {
+                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    if let Some(line) = line.strip_prefix("@ ") {
+                        told.events.lock().expect("no panic under it").push(Event::parse(line));
+                        told.more.notify_all();
+                    }
+                }
+            }
+        });
+        let stdin = child.stdin.take();
+        let namesrv = namesrv.to_owned();
+        let driver =
+            Self { client, namesrv, child, stdin, told, reader: Some(reader), commands: 0 };
+        driver.wait("ready", |events| events.iter().any(|e| e.word == "ready"));
+        driver
+    }
+
+    /// Runs one command (without its id; `namesrv=` is added) and returns when it has ended.
+    ///
+    /// # Panics
+    /// When the client fails it.
+    pub fn run(&mut self, command: &str) {
+        self.commands += 1;
+        let id = self.commands.to_string();
+        let stdin = self.stdin.as_mut().expect("open until dropped");
+        writeln!(stdin, "{id} {command} namesrv={}", self.namesrv).expect("a living driver");
+        let last = self.wait_for(command, |events| {
+            let mut ends = events.iter().filter(|e| e.word == "end" || e.word == "fail");
+            ends.find(|e| e.plain[0] == id).cloned()
+        });
+        assert_eq!(last.word, "end", "{:?}: {command}: {:?}", self.client, last.plain);
+    }
+
+    /// All that was told so far with this word.
+    pub fn told(&self, word: &str) -> Vec<Event> {
+        let events = self.told.events.lock().expect("no panic under it");
+        events.iter().filter(|e| e.word == word).cloned().collect()
+    }
+
+    /// All that the consumer of this name got so far.
+    pub fn got(&self, by: &str) -> Vec<Event> {
+        self.told("got").into_iter().filter(|e| e.get("by") == by).collect()
+    }
+
+    /// All acknowledged messages (one-way ones: handed to the client) of this topic so far.
+    pub fn sent(&self, topic: &str) -> Vec<Event> {
+        self.told("sent").into_iter().filter(|e| e.get("topic") == topic).collect()
+    }
+
+    /// Waits until the events told so far satisfy `enough`.
+    pub fn wait(&self, what: &str, enough: impl Fn(&[Event]) -> bool) {
+        self.wait_for(what, |events| enough(events).then_some(()));
+    }
+
+    /// Waits until the consumer of this name has got at least `count` messages in all.
+    pub fn wait_got(&self, by: &str, count: usize) {
+        self.wait(&format!("{count} messages at {by}"), |events| {
+            events.iter().filter(|e| e.word == "got" && e.get("by") == by).count() >= count
+        });
+    }
+
+    fn wait_for<T>(&self, what: &str, find: impl Fn(&[Event]) -> Option<T>) -> T {
+        let deadline = Instant::now() + LIMIT;
+        let mut events = self.told.events.lock().expect("no panic under it");
+        loop {
+            if let Some(found) = find(&events) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let ended = self.reader.as_ref().is_none_or(JoinHandle::is_finished);
+            if left.is_zero() || ended {
+                let why = if ended { "the driver has ended" } else { "too long" };
+                let told: Vec<_> = events.iter().rev().take(5).cloned().collect();
+                drop(events);
+                panic!("{:?}: {what}: {why}; told last: {told:#?}", self.client);
+            }
+            // Not the whole time left: the end of the driver notifies nobody.
+            let pause = left.min(Duration::from_millis(500));
+            events = self.told.more.wait_timeout(events, pause).expect("no panic under it").0;
+        }
+    }
+
+    /// Stops all clients in order and ends the process.
+    pub fn finish(mut self) {
+        self.stdin = None;
+        let deadline = Instant::now() + LIMIT;
+        while self.child.try_wait().expect("a child of this process").is_none() {
+            assert!(Instant::now() < deadline, "{:?} does not end", self.client);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // An error means that it has ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+fn java(scene: &Scene, set: &str, encoding: Encoding) -> Command {
+    let home = scene.folder("client");
+    let cache = files::cache().display();
+    let mut command = process::command("java");
+    command
+        .args(["-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"])
+        .arg(format!("-Drmq.logback.configurationFile={}", files::logback().display()))
+        .arg(format!("-Dinterop.log={}", scene.unused(&format!("{set}.client.log")).display()))
+        .arg("-Dinterop.level=WARN")
+        .arg(match encoding {
+            Encoding::Json => "-Drocketmq.serialize.type=JSON",
+            Encoding::Binary => "-Drocketmq.serialize.type=ROCKETMQ",
+        })
+        // The 4.x client logs by itself, and both keep broadcast offsets in the home folder.
+        .arg(format!("-Drocketmq.client.logRoot={}", home.display()))
+        .arg(format!("-Duser.home={}", home.display()))
+        .args(["-cp", &format!("{cache}/{set}/driver:{cache}/{set}/lib/*"), "Driver"]);
+    command
+}

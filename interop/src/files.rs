@@ -1,0 +1,68 @@
+//! What the tests run: the drivers, the official jars, the `skua` binary.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+fn interop() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+/// The folder with the jars of each set and the compiled drivers; fetched when absent.
+pub fn cache() -> &'static Path {
+    static CACHE: OnceLock<PathBuf> = OnceLock::new();
+    CACHE.get_or_init(|| {
+        run(&mut Command::new(interop().join("java/fetch")));
+        interop().join(".cache")
+    })
+}
+
+/// The driver of the Go client, built when out of date.
+pub fn go_driver() -> &'static Path {
+    static DRIVER: OnceLock<PathBuf> = OnceLock::new();
+    DRIVER.get_or_init(|| {
+        let driver = interop().join(".cache/go-driver");
+        run(Command::new("go")
+            .args(["build", "-o"])
+            .arg(&driver)
+            .arg(".")
+            .current_dir(interop().join("go")));
+        driver
+    })
+}
+
+pub fn java_server() -> PathBuf {
+    interop().join("java-server")
+}
+
+pub fn logback() -> PathBuf {
+    interop().join("java/logback.xml")
+}
+
+/// The class path of the unmodified quick-start classes.
+pub fn quickstart_classpath() -> String {
+    format!("{}/quickstart/lib/*", cache().display())
+}
+
+/// The binary under test: `$SKUA_BIN`, or the release build, brought up to date.
+pub fn skua_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(path) = env::var_os("SKUA_BIN") {
+            return path.into();
+        }
+        let root = interop().parent().expect("interop is a folder of the workspace");
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        run(Command::new(cargo)
+            .args(["build", "--release", "--quiet", "-p", "skua"])
+            .current_dir(root));
+        let target = env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+        target.join("release/skua")
+    })
+}

@@ -1,0 +1,30 @@
+//! Harness for the tests under `tests/`: starts servers (Skua, or the Java name server and broker)
+//! and drives official clients against them.
+//!
+//! Nothing of Skua is linked in: the servers are separate processes, known by their ports. With
+//! `SKUA_INTEROP_SERVER=java` the same tests run against the Java server, which is the judge of the
+//! tests themselves.
+//!
+//! - [`Scene`]: a folder for one test, shown and kept when the test fails.
+//! - [`Cluster`], [`Namesrv`], [`Broker`]: the servers; each is killed by pid when dropped.
+//! - [`Driver`]: an official client in its own process, steered by lines (`java/driver`, `go`).
+//! - [`check`]: what was sent against what was received.
+
+pub mod check;
+mod driver;
+mod event;
+mod files;
+mod ports;
+mod process;
+mod scene;
+mod server;
+mod wait;
+pub mod wire;
+
+pub use driver::{Client, Driver, Encoding};
+pub use event::Event;
+pub use files::quickstart_classpath;
+pub use process::Process;
+pub use scene::Scene;
+pub use server::{Broker, Cluster, Kind, Namesrv, Tuning, mqadmin, skua};
+pub use wait::wait_until;

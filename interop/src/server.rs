@@ -1,0 +1,304 @@
+use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::files;
+use crate::ports;
+use crate::process::{self, Process};
+use crate::scene::Scene;
+use crate::wait::wait_until;
+use crate::wire;
+
+/// A Java broker on a busy machine: seconds to start, and it registers up to ten later.
+const START: Duration = Duration::from_secs(120);
+
+/// Whose server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Skua,
+    Java,
+}
+
+impl Kind {
+    /// The server under test: Skua, unless `SKUA_INTEROP_SERVER=java`.
+    pub fn under_test() -> Self {
+        match std::env::var("SKUA_INTEROP_SERVER").as_deref() {
+            Ok("java") => Self::Java,
+            Ok("skua") | Err(_) => Self::Skua,
+            Ok(other) => panic!("SKUA_INTEROP_SERVER={other}: `skua` or `java`"),
+        }
+    }
+}
+
+/// The `skua` binary, to be given arguments.
+pub fn skua() -> Command {
+    process::command(files::skua_binary())
+}
+
+/// A name server on its own port.
+#[derive(Debug)]
+pub struct Namesrv {
+    pub addr: String,
+    pub process: Process,
+}
+
+impl Namesrv {
+    pub fn start(scene: &Scene, kind: Kind) -> Self {
+        let port = ports::free();
+        Self::start_at(scene, kind, port)
+    }
+
+    fn start_at(scene: &Scene, kind: Kind, port: u16) -> Self {
+        let dir = scene.folder("namesrv");
+        let mut command = match kind {
+            Kind::Java => {
+                files::cache();
+                let mut command = process::command(files::java_server());
+                command.arg("namesrv").arg(&dir).arg(port.to_string());
+                command
+            }
+            Kind::Skua => {
+                let file = dir.join("namesrv.conf");
+                let kv = dir.join("kvConfig.json");
+                let text = format!("listenPort={port}\nkvConfigPath={}\n", kv.display());
+                fs::write(&file, text).expect("a configuration file");
+                let mut command = skua();
+                command.arg("namesrv").arg("-c").arg(file).current_dir(&dir);
+                command
+            }
+        };
+        let mut process = Process::start(&mut command, dir.join("namesrv.log"));
+        wait_until("the name server's port", START, || {
+            process.assert_alive();
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
+        });
+        Self { addr: format!("127.0.0.1:{port}"), process }
+    }
+}
+
+/// What a broker is given beyond the tests' own settings.
+#[derive(Clone, Debug, Default)]
+pub struct Tuning {
+    /// Lines for `broker.conf`, `key=value`; they win over the tests' own.
+    pub settings: Vec<&'static str>,
+    /// In place of the small heap and the quick compiler of a Java broker in tests.
+    pub java_options: Option<&'static str>,
+}
+
+/// A broker registered at a name server.
+#[derive(Debug)]
+pub struct Broker {
+    pub addr: String,
+    pub process: Process,
+    kind: Kind,
+    dir: PathBuf,
+    namesrv: String,
+    port: u16,
+    tuning: Tuning,
+}
+
+impl Broker {
+    /// Starts broker `name` (its id is 0, its cluster `DefaultCluster`).
+    pub fn start(scene: &Scene, kind: Kind, name: &str, namesrv: &str) -> Self {
+        let mut broker = Self::start_tuned(scene, kind, name, namesrv, Tuning::default());
+        broker.wait_registered();
+        broker
+    }
+
+    /// As [`Broker::start`], but does not wait until the broker is registered.
+    pub fn start_tuned(
+        scene: &Scene,
+        kind: Kind,
+        name: &str,
+        namesrv: &str,
+        tuning: Tuning,
+    ) -> Self {
+        let port = ports::free();
+        let dir = scene.folder(name);
+        if kind == Kind::Skua {
+            let text = format!(
+                "brokerClusterName=DefaultCluster\nbrokerName={name}\nbrokerId=0\n\
+                 brokerIP1=127.0.0.1\nlistenPort={port}\nstorePathRootDir={0}/store\n\
+                 storePathCommitLog={0}/store/commitlog\nmappedFileSizeCommitLog=67108864\n{1}\n",
+                dir.display(),
+                tuning.settings.join("\n")
+            );
+            fs::write(dir.join("broker.conf"), text).expect("a configuration file");
+        }
+        let process = Self::launch(kind, &dir, name, port, namesrv, &tuning);
+        let addr = format!("127.0.0.1:{port}");
+        let namesrv = namesrv.to_owned();
+        Self { addr, process, kind, dir, namesrv, port, tuning }
+    }
+
+    fn launch(
+        kind: Kind,
+        dir: &Path,
+        name: &str,
+        port: u16,
+        namesrv: &str,
+        tuning: &Tuning,
+    ) -> Process {
+        let mut command = match kind {
+            Kind::Java => {
+                files::cache();
+                let mut command = process::command(files::java_server());
+                command.arg("broker").arg(dir).args([&port.to_string(), namesrv]);
+                command.arg(format!("brokerName={name}")).args(&tuning.settings);
+                if let Some(options) = tuning.java_options {
+                    command.env("SKUA_JAVA_OPTS", options);
+                }
+                command
+            }
+            Kind::Skua => {
+                let mut command = skua();
+                command.args(["broker", "-n", namesrv, "-c"]).arg(dir.join("broker.conf"));
+                command.current_dir(dir);
+                command
+            }
+        };
+        Process::start(&mut command, dir.join("broker.log"))
+    }
+
+    pub fn wait_registered(&mut self) {
+        wait_until("the broker in the name server's cluster list", START, || {
+            self.process.assert_alive();
+            TcpStream::connect(&self.addr).ok()?;
+            wire::cluster_list(&self.namesrv)?.contains(&self.addr).then_some(())
+        });
+    }
+
+    /// As `kill -9`, and starts it again on the same folder and port.
+    pub fn crash(&mut self) {
+        self.process.kill();
+        let name = self.dir.file_name().and_then(|n| n.to_str()).expect("named by `start`");
+        self.process =
+            Self::launch(self.kind, &self.dir, name, self.port, &self.namesrv, &self.tuning);
+        self.wait_registered();
+    }
+}
+
+/// What most tests want: one name server and one broker.
+#[derive(Debug)]
+pub enum Cluster {
+    /// `skua standalone`: both in one process.
+    Standalone {
+        dir: PathBuf,
+        namesrv: String,
+        ports: (u16, u16),
+        process: Process,
+    },
+    Pair {
+        namesrv: Namesrv,
+        broker: Broker,
+    },
+}
+
+impl Cluster {
+    /// Starts the servers under test.
+    pub fn start(scene: &Scene) -> Self {
+        Self::start_of(scene, Kind::under_test())
+    }
+
+    pub fn start_of(scene: &Scene, kind: Kind) -> Self {
+        match kind {
+            Kind::Java => {
+                let namesrv = Namesrv::start(scene, Kind::Java);
+                let broker = Broker::start(scene, Kind::Java, "broker-a", &namesrv.addr);
+                Self::Pair { namesrv, broker }
+            }
+            Kind::Skua => {
+                let mut cluster = Self::launch_standalone(scene);
+                cluster.wait_ready();
+                cluster
+            }
+        }
+    }
+
+    /// Starts `skua standalone` and does not wait for anything.
+    pub fn launch_standalone(scene: &Scene) -> Self {
+        let dir = scene.folder("skua");
+        let ports = (ports::free(), ports::free());
+        let process = standalone(&dir, ports);
+        let namesrv = format!("127.0.0.1:{}", ports.0);
+        Self::Standalone { dir, namesrv, ports, process }
+    }
+
+    pub fn namesrv(&self) -> &str {
+        match self {
+            Self::Standalone { namesrv, .. } => namesrv,
+            Self::Pair { namesrv, .. } => &namesrv.addr,
+        }
+    }
+
+    /// Where sends and pulls go.
+    pub fn broker(&self) -> String {
+        match self {
+            Self::Standalone { ports, .. } => format!("127.0.0.1:{}", ports.1),
+            Self::Pair { broker, .. } => broker.addr.clone(),
+        }
+    }
+
+    fn wait_ready(&mut self) {
+        if let Self::Standalone { namesrv, process, .. } = self {
+            wait_until("the broker in the name server's cluster list", START, || {
+                process.assert_alive();
+                wire::cluster_list(namesrv)?.contains("brokerAddrs").then_some(())
+            });
+        }
+    }
+
+    /// As `kill -9` of the broker (of the whole process when standalone), and starts it again.
+    pub fn crash(&mut self) {
+        match self {
+            Self::Standalone { dir, ports, process, .. } => {
+                process.kill();
+                *process = standalone(dir, *ports);
+                self.wait_ready();
+            }
+            Self::Pair { broker, .. } => broker.crash(),
+        }
+    }
+
+    /// The ids of all its processes.
+    pub fn processes(&self) -> Vec<u32> {
+        match self {
+            Self::Standalone { process, .. } => vec![process.id()],
+            Self::Pair { namesrv, broker } => vec![namesrv.process.id(), broker.process.id()],
+        }
+    }
+
+    /// The process that serves sends and pulls.
+    pub fn process(&mut self) -> &mut Process {
+        match self {
+            Self::Standalone { process, .. } => process,
+            Self::Pair { broker, .. } => &mut broker.process,
+        }
+    }
+}
+
+fn standalone(dir: &Path, (namesrv, listen): (u16, u16)) -> Process {
+    let mut command = skua();
+    command.arg("standalone").arg("--data").arg(dir.join("store")).current_dir(dir);
+    command.args(["--namesrv-port", &namesrv.to_string(), "--listen-port", &listen.to_string()]);
+    Process::start(&mut command, dir.join("standalone.log"))
+}
+
+/// Runs one command of the Java mqadmin and gives what it prints on both outputs.
+///
+/// # Panics
+/// When it exits with an error.
+pub fn mqadmin(arguments: &[&str]) -> String {
+    files::cache();
+    let output = process::command(files::java_server())
+        .arg("mqadmin")
+        .args(arguments)
+        .output()
+        .expect("java-server is a script of this folder");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(output.status.success(), "mqadmin {arguments:?}: {}\n{text}", output.status);
+    text
+}

@@ -1,0 +1,47 @@
+//! Just enough of the protocol to ask a server whether it is ready, without any code of Skua.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// One request and its answer's header and body; nothing if nobody answers.
+pub fn call(addr: &str, code: i32, fields: Value, body: &[u8]) -> Option<(Value, Vec<u8>)> {
+    let header = json!({
+        "code": code, "flag": 0, "language": "JAVA", "opaque": 1,
+        "serializeTypeCurrentRPC": "JSON", "version": 513, "extFields": fields,
+    });
+    let header = header.to_string().into_bytes();
+    let length = |n: usize| u32::try_from(n).expect("a small request").to_be_bytes();
+    let frame =
+        [&length(4 + header.len() + body.len()), &length(header.len()), &header[..], body].concat();
+    let mut stream = TcpStream::connect(addr).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream.write_all(&frame).ok()?;
+
+    let mut lengths = [0; 8];
+    stream.read_exact(&mut lengths).ok()?;
+    let [total, header] = [&lengths[..4], &lengths[4..]]
+        .map(|bytes| u32::from_be_bytes(bytes.try_into().expect("four bytes")));
+    let mut rest = Vec::new();
+    stream.take(u64::from(total).checked_sub(4)?).read_to_end(&mut rest).ok()?;
+    // The upper byte of the header's length names its encoding.
+    let (header, body) = rest.split_at_checked(usize::try_from(header & 0xff_ffff).ok()?)?;
+    Some((serde_json::from_slice(header).ok()?, body.to_vec()))
+}
+
+/// The brokers that a name server knows, as it writes them (code 106).
+pub fn cluster_list(namesrv: &str) -> Option<String> {
+    let (_, body) = call(namesrv, 106, json!({}), &[])?;
+    Some(String::from_utf8_lossy(&body).into_owned())
+}
+
+/// Whether the broker takes a message for a topic that it makes (code 310).
+pub fn send(broker: &str, topic: &str) -> bool {
+    let fields = json!({
+        "a": "interop", "b": topic, "c": "TBW102", "d": "4", "e": "0", "f": "0",
+        "g": "1700000000000", "h": "0", "i": "", "j": "0", "k": "false", "l": "0", "m": "false",
+    });
+    call(broker, 310, fields, b"first").is_some_and(|(header, _)| header["code"] == 0)
+}
