@@ -5,7 +5,7 @@ mod service;
 mod timed;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
@@ -58,6 +58,7 @@ pub struct Broker {
     next_due: AtomicI64,
     /// When consumer offsets are written next; `i64::MAX`: they are not.
     offsets_due: AtomicI64,
+    stopping: AtomicBool,
     outside: Arc<dyn Outside>,
     deadlines: Arc<Deadlines>,
     offsets_file: ConfigFile,
@@ -137,6 +138,7 @@ impl Broker {
             told: AtomicI64::new(now.0),
             next_due: AtomicI64::new(i64::MAX),
             offsets_due: AtomicI64::new(i64::MAX),
+            stopping: AtomicBool::new(false),
             outside,
             deadlines: Arc::default(),
             offsets_file,
@@ -314,6 +316,11 @@ impl Broker {
         if let Err(error) = self.topics.mark_ordered(topics.iter().map(String::as_str), now) {
             tracing::error!(%error, "ordered topics not saved");
         }
+    }
+
+    /// Whether the end has begun: nothing is to wait any more.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Makes sure that the timed work runs at `at`.

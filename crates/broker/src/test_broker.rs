@@ -72,6 +72,7 @@ impl TestBroker {
         let (settings, _) = Settings::load(Role::Broker, &properties, &[], &environment)
             .expect("tests give what is accepted");
         let mut options = StoreOptions::new("/store");
+        options.window_bytes = 1 << 20;
         options.commit_log_file_size = skua_store::FileSize::Exactly(1 << 20);
         options.delay_levels =
             delay::parse_levels(&settings.store.message_delay_level).expect("well-formed");

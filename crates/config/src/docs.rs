@@ -1,69 +1,65 @@
 //! `docs/configuration.md`, made from the table.
 
-use crate::table::{
-    AuthConfig, BrokerConfig, ClientConfig, ControllerConfig, Effect, Key, NamesrvConfig,
-    ServerConfig, StoreConfig,
-};
-use crate::{ALIASES, Environment};
-
-/// The whole page, with defaults as on the machine of `env`.
-pub fn page(env: &Environment) -> String {
-    let mut out = String::from(INTRODUCTION);
-    let classes = [
-        (BrokerConfig::KEYS, BrokerConfig::new(env).pairs(), "Broker"),
-        (StoreConfig::KEYS, StoreConfig::new(env).pairs(), "Store"),
-        (ServerConfig::KEYS, ServerConfig::new(env).pairs(), "Listening sockets"),
-        (NamesrvConfig::KEYS, NamesrvConfig::new(env).pairs(), "Name server"),
-        (ClientConfig::KEYS, ClientConfig::new(env).pairs(), "Outgoing connections"),
-        (AuthConfig::KEYS, AuthConfig::new(env).pairs(), "Authentication"),
-        (ControllerConfig::KEYS, ControllerConfig::new(env).pairs(), "Controller"),
-    ];
-    for (keys, defaults, title) in &classes {
-        section(&mut out, title, keys, defaults);
-    }
-    out.push_str("\n## Other spellings\n\n| given | read as |\n|---|---|\n");
-    for (wrong, right) in ALIASES {
-        out.push_str(&format!("| `{wrong}` | `{right}` |\n"));
-    }
-    out
-}
+use crate::table::{Effect, Key, classes};
 
 const INTRODUCTION: &str = "# Configuration keys
 
 Made from the table in `crates/config/src/table/`; do not edit by hand.
 
-A file has `key=value` lines in Java's properties syntax. Blanks around values do no harm; `$HOME` and `${NAME}` stand for environment variables. A value that its key does not take stops the start, with file and line; a key that is not known, or that Skua does not obey yet, is named in a warning.
+A file has `key=value` lines in Java's properties syntax, in UTF-8 (or ISO-8859-1). Blanks around values do no harm. `$HOME`, `${NAME}` and `${user.home}` stand for environment variables and the home folder. Of a key given twice the last line counts. The command line wins over the file, and the file over `NAMESRV_ADDR`.
 
-Defaults that depend on the machine are shown for one with 4 cores named `host` at 10.0.0.1 with the home folder `/root`.
+A value that its key does not take stops the start, with file, line and what is accepted. A key that is not known, or that Skua does not obey yet, is named in a warning and has no effect.
+
+What a change by `updateBrokerConfig` or `updateNamesrvConfig` does:
+
+- **at once**: obeyed from then on;
+- **at start**: obeyed from the next start on, if it is in the file then;
+- **no effect**: known, not obeyed yet;
+- **default only**: another value would ask for RocksDB, which Skua does not have, and stops the start;
+- **not settable**: a field in RocketMQ that no file sets.
+
+Keys in bold are the ones that `-m` lists.
 ";
 
-fn section(out: &mut String, title: &str, keys: &[Key], defaults: &[(&str, String)]) {
-    out.push_str(&format!("\n## {title}\n"));
-    let rows = || keys.iter().zip(defaults.iter().map(|(_, value)| value));
-    if rows().any(|(key, _)| key.effect != Effect::Inert) {
+/// The whole page.
+pub fn page() -> String {
+    let mut out = String::from(INTRODUCTION);
+    for (title, keys) in classes() {
+        let class = keys.first().map_or("", |key| key.class);
+        out.push_str(&format!("\n## {title} (`{class}`)\n\n"));
         out.push_str(
-            "\n| key | type | default | changes count | meaning |\n|---|---|---|---|---|\n",
+            "| key | type | default | a change counts | meaning |\n|---|---|---|---|---|\n",
         );
-        for (key, value) in rows().filter(|(key, _)| key.effect != Effect::Inert) {
-            let when = if key.effect == Effect::Live { "at once" } else { "at the next start" };
-            out.push_str(&format!(
-                "| `{}` | {} | {} | {when} | {} |\n",
-                key.name,
-                key.type_name,
-                code(value),
-                key.doc.trim()
-            ));
+        keys.iter().for_each(|key| row(&mut out, key));
+    }
+    out.push_str(
+        "\n## Other spellings\n\nRead with a warning, if the right spelling is not there.\n\n",
+    );
+    out.push_str("| given | read as |\n|---|---|\n");
+    for key in classes().into_iter().flat_map(|(_, keys)| keys) {
+        for alias in key.aliases {
+            out.push_str(&format!("| `{alias}` | `{}` |\n", key.name));
         }
     }
-    let inert: Vec<String> = rows()
-        .filter(|(key, _)| key.effect == Effect::Inert)
-        .map(|(key, value)| format!("`{}` ({}, {})", key.name, key.type_name, code(value)))
-        .collect();
-    if !inert.is_empty() {
-        out.push_str(&format!("\nKnown, without effect in Skua yet: {}.\n", inert.join(", ")));
-    }
+    out
 }
 
-fn code(value: &str) -> String {
-    if value.is_empty() { "empty".into() } else { format!("`{value}`") }
+fn row(out: &mut String, key: &Key) {
+    let name = match key.important {
+        true => format!("**`{}`**", key.name),
+        false => format!("`{}`", key.name),
+    };
+    let default = match key.default_text().as_str() {
+        "" => "empty".to_owned(),
+        "null" => "none".to_owned(),
+        text => format!("`{text}`"),
+    };
+    let effect = match key.effect {
+        Effect::Live => "at once",
+        Effect::Restart => "at start",
+        Effect::Inert => "no effect",
+        Effect::Refused => "default only",
+        Effect::Unset => "not settable",
+    };
+    out.push_str(&format!("| {name} | {} | {default} | {effect} | {} |\n", key.type_name, key.doc));
 }

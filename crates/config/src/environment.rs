@@ -1,5 +1,6 @@
 //! What defaults depend on; asked of the machine by the binary, given in by it and by tests.
 
+use std::fmt;
 use std::sync::Arc;
 
 /// Value of a variable, if it is set.
@@ -7,10 +8,13 @@ pub type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 #[derive(Clone)]
 pub struct Environment {
+    /// The default of `brokerName`.
     pub host_name: String,
     /// The address to advertise unless `brokerIP1` says otherwise.
     pub ip: String,
+    /// The folder under which RocketMQ's default paths lie.
     pub home: String,
+    /// Processors; only what is listed for thread counts depends on them.
     pub cores: i32,
     /// `ROCKETMQ_HOME`, empty if unset.
     pub rocketmq_home: String,
@@ -25,8 +29,18 @@ impl Environment {
         format!("{}/{path}", self.home.trim_end_matches('/'))
     }
 
+    /// `ROCKETMQ_HOME`, if it is set.
+    pub(crate) fn installation(&self) -> Option<String> {
+        (!self.rocketmq_home.is_empty()).then(|| self.rocketmq_home.clone())
+    }
+
     /// `$HOME`, `${NAME}` and Java's `${user.home}` replaced; an unknown name stays as it is.
     pub fn expand(&self, text: &str) -> String {
+        self.expand_noting(text, |_| ())
+    }
+
+    /// [`expand`](Self::expand) that tells of each `${NAME}` that is not known.
+    pub(crate) fn expand_noting(&self, text: &str, mut unknown: impl FnMut(&str)) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(at) = rest.find('$') {
@@ -44,7 +58,12 @@ impl Environment {
             };
             match value {
                 Some(value) => out.push_str(&value),
-                None => out.push_str(&tail[..len]),
+                None => {
+                    if !name.is_empty() {
+                        unknown(name);
+                    }
+                    out.push_str(&tail[..len]);
+                }
             }
             rest = &tail[len..];
         }
@@ -70,5 +89,15 @@ impl Default for Environment {
             namesrv_addr: String::new(),
             lookup: Arc::new(|_| None),
         }
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("host_name", &self.host_name)
+            .field("ip", &self.ip)
+            .field("home", &self.home)
+            .finish_non_exhaustive()
     }
 }

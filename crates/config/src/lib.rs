@@ -3,6 +3,7 @@
 //! Reads no file and no environment; both are given in. Start at [`table`] for the keys and at
 //! [`Settings::load`] for the rules by which a file becomes a configuration.
 
+mod check;
 pub mod docs;
 mod environment;
 mod nearest;
@@ -17,12 +18,12 @@ use arc_swap::ArcSwap;
 
 pub use environment::Environment;
 pub use properties::Properties;
-pub use settings::{ALIASES, ConfigError, Role, Settings, Warning};
+pub use settings::{ConfigError, Role, Settings, Warning};
 pub use table::{
-    AuthConfig, BrokerConfig, ClientConfig, ControllerConfig, Effect, Key, NamesrvConfig,
-    ServerConfig, StoreConfig,
+    AuthConfig, BrokerConfig, ClientConfig, ClientLibraryConfig, ControllerConfig, Effect, Key,
+    NamesrvConfig, ServerConfig, StoreConfig,
 };
-pub use value::{BrokerRole, FlushDiskType, Value};
+pub use value::{BrokerRole, FlushDiskType, MetricsExporterType, Value};
 
 /// A value that is replaced whole while others read it without a lock.
 pub struct Live<T>(ArcSwap<T>);

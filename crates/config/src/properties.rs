@@ -1,5 +1,8 @@
 //! Java's properties syntax (`java.util.Properties.load`), with line numbers kept.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 /// One `key=value` of a file; the value has no blanks around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -31,18 +34,15 @@ impl Properties {
     /// Reads UTF-8, or ISO-8859-1 if it is not that. Every byte string is some properties file;
     /// a `\u` that four hexadecimal digits do not follow stands for itself.
     pub fn parse(bytes: &[u8], source: &str) -> Self {
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(),
-            Err(_) => bytes.iter().copied().map(char::from).collect(),
-        };
+        let text = decode(bytes);
         let mut entries = Vec::new();
-        let mut lines = Lines { text: &text, number: 0 };
-        while let Some((line, number)) = lines.next_logical() {
-            let (key, value) = split(&line);
+        let mut lines = Lines::of(&text);
+        while let Some(line) = lines.next_logical() {
+            let (key, value) = split(&line.text);
             entries.push(Entry {
                 key: unescape(key),
                 value: unescape(value).trim().to_owned(),
-                line: number,
+                line: line.number,
             });
         }
         Self { source: source.to_owned(), entries }
@@ -57,6 +57,12 @@ impl Properties {
         self.entries.push(Entry { key: key.to_owned(), value: value.to_owned(), line: 0 });
     }
 
+    /// Where an entry stands, for messages.
+    pub fn place(&self, entry: &Entry) -> String {
+        format!("{}:{}", self.source, entry.line)
+    }
+
+    /// The value of the last entry with this key.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.entries.iter().rev().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
     }
@@ -66,49 +72,122 @@ impl Properties {
 pub fn write<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut out = String::new();
     for (key, value) in pairs {
-        escape(key, true, &mut out);
-        out.push('=');
-        escape(value, false, &mut out);
+        write_pair(key, value, &mut out);
         out.push('\n');
     }
     out
 }
 
+fn write_pair(key: &str, value: &str, out: &mut String) {
+    escape(key, true, out);
+    out.push('=');
+    escape(value, false, out);
+}
+
+/// A file with some keys changed: each in the line where it counts, new ones at the end; comments,
+/// order and all other lines stay as they are. The answer is UTF-8, whatever the file was.
+pub fn edit<'a>(file: &[u8], changes: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let text = decode(file);
+    let mut last_lines = BTreeMap::new();
+    let mut dangling = false;
+    let mut lines = Lines::of(&text);
+    while let Some(line) = lines.next_logical() {
+        dangling = line.dangling;
+        last_lines.insert(unescape(split(&line.text).0), line.span);
+    }
+    let (mut replaced, mut added) = (BTreeMap::new(), BTreeMap::new());
+    for (key, value) in changes {
+        if let Some(span) = last_lines.get(key) {
+            replaced.insert(span.start, (span.end, key, value));
+        } else {
+            added.insert(key, value);
+        }
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for (start, (end, key, value)) in replaced {
+        out.push_str(&text[at..start]);
+        write_pair(key, value, &mut out);
+        at = end;
+    }
+    out.push_str(&text[at..]);
+    if !added.is_empty() && !out.is_empty() && !out.ends_with(['\n', '\r']) {
+        out.push('\n');
+    }
+    if dangling && !added.is_empty() {
+        // Else the first new line would continue it.
+        out.push('\n');
+    }
+    for (key, value) in added {
+        write_pair(key, value, &mut out);
+        out.push('\n');
+    }
+    out
+}
+
+/// UTF-8, or ISO-8859-1 if it is not that.
+fn decode(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    }
+}
+
+/// A line that says something, continued ones joined.
+struct Line {
+    text: String,
+    /// Of its first line in the file, from 1.
+    number: usize,
+    /// Where it stands in the text, without the end of its last line.
+    span: Range<usize>,
+    /// It asks to be continued, but the file ends.
+    dangling: bool,
+}
+
 struct Lines<'a> {
     text: &'a str,
+    at: usize,
     number: usize,
 }
 
-impl Lines<'_> {
-    fn next_natural(&mut self) -> Option<&str> {
-        if self.text.is_empty() {
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { text, at: 0, number: 0 }
+    }
+
+    fn next_natural(&mut self) -> Option<(&'a str, Range<usize>)> {
+        let rest = &self.text[self.at..];
+        if rest.is_empty() {
             return None;
         }
         self.number += 1;
-        let end = self.text.find(['\n', '\r']).unwrap_or(self.text.len());
-        let line = &self.text[..end];
-        let rest = &self.text[end..];
-        self.text = rest.strip_prefix("\r\n").unwrap_or_else(|| rest.get(1..).unwrap_or(""));
-        Some(line)
+        let len = rest.find(['\n', '\r']).unwrap_or(rest.len());
+        let span = self.at..self.at + len;
+        let end = if rest[len..].starts_with("\r\n") { 2 } else { 1 };
+        self.at = (span.end + end).min(self.text.len());
+        Some((&rest[..len], span))
     }
 
-    /// The next line that says something, continued ones joined, and the number of its first.
-    fn next_logical(&mut self) -> Option<(String, usize)> {
-        let mut line = loop {
-            let line = self.next_natural()?.trim_start_matches(is_blank);
+    fn next_logical(&mut self) -> Option<Line> {
+        let (first, mut span) = loop {
+            let (line, span) = self.next_natural()?;
+            let line = line.trim_start_matches(is_blank);
             if !line.is_empty() && !line.starts_with(['#', '!']) {
-                break line.to_owned();
+                break (line, span);
             }
         };
-        let number = self.number;
-        while ends_in_odd_backslashes(&line) {
-            line.pop();
-            match self.next_natural() {
-                Some(next) => line.push_str(next.trim_start_matches(is_blank)),
-                None => break,
-            }
+        let (mut text, number) = (first.to_owned(), self.number);
+        let mut dangling = false;
+        while ends_in_odd_backslashes(&text) {
+            text.pop();
+            let Some((next, next_span)) = self.next_natural() else {
+                dangling = true;
+                break;
+            };
+            text.push_str(next.trim_start_matches(is_blank));
+            span.end = next_span.end;
         }
-        Some((line, number))
+        Some(Line { text, number, span, dangling })
     }
 }
 

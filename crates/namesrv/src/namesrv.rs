@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use skua_config::{Live, Properties, Settings};
+use skua_config::{Live, Properties, Settings, properties};
 use skua_protocol::json::JsonError;
 use skua_protocol::request::NotifyMinBrokerIdChange;
 use skua_protocol::service::{ConnectionId, Outcome, Peer, Service};
@@ -169,7 +169,12 @@ impl Namesrv {
     pub(crate) fn change_settings(&self, changes: &Properties) -> Result<(), RequestError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = self.settings().updated(changes)?;
-        self.write(changed.namesrv.config_store_path.clone(), changed.to_text().as_bytes())?;
+        let path = changed.namesrv.config_store_path.clone();
+        let file = match self.files.read(&path) {
+            Ok(file) => file.unwrap_or_default(),
+            Err(error) => return Err(RequestError::Write { path, error }),
+        };
+        self.write(path, properties::edit(&file, changed.changes()).as_bytes())?;
         self.settings.store(changed);
         self.state().routes.invalidate();
         Ok(())

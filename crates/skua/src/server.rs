@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use skua_config::{Effect, Environment, Properties, Role, Settings};
+use skua_config::{Environment, Properties, Role, Settings};
 
 use crate::cli::{Broker, Common, NameServer, Standalone};
 use crate::environment::{self, Advertised};
@@ -17,7 +17,7 @@ pub fn namesrv(args: NameServer) -> anyhow::Result<()> {
     let (env, _) = surroundings(None);
     let settings = load(Role::NameServer, args.common.config.as_deref(), &[], &env)?;
     if args.common.print_all {
-        print!("{}", settings.to_text());
+        print!("{}", settings.listing(false));
         return Ok(());
     }
     run(async {
@@ -37,11 +37,11 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
         namesrv_addr.iter().map(|addrs| ("namesrvAddr", addrs.as_str())).collect();
     let settings = load(Role::Broker, config.as_deref(), &overrides, &env)?;
     if print_all {
-        print!("{}", settings.to_text());
+        print!("{}", settings.listing(false));
         return Ok(());
     }
     if args.print_important {
-        print_important(&settings);
+        print!("{}", settings.listing(true));
         return Ok(());
     }
     if args.enable_proxy {
@@ -150,17 +150,6 @@ fn load(
         tracing::warn!("{warning}");
     }
     Ok(settings)
-}
-
-/// The obeyed keys and whatever was given: what decides how the broker runs.
-fn print_important(settings: &Settings) {
-    let pairs = settings.pairs();
-    for (key, value) in pairs {
-        let obeyed = settings.keys().any(|row| row.name == key && row.effect != Effect::Inert);
-        if obeyed || settings.is_given(&key) {
-            println!("{key}={value}");
-        }
-    }
 }
 
 async fn until_signal(mut signals: Signals) {

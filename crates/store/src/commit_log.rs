@@ -119,6 +119,10 @@ impl CommitLog {
             }
             files.push(base);
         }
+        if !files.is_empty() {
+            // The last run may have been killed right after it made a file.
+            disk.sync_dir(&dir)?;
+        }
         let start = files.first().copied().unwrap_or(0);
         Ok(Self {
             disk,
@@ -164,8 +168,7 @@ impl CommitLog {
     /// durable, so that no old record can follow a new one. Returns the bytes that were not zero.
     pub(crate) fn cut(&self, end: u64) -> DiskResult<u64> {
         let mut cut = 0;
-        loop {
-            let Some(last) = self.files().last().copied() else { break };
+        while let Some(last) = self.files().last().copied() {
             // A file that begins at the end is kept: it was made ahead.
             if last < end || (last == end && dirty_bytes(&*self.file(last)?, 0)? == 0) {
                 break;
@@ -314,15 +317,19 @@ pub(crate) fn base_of(name: &str) -> Option<u64> {
 /// Bytes from `from` to the last that is not zero.
 pub(crate) fn dirty_bytes(file: &dyn DiskFile, from: u64) -> DiskResult<u64> {
     let mut buffer = Vec::new();
-    let (mut at, mut last) = (from, from);
-    while let Some(data) = file.next_data(at)? {
-        let step = (file.len() - data).min(1 << 20) as usize;
-        buffer.resize(step, 0);
-        file.read_at(&mut buffer, data)?;
-        if let Some(position) = buffer.iter().rposition(|byte| *byte != 0) {
-            last = data + position as u64 + 1;
+    let mut last = from;
+    // All stretches first: reading ahead turns holes into cached zeros, which count as data.
+    for stretch in file.data(from)?.into_iter().rev() {
+        let mut end = stretch.end;
+        while end > stretch.start && last == from {
+            let start = end.saturating_sub(1 << 20).max(stretch.start);
+            buffer.resize((end - start) as usize, 0);
+            file.read_at(&mut buffer, start)?;
+            if let Some(position) = buffer.iter().rposition(|byte| *byte != 0) {
+                last = start + position as u64 + 1;
+            }
+            end = start;
         }
-        at = data + step as u64;
     }
     Ok(last - from)
 }

@@ -136,7 +136,7 @@ impl StoreOptions {
     }
 
     pub(crate) fn check(&self) -> Result<(), OpenError> {
-        if self.window_bytes == 0 || self.window_bytes % WINDOW_ALIGNMENT != 0 {
+        if self.window_bytes == 0 || !self.window_bytes.is_multiple_of(WINDOW_ALIGNMENT) {
             return Err(OpenError::Option {
                 key: "window_bytes",
                 value: self.window_bytes,

@@ -80,7 +80,11 @@ pub(crate) fn recover(
     let end = dispatcher.position;
     dispatcher.timestamp = Millis(dispatcher.timestamp.0.max(checkpoint.physic_timestamp as i64));
     log.start_at(end, dispatcher.timestamp.0.max(0) as u64);
-    let cut = log.cut(end)?;
+    // A run that ended cleanly at our own mark left nothing behind it.
+    let is_clean = last_run == LastRun::Closed
+        && scan.records == 0
+        && checkpoint.own.is_some_and(|marks| marks.dispatched == end && marks.flushed == end);
+    let cut = if is_clean { 0 } else { log.cut(end)? };
     if last_run == LastRun::DiskFailed {
         log.rewrite(scan.from, end)?;
     }

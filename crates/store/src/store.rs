@@ -1,6 +1,6 @@
 //! The store as a whole: opening, the work of its threads, closing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -21,8 +21,6 @@ use crate::options::StoreOptions;
 use crate::recovery::{self, LastRun, Recovered};
 use crate::signal::Signal;
 
-/// What the file `abort` ends with after the disk has failed.
-const DISK_FAILED: &[u8] = b" disk failed";
 /// How long dispatch waits when the disk is full.
 const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
 /// How long a sleeping thread sleeps when nothing wakes it.
@@ -59,6 +57,8 @@ pub struct Store {
     /// As it is in the file. Held while queues are flushed.
     checkpoint: Mutex<Checkpoint>,
     checkpoint_file: CheckpointFile,
+    /// The disk failed in the last run, and not everything is durable again yet.
+    disk_failed: AtomicBool,
     closing: AtomicBool,
     lock_file: Mutex<Option<Box<dyn DiskLock>>>,
 }
@@ -84,14 +84,14 @@ impl Store {
         refuse_rocksdb(&options, &*disk)?;
 
         let abort = abort_path(&options);
-        let last_run = match disk.read_whole(&abort)? {
-            Some(content) if content.ends_with(DISK_FAILED) => LastRun::DiskFailed,
-            Some(_) => LastRun::Killed,
-            None => LastRun::Closed,
+        let last_run = if disk.read_whole(&disk_failed_path(&options))?.is_some() {
+            LastRun::DiskFailed
+        } else if disk.read_whole(&abort)?.is_some() {
+            LastRun::Killed
+        } else {
+            LastRun::Closed
         };
-        // A run that fails while it writes again must not hide that it had to.
-        let note = if last_run == LastRun::DiskFailed { DISK_FAILED } else { b"" };
-        write_abort(&*disk, &abort, note)?;
+        disk.write_whole(&abort, std::process::id().to_string().as_bytes())?;
         disk.sync_dir(&options.root)?;
 
         let checkpoint_file = CheckpointFile::new(&options.root);
@@ -127,6 +127,7 @@ impl Store {
             flush_clock: Mutex::new(flush_clock),
             checkpoint: Mutex::new(checkpoint),
             checkpoint_file,
+            disk_failed: AtomicBool::new(last_run == LastRun::DiskFailed),
             closing: AtomicBool::new(false),
             lock_file: Mutex::new(Some(lock_file)),
             options,
@@ -369,8 +370,12 @@ impl Store {
         }
     }
 
-    /// Makes log and queues durable, and notes it in the checkpoint.
+    /// Makes log and queues durable, and notes it in the checkpoint; stops the writes if it fails.
     fn flush_all(&self) -> DiskResult<()> {
+        self.save().inspect_err(|cause| self.fail(cause.clone()))
+    }
+
+    fn save(&self) -> DiskResult<()> {
         let mut checkpoint = lock(&self.checkpoint);
         let (dispatched, logics_timestamp) = *lock(&self.dispatched);
         let (end, physic_timestamp, ()) = self.log.at_rest(|_| ());
@@ -385,6 +390,10 @@ impl Store {
         };
         self.checkpoint_file.write(&*self.disk, &next)?;
         *checkpoint = next;
+        if self.disk_failed.swap(false, Ordering::SeqCst) {
+            self.disk.remove(&disk_failed_path(&self.options))?;
+            self.disk.sync_dir(&self.options.root)?;
+        }
         Ok(())
     }
 
@@ -392,7 +401,8 @@ impl Store {
     fn fail(&self, cause: DiskError) {
         if self.failure().is_none() {
             // If this cannot be written either, the next start has worse to deal with.
-            let _ = write_abort(&*self.disk, &abort_path(&self.options), DISK_FAILED);
+            let _ = self.disk.write_whole(&disk_failed_path(&self.options), b"");
+            let _ = self.disk.sync_dir(&self.options.root);
         }
         let failure = self.log.fail(cause);
         self.mark.end(FlushError::Failed(failure));
@@ -458,15 +468,15 @@ fn until(next: Millis, now: Millis) -> Duration {
     Duration::from_millis(next.since(now).max(0) as u64)
 }
 
-/// Java leaves its process id there, and looks only whether the file exists.
-fn write_abort(disk: &dyn Disk, path: &Path, note: &[u8]) -> DiskResult<()> {
-    let mut content = std::process::id().to_string().into_bytes();
-    content.extend_from_slice(note);
-    disk.write_whole(path, &content)
-}
-
+/// There from the start to a clean end, with the process id in it; Java looks only whether it
+/// exists.
 fn abort_path(options: &StoreOptions) -> PathBuf {
     options.root.join("abort")
+}
+
+/// There from a failure of the disk until everything is durable again; ours alone.
+fn disk_failed_path(options: &StoreOptions) -> PathBuf {
+    options.root.join("disk-failed")
 }
 
 /// Stores whose consume queues are in RocksDB hold nothing we could serve.

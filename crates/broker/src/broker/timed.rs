@@ -65,10 +65,11 @@ impl Broker {
         saved
     }
 
-    /// Lets all waiting pulls go and writes every table. Requests that come later are served,
-    /// but what they change may be lost.
+    /// Lets all waiting pulls go and writes every table. Clients that know how are sent away from
+    /// then on; other requests are served still, but what they change may be lost.
     pub fn shutdown(&self, now: Millis) {
         self.tell_time(now);
+        self.stopping.store(true, Ordering::SeqCst);
         self.long_polls.shutdown();
         let saved = [
             ("topics", self.topics.save()),

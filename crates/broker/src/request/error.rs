@@ -88,6 +88,9 @@ pub enum RequestError {
     MessageSize { limit: usize, body: usize, properties: usize },
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// Java's clients connect anew, or elsewhere.
+    #[error("please go away")]
+    GoAway,
     #[error("[REJECTREQUEST]system busy, {flow}: the broker is a slave", flow = FLOW_CONTROL)]
     Slave,
 
@@ -143,6 +146,8 @@ pub enum RequestError {
     NoGroupToCommit(String),
     #[error("Topic {0} not exist!")]
     NoTopicToCommit(String),
+    #[error("queueId[{queue}] is illegal, topic:[{topic}]")]
+    CommitQueue { queue: i32, topic: String },
     #[error("Not found, do not set to zero, maybe this group boot first")]
     OffsetUnknown,
     #[error("Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first")]
@@ -186,6 +191,7 @@ impl RequestError {
             | E::Parameter { .. }
             | E::SendQueue { .. }
             | E::PullQueue { .. }
+            | E::CommitQueue { .. }
             | E::BlankTopic
             | E::UpdateGroup(GroupError::Name(_)) => ResponseCode::InvalidParameter,
             E::BrokerNotWritable { .. }
@@ -223,6 +229,7 @@ impl RequestError {
             E::BadSubscription => ResponseCode::SubscriptionParseFailed,
             E::OffsetUnknown | E::OffsetUnknownNotZero => ResponseCode::QueryNotFound,
             E::ConsumerOffline(_) => ResponseCode::ConsumerNotOnline,
+            E::GoAway => ResponseCode::GoAway,
             E::Header(_)
             | E::Json(_)
             | E::NotYet(_)

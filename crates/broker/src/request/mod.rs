@@ -8,6 +8,7 @@ mod lock;
 mod offset;
 mod pull;
 mod query;
+mod runtime;
 mod send;
 mod send_back;
 mod stats;
@@ -149,7 +150,10 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         }
         C::GetBrokerConfig => reply(config::get(broker)),
 
-        C::GetBrokerRuntimeInfo => reply(stats::runtime_info(broker, now)),
+        C::GetBrokerRuntimeInfo => {
+            let broker = broker.clone();
+            blocking(move || runtime::info(&broker, now))
+        }
         C::GetTopicStatsInfo => {
             let broker = broker.clone();
             blocking(move || stats::topic(&broker, &request, now))

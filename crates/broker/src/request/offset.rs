@@ -58,6 +58,9 @@ pub fn update(broker: &Broker, request: &Command, now: Millis) -> Answer {
     if !broker.topics.contains(&topic) {
         return Err(RequestError::NoTopicToCommit(topic.to_string()));
     }
+    if broker.queue(&topic, queue_id).is_none() {
+        return Err(RequestError::CommitQueue { queue: queue_id, topic: topic.to_string() });
+    }
     if broker.offsets.is_reset(&consumer_group, &topic, queue_id) {
         return Ok(Command::success().with_remark("Offset has been previously reset"));
     }

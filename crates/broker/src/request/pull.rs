@@ -152,7 +152,7 @@ fn check(
         from: header.queue_offset,
         max_messages: u32::try_from(header.max_msg_nums).unwrap_or(0).max(1),
         commit: (header.sys_flag & PULL_COMMIT_OFFSET != 0).then_some(header.commit_offset),
-        suspend_ms: (header.sys_flag & PULL_SUSPEND != 0)
+        suspend_ms: (header.sys_flag & PULL_SUSPEND != 0 && !broker.is_stopping())
             .then(|| suspend_ms(&settings, header.suspend_timeout_millis)),
         filter,
         group,
@@ -250,8 +250,8 @@ fn park(broker: &Arc<Broker>, peer: &Arc<dyn Peer>, pull: Pull, deadline: Millis
         let (parked, limit) = (polls.parked(), polls.parked_max());
         return refuse(&RequestError::TooManyParked { parked, limit });
     };
-    // A message may have come between the attempt and the parking.
-    let arrived = max_of(broker, topic, pull.queue.0 as i32) > pull.from;
+    // A message, or the end, may have come between the attempt and the parking.
+    let arrived = broker.is_stopping() || max_of(broker, topic, pull.queue.0 as i32) > pull.from;
     if let Some(parked) = arrived.then(|| polls.take(ticket)).flatten() {
         parked.wake(Woken::Arrival);
     }

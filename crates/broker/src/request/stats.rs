@@ -1,13 +1,10 @@
-//! Statistics and state: 28, 202, 208.
+//! How far topics and groups are: 202, 208.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
+use std::collections::BTreeSet;
 
-use skua_protocol::body::{
-    ConsumeOffset, ConsumeStats, KvTable, MessageQueue, TopicOffset, TopicStats,
-};
+use skua_protocol::body::{ConsumeOffset, ConsumeStats, MessageQueue, TopicOffset, TopicStats};
 use skua_protocol::request::{GetConsumeStats, GetTopicStatsInfo};
-use skua_protocol::{Command, Millis, QueueOffset, json};
+use skua_protocol::{Command, Millis, QueueOffset};
 
 use super::Answer;
 use super::error::RequestError;
@@ -97,84 +94,4 @@ pub fn consume(broker: &Broker, request: &Command, now: Millis) -> Answer {
         }
     }
     Ok(Command::success().with_body(stats.to_json()))
-}
-
-/// The broker's counters and state under RocketMQ's names. There are no thread pools behind the
-/// names that speak of them: their queues are empty.
-pub fn runtime_info(broker: &Broker, now: Millis) -> Answer {
-    let mut table = BTreeMap::new();
-    let mut put = |name: &str, value: String| {
-        table.insert(name.to_owned(), value);
-    };
-    let counters = &broker.counters;
-    let rates = |rates: [f64; 3]| rates.map(|rate| format!("{rate:.2}")).join(" ");
-
-    put("brokerVersionDesc", VERSION_TEXT.to_owned());
-    put("brokerActive", "true".to_owned());
-    put("bootTimestamp", broker.started().0.to_string());
-    put("runtime", running_time(now.since(broker.started())));
-    let starts = broker.settings().broker.start_accept_send_request_time_stamp;
-    put("startAcceptSendRequestTimeStamp", starts.to_string());
-
-    put("putTps", rates(counters.put.rates(now)));
-    put("getFoundTps", rates(counters.get_found.rates(now)));
-    put("getMissTps", rates(counters.get_missed.rates(now)));
-    let found = counters.get_found.rates(now);
-    let missed = counters.get_missed.rates(now);
-    put("getTotalTps", rates([0, 1, 2].map(|at| found[at] + missed[at])));
-    put("getTransferredTps", rates(counters.got.rates(now)));
-    let stored = counters.put.total();
-    put("putMessageTimesTotal", stored.to_string());
-    put("putMessageFailedTimes", counters.put_failed.load(Ordering::Relaxed).to_string());
-    let bytes = counters.put_bytes.load(Ordering::Relaxed);
-    put("putMessageSizeTotal", bytes.to_string());
-    put("putMessageAverageSize", (bytes as f64 / stored.max(1) as f64).to_string());
-    for (name, total, days) in [
-        ("msgPut", stored, &counters.put_days),
-        ("msgGet", counters.got.total(), &counters.got_days),
-    ] {
-        days.note(total, now);
-        let (yesterday, today) = days.mornings();
-        put(&format!("{name}TotalYesterdayMorning"), yesterday.to_string());
-        put(&format!("{name}TotalTodayMorning"), today.to_string());
-        put(&format!("{name}TotalTodayNow"), total.to_string());
-    }
-
-    for pool in ["send", "pull", "litePull", "query", "ack"] {
-        put(&format!("{pool}ThreadPoolQueueSize"), "0".to_owned());
-        put(&format!("{pool}ThreadPoolQueueCapacity"), NO_POOL.to_owned());
-        put(&format!("{pool}ThreadPoolQueueHeadWaitTimeMills"), "0".to_owned());
-    }
-    put("EndTransactionQueueSize", "0".to_owned());
-    put("EndTransactionThreadPoolQueueCapacity", NO_POOL.to_owned());
-    put("timerReadBehind", "0".to_owned());
-    put("timerOffsetBehind", "0".to_owned());
-    put("timerCongestNum", "0".to_owned());
-    put("timerEnqueueTps", "0.0".to_owned());
-    put("timerDequeueTps", "0.0".to_owned());
-    put("remainTransientStoreBufferNumbs", i32::MAX.to_string());
-    put("dispatchMaxBuffer", "0".to_owned());
-    put("pageCacheLockTimeMills", "0".to_owned());
-
-    for (level, next, max) in broker.delay.progress(&broker.store) {
-        put(&format!("scheduleMessageOffset_{level}"), format!("{next},{max}"));
-    }
-    Ok(Command::success().with_body(json::to_vec(&KvTable { table })))
-}
-
-/// How RocketMQ names the version that Skua announces.
-const VERSION_TEXT: &str = "V5_5_0";
-/// Capacity shown for the queues of thread pools that are not there.
-const NO_POOL: &str = "0";
-
-/// As Java prints it: `[ 0 days, 0 hours, 2 minutes, 54 seconds ]`.
-fn running_time(ms: i64) -> String {
-    let seconds = ms.max(0) / 1000;
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    format!(
-        "[ {days} days, {} hours, {} minutes, {} seconds ]",
-        hours % 24,
-        minutes % 60,
-        seconds % 60
-    )
 }

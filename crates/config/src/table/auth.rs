@@ -1,36 +1,62 @@
-//! Authentication and authorization. Java: `AuthConfig`.
+//! Keys of authentication and authorization.
 
 use super::config_table;
 
 config_table! {
     |env|
-    /// Authentication and authorization. Java: `AuthConfig`.
-    pub struct AuthConfig("AuthConfig") {
-        acl_cache_expired_second: i32 = 600, "aclCacheExpiredSecond", Inert;
-        acl_cache_max_num: i32 = 1000, "aclCacheMaxNum", Inert;
-        acl_cache_refresh_second: i32 = 60, "aclCacheRefreshSecond", Inert;
-        auth_config_path: String = String::new(), "authConfigPath", Inert;
-        authentication_enabled: bool = false, "authenticationEnabled", Inert;
-        authentication_metadata_provider: String = String::new(), "authenticationMetadataProvider", Inert;
-        authentication_provider: String = String::new(), "authenticationProvider", Inert;
-        authentication_strategy: String = String::new(), "authenticationStrategy", Inert;
-        authentication_whitelist: String = String::new(), "authenticationWhitelist", Inert;
-        authorization_enabled: bool = false, "authorizationEnabled", Inert;
-        authorization_metadata_provider: String = String::new(), "authorizationMetadataProvider", Inert;
-        authorization_provider: String = String::new(), "authorizationProvider", Inert;
-        authorization_strategy: String = String::new(), "authorizationStrategy", Inert;
-        authorization_whitelist: String = String::new(), "authorizationWhitelist", Inert;
-        cluster_name: String = String::new(), "clusterName", Inert;
-        config_name: String = String::new(), "configName", Inert;
-        init_authentication_user: String = String::new(), "initAuthenticationUser", Inert;
-        inner_client_authentication_credentials: String = String::new(), "innerClientAuthenticationCredentials", Inert;
-        migrate_auth_from_v1_enabled: bool = false, "migrateAuthFromV1Enabled", Inert;
-        stateful_authentication_cache_expired_second: i32 = 60, "statefulAuthenticationCacheExpiredSecond", Inert;
-        stateful_authentication_cache_max_num: i32 = 10_000, "statefulAuthenticationCacheMaxNum", Inert;
-        stateful_authorization_cache_expired_second: i32 = 60, "statefulAuthorizationCacheExpiredSecond", Inert;
-        stateful_authorization_cache_max_num: i32 = 10_000, "statefulAuthorizationCacheMaxNum", Inert;
-        user_cache_expired_second: i32 = 600, "userCacheExpiredSecond", Inert;
-        user_cache_max_num: i32 = 1000, "userCacheMaxNum", Inert;
-        user_cache_refresh_second: i32 = 60, "userCacheRefreshSecond", Inert;
-    }
+    /// Authentication and authorization (Java: `AuthConfig`).
+    pub struct AuthConfig("AuthConfig");
+
+    /// Seconds that an access rule stays cached unused.
+    inert "aclCacheExpiredSecond": i32 = 600;
+    /// Access rules cached.
+    inert "aclCacheMaxNum": i32 = 1000;
+    /// Seconds after which a cached access rule is read anew.
+    inert "aclCacheRefreshSecond": i32 = 60;
+    /// Folder of users and access rules; `{storePathRootDir}/config` always.
+    inert "authConfigPath": Option<String> = None;
+    /// Checks who a client is.
+    inert @important "authenticationEnabled": bool = false;
+    /// Java class that keeps users.
+    inert "authenticationMetadataProvider": Option<String> = None;
+    /// Java class that checks who a client is.
+    inert "authenticationProvider": Option<String> = None;
+    /// Java class that decides when a client is checked.
+    inert "authenticationStrategy": Option<String> = None;
+    /// Request codes that need no authentication, with commas between.
+    inert "authenticationWhitelist": Option<String> = None;
+    /// Checks what a client may do.
+    inert @important "authorizationEnabled": bool = false;
+    /// Java class that keeps access rules.
+    inert "authorizationMetadataProvider": Option<String> = None;
+    /// Java class that checks what a client may do.
+    inert "authorizationProvider": Option<String> = None;
+    /// Java class that decides when rights are checked.
+    inert "authorizationStrategy": Option<String> = None;
+    /// Request codes that need no authorization, with commas between.
+    inert "authorizationWhitelist": Option<String> = None;
+    /// Name of the cluster, for rules; brokerClusterName always.
+    inert "clusterName": Option<String> = None;
+    /// Name of the configuration; brokerName always.
+    inert "configName": Option<String> = None;
+    /// First user, as JSON with username and password.
+    inert "initAuthenticationUser": Option<String> = None;
+    /// Credentials of the broker's own requests, as JSON with accessKey and secretKey.
+    inert "innerClientAuthenticationCredentials": Option<String> = None;
+    /// Takes over the access control lists of RocketMQ 4.
+    inert "migrateAuthFromV1Enabled": bool = false;
+    /// Seconds that an authenticated connection is remembered.
+    inert "statefulAuthenticationCacheExpiredSecond": i32 = 60;
+    /// Authenticated connections remembered.
+    inert "statefulAuthenticationCacheMaxNum": i32 = 10_000;
+    /// Seconds that a right of a connection is remembered.
+    inert "statefulAuthorizationCacheExpiredSecond": i32 = 60;
+    /// Rights of connections remembered.
+    inert "statefulAuthorizationCacheMaxNum": i32 = 10_000;
+    /// Seconds that a user stays cached unused.
+    inert "userCacheExpiredSecond": i32 = 600;
+    /// Users cached.
+    inert "userCacheMaxNum": i32 = 1000;
+    /// Seconds after which a cached user is read anew.
+    inert "userCacheRefreshSecond": i32 = 60;
 }

@@ -1,279 +1,505 @@
-//! What a broker is and does. Java: `BrokerConfig`.
+//! Keys of the broker.
 
 use super::config_table;
+use crate::check::{addresses, ip_address};
+use crate::value::INT_MAX;
+use crate::value::MetricsExporterType;
 
 config_table! {
     |env|
-    /// What a broker is and does. Java: `BrokerConfig`.
-    pub struct BrokerConfig("BrokerConfig") {
-        account_stats_enable: bool = true, "accountStatsEnable", Inert;
-        account_stats_print_zero_values: bool = true, "accountStatsPrintZeroValues", Inert;
-        ack_message_thread_pool_nums: i32 = 16, "ackMessageThreadPoolNums", Inert;
-        ack_thread_pool_queue_capacity: i32 = 100_000, "ackThreadPoolQueueCapacity", Inert;
-        acl_enable: bool = false, "aclEnable", Inert;
-        admin_broker_thread_pool_nums: i32 = 16, "adminBrokerThreadPoolNums", Inert;
-        admin_broker_thread_pool_queue_capacity: i32 = 10_000, "adminBrokerThreadPoolQueueCapacity", Inert;
-        allow_recall_when_broker_not_writeable: bool = true, "allowRecallWhenBrokerNotWriteable", Inert;
-        append_ack_async: bool = false, "appendAckAsync", Inert;
-        append_ck_async: bool = false, "appendCkAsync", Inert;
-        async_send_enable: bool = true, "asyncSendEnable", Inert;
-        /// Create a subscription group when its first consumer comes.
-        auto_create_subscription_group: bool = true, "autoCreateSubscriptionGroup", Live;
-        /// Create a topic on the first send to it, after the model of TBW102.
-        auto_create_topic_enable: bool = true, "autoCreateTopicEnable", Live;
-        auto_delete_unused_stats: bool = true, "autoDeleteUnusedStats", Inert;
-        broadcast_offset_expire_max_second: i64 = 300, "broadcastOffsetExpireMaxSecond", Inert;
-        broadcast_offset_expire_second: i64 = 120, "broadcastOffsetExpireSecond", Inert;
-        /// Cluster this broker belongs to.
-        broker_cluster_name: String = "DefaultCluster".into(), "brokerClusterName", Restart;
-        broker_config_path: String = String::new(), "brokerConfigPath", Inert;
-        broker_election_priority: i32 = 2_147_483_647, "brokerElectionPriority", Inert;
-        broker_fast_failure_enable: bool = true, "brokerFastFailureEnable", Inert;
-        broker_heartbeat_interval: i32 = 1000, "brokerHeartbeatInterval", Inert;
-        /// 0 for a master, above 0 for a slave; masters get 0 whatever is given.
-        broker_id: i64 = 0, "brokerId", Restart;
-        /// Address given to clients; found from the machine's interfaces unless given.
-        broker_ip1: String = env.ip.clone(), "brokerIP1", Restart;
-        /// Address given to slaves for replication.
-        broker_ip2: String = env.ip.clone(), "brokerIP2", Restart;
-        /// Name that a master and its slaves share; the machine's name unless given.
-        broker_name: String = env.host_name.clone(), "brokerName", Restart;
-        broker_not_active_timeout_millis: i64 = 10_000, "brokerNotActiveTimeoutMillis", Inert;
-        /// What clients may do: 2 write, 4 read, 6 both.
-        broker_permission: i32 = 6, "brokerPermission", Live;
-        /// Create a topic named after the broker.
-        broker_topic_enable: bool = true, "brokerTopicEnable", Restart;
-        cg_cold_read_threshold: i64 = 3_145_728, "cgColdReadThreshold", Inert;
-        channel_expired_timeout: i64 = 120_000, "channelExpiredTimeout", Inert;
-        check_sync_state_set_period: i64 = 5000, "checkSyncStateSetPeriod", Inert;
-        clean_offline_broker_interval: i32 = 30_000, "cleanOfflineBrokerInterval", Inert;
-        clear_retry_topic_when_delete_topic: bool = true, "clearRetryTopicWhenDeleteTopic", Inert;
-        client_manager_thread_pool_queue_capacity: i32 = 1_000_000, "clientManagerThreadPoolQueueCapacity", Inert;
-        client_manage_thread_pool_nums: i32 = 32, "clientManageThreadPoolNums", Inert;
-        /// Create a topic named after the cluster.
-        cluster_topic_enable: bool = true, "clusterTopicEnable", Restart;
-        cold_ctr_strategy_enable: bool = false, "coldCtrStrategyEnable", Inert;
-        commercial_base_count: i32 = 1, "commercialBaseCount", Inert;
-        commercial_size_per_msg: i32 = 4096, "commercialSizePerMsg", Inert;
-        compatible_with_old_name_srv: bool = true, "compatibleWithOldNameSrv", Inert;
-        compressed_register: bool = false, "compressedRegister", Inert;
-        /// Keys that no request may change, separated by `;`.
-        config_black_list: String = "configBlackList;brokerConfigPath".into(), "configBlackList", Restart;
-        config_manager_version: String = "v1".into(), "configManagerVersion", Inert;
-        consumer_fallbehind_threshold: i64 = 17_179_869_184, "consumerFallbehindThreshold", Inert;
-        consumer_manager_thread_pool_queue_capacity: i32 = 1_000_000, "consumerManagerThreadPoolQueueCapacity", Inert;
-        consumer_manage_thread_pool_nums: i32 = 32, "consumerManageThreadPoolNums", Inert;
-        consumer_offset_update_version_step: i64 = 500, "consumerOffsetUpdateVersionStep", Inert;
-        controller_addr: String = String::new(), "controllerAddr", Inert;
-        controller_heart_beat_timeout_mills: i64 = 10_000, "controllerHeartBeatTimeoutMills", Inert;
-        default_message_request_mode: String = "PULL".into(), "defaultMessageRequestMode", Inert;
-        default_pop_share_queue_num: i32 = -1, "defaultPopShareQueueNum", Inert;
-        /// Queues of TBW102, the most that a topic created on first send gets.
-        default_topic_queue_nums: i32 = 8, "defaultTopicQueueNums", Live;
-        delay_offset_update_version_step: i64 = 200, "delayOffsetUpdateVersionStep", Inert;
-        disable_consume_if_consumer_read_slowly: bool = false, "disableConsumeIfConsumerReadSlowly", Inert;
-        enable_broadcast_offset_store: bool = true, "enableBroadcastOffsetStore", Inert;
-        enable_calc_filter_bit_map: bool = false, "enableCalcFilterBitMap", Inert;
-        enable_connection_metrics: bool = true, "enableConnectionMetrics", Inert;
-        enable_controller_mode: bool = false, "enableControllerMode", Inert;
-        enable_create_sys_group: bool = true, "enableCreateSysGroup", Inert;
-        enable_detail_stat: bool = true, "enableDetailStat", Inert;
-        enable_fast_channel_event_process: bool = false, "enableFastChannelEventProcess", Inert;
-        enable_lag_and_dlq_metrics: bool = true, "enableLagAndDlqMetrics", Inert;
-        enable_lite_event_mode: bool = true, "enableLiteEventMode", Inert;
-        enable_lite_pop_log: bool = false, "enableLitePopLog", Inert;
-        enable_lmq_stats: bool = false, "enableLmqStats", Inert;
-        enable_message_store_metrics: bool = true, "enableMessageStoreMetrics", Inert;
-        enable_mixed_message_type: bool = false, "enableMixedMessageType", Inert;
-        enable_net_work_flow_control: bool = false, "enableNetWorkFlowControl", Inert;
-        enable_notify_after_pop_order_lock_release: bool = true, "enableNotifyAfterPopOrderLockRelease", Inert;
-        enable_notify_before_pop_calculate_lag: bool = true, "enableNotifyBeforePopCalculateLag", Inert;
-        enable_pop_batch_ack: bool = false, "enablePopBatchAck", Inert;
-        enable_pop_buffer_merge: bool = false, "enablePopBufferMerge", Inert;
-        enable_pop_log: bool = false, "enablePopLog", Inert;
-        enable_pop_message_threshold: bool = false, "enablePopMessageThreshold", Inert;
-        enable_pop_metrics: bool = true, "enablePopMetrics", Inert;
-        enable_property_filter: bool = false, "enablePropertyFilter", Inert;
-        enable_register_producer: bool = true, "enableRegisterProducer", Inert;
-        enable_remote_escape: bool = false, "enableRemoteEscape", Inert;
-        enable_remoting_metrics: bool = true, "enableRemotingMetrics", Inert;
-        enable_request_metrics: bool = true, "enableRequestMetrics", Inert;
-        enable_retry_topic_v2: bool = false, "enableRetryTopicV2", Inert;
-        enable_single_topic_register: bool = false, "enableSingleTopicRegister", Inert;
-        enable_skip_long_awaiting_ack: bool = false, "enableSkipLongAwaitingAck", Inert;
-        enable_slave_acting_master: bool = false, "enableSlaveActingMaster", Inert;
-        enable_split_metadata: bool = true, "enableSplitMetadata", Inert;
-        enable_split_registration: bool = false, "enableSplitRegistration", Inert;
-        enable_stats_metrics: bool = true, "enableStatsMetrics", Inert;
-        enable_transaction_metrics: bool = true, "enableTransactionMetrics", Inert;
-        end_transaction_pool_queue_capacity: i32 = 100_000, "endTransactionPoolQueueCapacity", Inert;
-        end_transaction_thread_pool_nums: i32 = (8 + 2 * env.cores).max(4 * env.cores.min(4)), "endTransactionThreadPoolNums", Inert;
-        estimate_accumulation: bool = true, "estimateAccumulation", Inert;
-        expect_consumer_num_use_filter: i32 = 32, "expectConsumerNumUseFilter", Inert;
-        fetch_controller_addr_by_dns_lookup: bool = false, "fetchControllerAddrByDnsLookup", Inert;
-        fetch_namesrv_addr_by_address_server: bool = false, "fetchNamesrvAddrByAddressServer", Inert;
-        fetch_name_srv_addr_by_dns_lookup: bool = false, "fetchNameSrvAddrByDnsLookup", Inert;
-        fetch_namesrv_addr_interval: i64 = 10_000, "fetchNamesrvAddrInterval", Inert;
-        filter_data_clean_time_span: i64 = 86_400_000, "filterDataCleanTimeSpan", Inert;
-        filter_support_retry: bool = false, "filterSupportRetry", Inert;
-        flush_consumer_offset_history_interval: i32 = 60_000, "flushConsumerOffsetHistoryInterval", Inert;
-        /// Milliseconds between two writes of consumerOffset.json.
-        flush_consumer_offset_interval: i32 = 5000, "flushConsumerOffsetInterval", Live;
-        /// Register in full each time, rather than only when a name server says that it holds an older version.
-        force_register: bool = true, "forceRegister", Live;
-        forward_timeout: i64 = 3000, "forwardTimeout", Inert;
-        global_cold_read_threshold: i64 = 104_857_600, "globalColdReadThreshold", Inert;
-        heartbeat_thread_pool_nums: i32 = env.cores.min(32), "heartbeatThreadPoolNums", Inert;
-        heartbeat_thread_pool_queue_capacity: i32 = 50_000, "heartbeatThreadPoolQueueCapacity", Inert;
-        high_speed_mode: bool = false, "highSpeedMode", Inert;
-        in_broker_container: bool = false, "inBrokerContainer", Inert;
-        init_pop_offset_by_check_msg_in_mem: bool = true, "initPopOffsetByCheckMsgInMem", Inert;
-        is_broker_container: bool = false, "isBrokerContainer", Inert;
-        is_in_broker_container: bool = false, "isInBrokerContainer", Inert;
-        isolate_log_enable: bool = false, "isolateLogEnable", Inert;
-        /// Port that clients connect to; the broker also listens on this port less 2.
-        listen_port: u16 = 6888, "listenPort", Restart;
-        lite_event_check_interval: i64 = 10_000, "liteEventCheckInterval", Inert;
-        lite_event_full_dispatch_delay_time: i64 = 10_000, "liteEventFullDispatchDelayTime", Inert;
-        lite_event_full_dispatch_delay_time_for_wildcard_group: i64 = 10_000, "liteEventFullDispatchDelayTimeForWildcardGroup", Inert;
-        lite_lag_count_metrics_enable: bool = false, "liteLagCountMetricsEnable", Inert;
-        lite_lag_latency_collect_enable: bool = false, "liteLagLatencyCollectEnable", Inert;
-        lite_lag_latency_metrics_enable: bool = false, "liteLagLatencyMetricsEnable", Inert;
-        lite_lag_latency_top_k: i32 = 50, "liteLagLatencyTopK", Inert;
-        /// Serve lite pull (request code 361).
-        lite_pull_message_enable: bool = true, "litePullMessageEnable", Live;
-        lite_pull_message_thread_pool_nums: i32 = 16 + 2 * env.cores, "litePullMessageThreadPoolNums", Inert;
-        lite_pull_thread_pool_queue_capacity: i32 = 100_000, "litePullThreadPoolQueueCapacity", Inert;
-        lite_subscription_check_interval: i64 = 120_000, "liteSubscriptionCheckInterval", Inert;
-        lite_subscription_check_timeout_mills: i64 = 180_000, "liteSubscriptionCheckTimeoutMills", Inert;
-        lite_ttl_check_interval: i64 = 120_000, "liteTtlCheckInterval", Inert;
-        load_balance_poll_name_server_interval: i64 = 30_000, "loadBalancePollNameServerInterval", Inert;
-        load_balance_processor_thread_pool_nums: i32 = 32, "loadBalanceProcessorThreadPoolNums", Inert;
-        load_balance_thread_pool_queue_capacity: i32 = 100_000, "loadBalanceThreadPoolQueueCapacity", Inert;
-        lock_in_strict_mode: bool = false, "lockInStrictMode", Inert;
-        /// Hold a pull that finds nothing for as long as its client asks; if not, for shortPollingTimeMills.
-        long_polling_enable: bool = true, "longPollingEnable", Live;
-        max_client_event_count: i32 = 100, "maxClientEventCount", Inert;
-        max_error_rate_of_bloom_filter: i32 = 20, "maxErrorRateOfBloomFilter", Inert;
-        max_lite_subscription_count: i64 = 100_000, "maxLiteSubscriptionCount", Inert;
-        max_message_filter_num_for_notification: i32 = 64, "maxMessageFilterNumForNotification", Inert;
-        max_pop_polling_size: i64 = 100_000, "maxPopPollingSize", Inert;
-        max_stats_idle_time_in_minutes: i32 = -1, "maxStatsIdleTimeInMinutes", Inert;
-        message_store_plug_in: String = String::new(), "messageStorePlugIn", Inert;
-        metric_grpc_exporter_interval_in_mills: i64 = 60_000, "metricGrpcExporterIntervalInMills", Inert;
-        metric_grpc_exporter_time_out_in_mills: i64 = 3000, "metricGrpcExporterTimeOutInMills", Inert;
-        metric_logging_exporter_interval_in_mills: i64 = 10_000, "metricLoggingExporterIntervalInMills", Inert;
-        metrics_export_batch_max_data_points: i32 = 1000, "metricsExportBatchMaxDataPoints", Inert;
-        metrics_exporter_type: String = "DISABLE".into(), "metricsExporterType", Inert;
-        metrics_grpc_exporter_header: String = String::new(), "metricsGrpcExporterHeader", Inert;
-        metrics_grpc_exporter_target: String = String::new(), "metricsGrpcExporterTarget", Inert;
-        metrics_in_delta: bool = false, "metricsInDelta", Inert;
-        metrics_label: String = String::new(), "metricsLabel", Inert;
-        metrics_otel_cardinality_limit: i32 = 50_000, "metricsOtelCardinalityLimit", Inert;
-        metrics_prom_exporter_host: String = String::new(), "metricsPromExporterHost", Inert;
-        metrics_prom_exporter_port: i32 = 5557, "metricsPromExporterPort", Inert;
-        min_lite_t_tl: i64 = 900_000, "minLiteTTl", Inert;
-        /// Name of the message trace topic.
-        msg_trace_topic_name: String = "RMQ_SYS_TRACE_TOPIC".into(), "msgTraceTopicName", Restart;
-        /// Name servers to register with, `host:port` separated by `;`.
-        namesrv_addr: String = env.namesrv_addr.clone(), "namesrvAddr", Restart;
-        notify_consumer_ids_changed_enable: bool = true, "notifyConsumerIdsChangedEnable", Inert;
-        persist_consumer_offset_incrementally: bool = false, "persistConsumerOffsetIncrementally", Inert;
-        pop_ck_max_buffer_size: i32 = 200_000, "popCkMaxBufferSize", Inert;
-        pop_ck_offset_max_queue_size: i32 = 20_000, "popCkOffsetMaxQueueSize", Inert;
-        pop_ck_stay_buffer_time: i32 = 10_000, "popCkStayBufferTime", Inert;
-        pop_ck_stay_buffer_time_out: i32 = 3000, "popCkStayBufferTimeOut", Inert;
-        pop_consumer_fs_service_init: bool = true, "popConsumerFSServiceInit", Inert;
-        pop_consumer_kv_service_enable: bool = false, "popConsumerKVServiceEnable", Inert;
-        pop_consumer_kv_service_init: bool = false, "popConsumerKVServiceInit", Inert;
-        pop_consumer_kv_service_log: bool = false, "popConsumerKVServiceLog", Inert;
-        pop_from_retry_probability: i32 = 20, "popFromRetryProbability", Inert;
-        pop_from_retry_probability_for_priority: i32 = 0, "popFromRetryProbabilityForPriority", Inert;
-        pop_inflight_message_threshold: i64 = 10_000, "popInflightMessageThreshold", Inert;
-        pop_long_polling_force_notify_interval: i64 = 800, "popLongPollingForceNotifyInterval", Inert;
-        pop_polling_map_expire_time_seconds: i32 = 600, "popPollingMapExpireTimeSeconds", Inert;
-        pop_polling_map_size: i32 = 100_000, "popPollingMapSize", Inert;
-        pop_polling_size: i32 = 1024, "popPollingSize", Inert;
-        pop_response_return_actual_retry_topic: bool = false, "popResponseReturnActualRetryTopic", Inert;
-        pop_revive_concurrency: i32 = 32, "popReviveConcurrency", Inert;
-        pop_revive_max_attempt_times: i32 = 16, "popReviveMaxAttemptTimes", Inert;
-        pop_revive_max_return_size_per_read: i32 = 16_384, "popReviveMaxReturnSizePerRead", Inert;
-        pop_revive_skip_if_group_absent: bool = true, "popReviveSkipIfGroupAbsent", Inert;
-        print_channel_groups: bool = false, "printChannelGroups", Inert;
-        print_channel_groups_min_num: i32 = 5, "printChannelGroupsMinNum", Inert;
-        priority_order_asc: bool = true, "priorityOrderAsc", Inert;
-        process_reply_message_thread_pool_nums: i32 = 16 + 2 * env.cores, "processReplyMessageThreadPoolNums", Inert;
-        pull_message_thread_pool_nums: i32 = 16 + 2 * env.cores, "pullMessageThreadPoolNums", Inert;
-        pull_thread_pool_queue_capacity: i32 = 100_000, "pullThreadPoolQueueCapacity", Inert;
-        put_message_future_thread_pool_nums: i32 = env.cores.min(4), "putMessageFutureThreadPoolNums", Inert;
-        put_thread_pool_queue_capacity: i32 = 10_000, "putThreadPoolQueueCapacity", Inert;
-        query_message_thread_pool_nums: i32 = 8 + env.cores, "queryMessageThreadPoolNums", Inert;
-        query_thread_pool_queue_capacity: i32 = 20_000, "queryThreadPoolQueueCapacity", Inert;
-        real_time_notify_consumer_change: bool = true, "realTimeNotifyConsumerChange", Inert;
-        recall_message_enable: bool = false, "recallMessageEnable", Inert;
-        recover_concurrently: bool = false, "recoverConcurrently", Inert;
-        recover_thread_pool_nums: i32 = 32, "recoverThreadPoolNums", Inert;
-        /// Region put into the properties of stored messages and into send answers.
-        region_id: String = "DefaultRegion".into(), "regionId", Live;
-        register_broker_timeout_mills: i32 = 24_000, "registerBrokerTimeoutMills", Inert;
-        /// Milliseconds between two registrations, 10000 to 60000.
-        register_name_server_period: i32 = 30_000, "registerNameServerPeriod", Live;
-        reject_pull_consumer_enable: bool = false, "rejectPullConsumerEnable", Inert;
-        /// Refuse transaction messages.
-        reject_transaction_message: bool = false, "rejectTransactionMessage", Live;
-        reply_thread_pool_queue_capacity: i32 = 10_000, "replyThreadPoolQueueCapacity", Inert;
-        retrieve_message_from_pop_retry_topic_v1: bool = true, "retrieveMessageFromPopRetryTopicV1", Inert;
-        revive_ack_wait_ms: i64 = 180_000, "reviveAckWaitMs", Inert;
-        revive_interval: i64 = 1000, "reviveInterval", Inert;
-        revive_max_slow: i64 = 3, "reviveMaxSlow", Inert;
-        revive_queue_num: i32 = 8, "reviveQueueNum", Inert;
-        revive_scan_time: i64 = 10_000, "reviveScanTime", Inert;
-        rocketmq_home: String = env.rocketmq_home.clone(), "rocketmqHome", Inert;
-        send_heartbeat_timeout_millis: i32 = 1000, "sendHeartbeatTimeoutMillis", Inert;
-        send_message_thread_pool_nums: i32 = env.cores.min(4), "sendMessageThreadPoolNums", Inert;
-        send_thread_pool_queue_capacity: i32 = 10_000, "sendThreadPoolQueueCapacity", Inert;
-        server_load_balancer_enable: bool = true, "serverLoadBalancerEnable", Inert;
-        /// Milliseconds a pull that finds nothing is held when longPollingEnable is off.
-        short_polling_time_mills: i64 = 1000, "shortPollingTimeMills", Live;
-        skip_pre_online: bool = false, "skipPreOnline", Inert;
-        skip_when_ck_re_put_reach_max_times: bool = false, "skipWhenCKRePutReachMaxTimes", Inert;
-        slave_read_enable: bool = false, "slaveReadEnable", Inert;
-        split_metadata_size: i32 = 2000, "splitMetadataSize", Inert;
-        split_registration_size: i32 = 800, "splitRegistrationSize", Inert;
-        start_accept_send_request_time_stamp: i64 = 0, "startAcceptSendRequestTimeStamp", Inert;
-        store_reply_message_enable: bool = true, "storeReplyMessageEnable", Inert;
-        subscription_expired_timeout: i64 = 600_000, "subscriptionExpiredTimeout", Inert;
-        sync_broker_member_group_period: i32 = 1000, "syncBrokerMemberGroupPeriod", Inert;
-        sync_broker_metadata_period: i64 = 5000, "syncBrokerMetadataPeriod", Inert;
-        sync_controller_metadata_period: i64 = 10_000, "syncControllerMetadataPeriod", Inert;
-        /// Tell producers to trace their messages.
-        trace_on: bool = true, "traceOn", Live;
-        /// Create the message trace topic.
-        trace_topic_enable: bool = false, "traceTopicEnable", Restart;
-        transaction_check_interval: i64 = 30_000, "transactionCheckInterval", Inert;
-        transaction_check_max: i32 = 15, "transactionCheckMax", Inert;
-        transaction_check_rocksdb_core_threads: i32 = 2, "transactionCheckRocksdbCoreThreads", Inert;
-        transaction_check_rocksdb_max_threads: i32 = 5, "transactionCheckRocksdbMaxThreads", Inert;
-        transaction_check_rocksdb_queue_capacity: i32 = 2000, "transactionCheckRocksdbQueueCapacity", Inert;
-        transaction_metric_flush_interval: i64 = 10_000, "transactionMetricFlushInterval", Inert;
-        transaction_op_batch_interval: i32 = 3000, "transactionOpBatchInterval", Inert;
-        transaction_op_msg_max_size: i32 = 4096, "transactionOpMsgMaxSize", Inert;
-        transaction_time_out: i64 = 6000, "transactionTimeOut", Inert;
-        transfer_msg_by_heap: bool = true, "transferMsgByHeap", Inert;
-        update_name_server_addr_period: i32 = 120_000, "updateNameServerAddrPeriod", Inert;
-        use_message_filter_for_notification: bool = true, "useMessageFilterForNotification", Inert;
-        use_pid_cold_ctr_strategy: bool = true, "usePIDColdCtrStrategy", Inert;
-        use_separate_retry_queue: bool = false, "useSeparateRetryQueue", Inert;
-        use_server_side_reset_offset: bool = true, "useServerSideResetOffset", Inert;
-        use_single_rocks_db_for_all_configs: bool = false, "useSingleRocksDBForAllConfigs", Inert;
-        use_static_subscription: bool = false, "useStaticSubscription", Inert;
-        validate_system_topic_when_update_topic: bool = true, "validateSystemTopicWhenUpdateTopic", Inert;
-        wait_time_mills_in_ack_queue: i64 = 3000, "waitTimeMillsInAckQueue", Inert;
-        wait_time_mills_in_admin_broker_queue: i64 = 5000, "waitTimeMillsInAdminBrokerQueue", Inert;
-        wait_time_mills_in_heartbeat_queue: i64 = 31_000, "waitTimeMillsInHeartbeatQueue", Inert;
-        wait_time_mills_in_lite_pull_queue: i64 = 5000, "waitTimeMillsInLitePullQueue", Inert;
-        wait_time_mills_in_pull_queue: i64 = 5000, "waitTimeMillsInPullQueue", Inert;
-        wait_time_mills_in_send_queue: i64 = 200, "waitTimeMillsInSendQueue", Inert;
-        wait_time_mills_in_transaction_queue: i64 = 3000, "waitTimeMillsInTransactionQueue", Inert;
-    }
+    /// The broker: names, addresses, topics, sends, pulls (Java: `BrokerConfig`).
+    pub struct BrokerConfig("BrokerConfig");
+
+    /// Counts traffic per account.
+    inert "accountStatsEnable": bool = true;
+    /// Prints account counters that are zero.
+    inert "accountStatsPrintZeroValues": bool = true;
+    /// Threads for acknowledgements of popped messages.
+    inert "ackMessageThreadPoolNums": i32 = 16;
+    /// Acknowledgements that may wait for a thread.
+    inert "ackThreadPoolQueueCapacity": i32 = 100_000;
+    /// Switches on the access control lists of RocketMQ 4.
+    inert @important "aclEnable": bool = false;
+    /// Threads for administration requests.
+    inert "adminBrokerThreadPoolNums": i32 = 16;
+    /// Administration requests that may wait for a thread.
+    inert "adminBrokerThreadPoolQueueCapacity": i32 = 10_000;
+    /// Lets delayed messages be recalled while the broker takes no sends.
+    inert "allowRecallWhenBrokerNotWriteable": bool = true;
+    /// Stores acknowledgements of popped messages without waiting.
+    inert "appendAckAsync": bool = false;
+    /// Stores check points of pop without waiting.
+    inert "appendCkAsync": bool = false;
+    /// Handles sends asynchronously within the broker.
+    inert "asyncSendEnable": bool = true;
+    /// Creates a subscription group when its first consumer comes.
+    live @important auto_create_subscription_group "autoCreateSubscriptionGroup": bool = true;
+    /// Creates a topic on the first send to it, after the model of topic TBW102.
+    live @important auto_create_topic_enable "autoCreateTopicEnable": bool = true;
+    /// Drops the counters of topics and groups that were deleted.
+    inert "autoDeleteUnusedStats": bool = true;
+    /// Seconds after which a broadcasting client's offset expires, whatever it does.
+    inert "broadcastOffsetExpireMaxSecond": i64 = 300;
+    /// Seconds without a pull after which a broadcasting client's offset expires.
+    inert "broadcastOffsetExpireSecond": i64 = 120;
+    /// Cluster that the broker belongs to.
+    restart @important broker_cluster_name "brokerClusterName": String = "DefaultCluster".into(), in 1..=255;
+    /// File that holds the broker's configuration.
+    inert "brokerConfigPath": Option<String> = None;
+    /// Rank among candidates for master in controller mode; lower is preferred.
+    inert "brokerElectionPriority": i32 = i32::MAX;
+    /// Refuses requests that waited too long for a thread.
+    inert "brokerFastFailureEnable": bool = true;
+    /// Milliseconds between two heartbeats to a name server, if a slave may act as master.
+    inert "brokerHeartbeatInterval": i32 = 1000;
+    /// 0 for a master, above 0 for a slave; a master gets 0 whatever is given.
+    restart @important broker_id "brokerId": i64 = 0, in 0..=i64::MAX;
+    /// IP address given to clients; found from the machine's interfaces unless given.
+    restart @important broker_ip1 "brokerIP1": String = env.ip.clone(), checked ip_address, shown "<first non-loopback IPv4 of the machine>";
+    /// Address given to slaves for replication; found from the machine's interfaces unless given.
+    restart @important broker_ip2 "brokerIP2": String = env.ip.clone(), in 1..=255, shown "<first non-loopback IPv4 of the machine>";
+    /// Name that a master and its slaves share; the machine's name unless given.
+    restart @important broker_name "brokerName": String = env.host_name.clone(), in 1..=255, shown "<host name>";
+    /// Milliseconds of silence after which name servers drop the broker, if a slave may act as master.
+    inert "brokerNotActiveTimeoutMillis": i64 = 10_000;
+    /// What clients may do, as a sum: 2 write, 4 read.
+    live @important broker_permission "brokerPermission": i32 = 6, in 0..=7;
+    /// Creates a topic named after the broker at the start.
+    restart broker_topic_enable "brokerTopicEnable": bool = true;
+    /// Bytes of cold data that a consumer group may read in a period.
+    inert "cgColdReadThreshold": i64 = 3_145_728;
+    /// Milliseconds without a heartbeat after which a client is forgotten.
+    restart channel_expired_timeout "channelExpiredTimeout": i64 = 120_000, in 1..=i64::MAX;
+    /// Milliseconds between two looks at which slaves are caught up, in controller mode.
+    inert "checkSyncStateSetPeriod": i64 = 5000;
+    /// Milliseconds between two clean-ups of brokers that are gone, from the client-side view of routes.
+    inert "cleanOfflineBrokerInterval": i32 = 30_000;
+    /// Deletes the pop retry topics of a topic with it.
+    live clear_retry_topic_when_delete_topic "clearRetryTopicWhenDeleteTopic": bool = true;
+    /// Client requests that may wait for a thread.
+    inert "clientManagerThreadPoolQueueCapacity": i32 = 1_000_000;
+    /// Threads for client requests.
+    inert "clientManageThreadPoolNums": i32 = 32;
+    /// Creates a topic named after the cluster at the start.
+    restart cluster_topic_enable "clusterTopicEnable": bool = true;
+    /// Slows down groups that read cold data.
+    inert "coldCtrStrategyEnable": bool = false;
+    /// Factor of the commercial message counters.
+    inert "commercialBaseCount": i32 = 1;
+    /// Bytes that count as one message in the commercial counters.
+    inert "commercialSizePerMsg": i32 = 4096;
+    /// Expects name servers of RocketMQ 4.
+    inert "compatibleWithOldNameSrv": bool = true;
+    /// Compresses the body of registrations with name servers.
+    live compressed_register "compressedRegister": bool = false;
+    /// Keys that no request may change, with `;` between.
+    live config_black_list "configBlackList": String = "configBlackList;brokerConfigPath".into();
+    /// How topics, groups and offsets are kept: v1 is JSON files.
+    refused "configManagerVersion": String = "v1".into();
+    /// Bytes a consumer may lag behind before disableConsumeIfConsumerReadSlowly acts.
+    inert "consumerFallbehindThreshold": i64 = 17_179_869_184;
+    /// Consumer requests that may wait for a thread.
+    inert "consumerManagerThreadPoolQueueCapacity": i32 = 1_000_000;
+    /// Threads for consumer requests.
+    inert "consumerManageThreadPoolNums": i32 = 32;
+    /// Offset commits after which the version of the offsets is raised, for slaves.
+    restart consumer_offset_update_version_step "consumerOffsetUpdateVersionStep": i64 = 500, in 1..=i64::MAX;
+    /// Controllers, with `;` between.
+    inert @important "controllerAddr": String = String::new();
+    /// Milliseconds of silence after which a controller drops the broker.
+    inert "controllerHeartBeatTimeoutMills": i64 = 10_000;
+    /// How consumers fetch unless told otherwise: PULL or POP.
+    inert "defaultMessageRequestMode": String = "PULL".into();
+    /// Queues that a popping client shares; -1 for all.
+    inert "defaultPopShareQueueNum": i32 = -1;
+    /// Queues of topic TBW102, the most that a topic created on first send gets.
+    restart @important default_topic_queue_nums "defaultTopicQueueNums": i32 = 8, in 1..=65535;
+    /// Delayed deliveries after which the version of the delay offsets is raised, for slaves.
+    restart delay_offset_update_version_step "delayOffsetUpdateVersionStep": i64 = 200, in 1..=i64::MAX;
+    /// Blocks consumer groups that lag far behind.
+    inert "disableConsumeIfConsumerReadSlowly": bool = false;
+    /// Keeps offsets of broadcasting clients that come through a proxy.
+    inert "enableBroadcastOffsetStore": bool = true;
+    /// Calculates filter bit maps while consume queues are built.
+    inert "enableCalcFilterBitMap": bool = false;
+    /// Exports metrics about connections.
+    inert "enableConnectionMetrics": bool = true;
+    /// Lets a controller decide who is master.
+    inert @important "enableControllerMode": bool = false;
+    /// Creates RocketMQ's own subscription groups when their first consumer comes.
+    live enable_create_sys_group "enableCreateSysGroup": bool = true;
+    /// Counts traffic per topic and group in detail.
+    inert "enableDetailStat": bool = true;
+    /// Handles the end of a client's connection by its groups only.
+    inert "enableFastChannelEventProcess": bool = false;
+    /// Exports metrics about lag and dead letters.
+    inert "enableLagAndDlqMetrics": bool = true;
+    /// Delivers lite topics by events.
+    inert "enableLiteEventMode": bool = true;
+    /// Logs pops of lite topics.
+    inert "enableLitePopLog": bool = false;
+    /// Counts traffic of light message queues.
+    inert "enableLmqStats": bool = false;
+    /// Exports metrics of the store.
+    inert "enableMessageStoreMetrics": bool = true;
+    /// Lets topics be created for messages of mixed type.
+    live enable_mixed_message_type "enableMixedMessageType": bool = false;
+    /// Limits traffic by network load.
+    inert "enableNetWorkFlowControl": bool = false;
+    /// Wakes waiting pops when an ordered pop releases its queue.
+    inert "enableNotifyAfterPopOrderLockRelease": bool = true;
+    /// Wakes waiting pops before lag is calculated.
+    inert "enableNotifyBeforePopCalculateLag": bool = true;
+    /// Stores acknowledgements of popped messages in batches.
+    inert "enablePopBatchAck": bool = false;
+    /// Merges check points and acknowledgements of pop in memory.
+    inert "enablePopBufferMerge": bool = false;
+    /// Logs pops.
+    inert "enablePopLog": bool = false;
+    /// Bounds the messages in flight of a popping group.
+    inert "enablePopMessageThreshold": bool = false;
+    /// Exports metrics of pop.
+    inert "enablePopMetrics": bool = true;
+    /// Filters by SQL expressions over message properties.
+    inert @important "enablePropertyFilter": bool = false;
+    /// Keeps track of producers.
+    inert "enableRegisterProducer": bool = true;
+    /// Lets a broker without a master hand messages to other brokers.
+    inert "enableRemoteEscape": bool = false;
+    /// Exports metrics of requests.
+    inert "enableRemotingMetrics": bool = true;
+    /// Exports metrics of request sizes and times.
+    inert "enableRequestMetrics": bool = true;
+    /// Names pop retry topics in the second form.
+    inert "enableRetryTopicV2": bool = false;
+    /// Registers a changed topic alone.
+    inert "enableSingleTopicRegister": bool = false;
+    /// Skips check points whose acknowledgements never come.
+    inert "enableSkipLongAwaitingAck": bool = false;
+    /// Lets the slave with the smallest id stand in for a lost master.
+    inert @important "enableSlaveActingMaster": bool = false;
+    /// Answers requests for all topics or groups in parts when asked to.
+    live enable_split_metadata "enableSplitMetadata": bool = true;
+    /// Splits registrations of very many topics.
+    inert "enableSplitRegistration": bool = false;
+    /// Exports traffic counters as metrics.
+    inert "enableStatsMetrics": bool = true;
+    /// Exports metrics of transactions.
+    inert "enableTransactionMetrics": bool = true;
+    /// Ends of transactions that may wait for a thread.
+    inert "endTransactionPoolQueueCapacity": i32 = 100_000;
+    /// Threads for ends of transactions.
+    inert "endTransactionThreadPoolNums": i32 = (8 + 2 * env.cores).max(4 * env.cores.min(4)), shown "max(8+2*cores,4*sendMessageThreadPoolNums)";
+    /// Estimates lag of filtered subscriptions by sampling.
+    inert "estimateAccumulation": bool = true;
+    /// Consumers expected per topic, for the size of filter bit maps.
+    inert "expectConsumerNumUseFilter": i32 = 32;
+    /// Looks up controllers in the DNS.
+    inert "fetchControllerAddrByDnsLookup": bool = false;
+    /// Asks an HTTP address server for name servers.
+    inert @important "fetchNamesrvAddrByAddressServer": bool = false;
+    /// Looks up name servers in the DNS.
+    inert @important "fetchNameSrvAddrByDnsLookup": bool = false;
+    /// Milliseconds between two look-ups of name servers.
+    inert "fetchNamesrvAddrInterval": i64 = 10_000;
+    /// Milliseconds that filters of a consumer that is gone are kept.
+    inert "filterDataCleanTimeSpan": i64 = 86_400_000;
+    /// Applies SQL filters to retried messages.
+    inert "filterSupportRetry": bool = false;
+    /// Milliseconds between two writes of old offsets.
+    inert "flushConsumerOffsetHistoryInterval": i32 = 60_000;
+    /// Milliseconds between two writes of changed consumer offsets.
+    live flush_consumer_offset_interval "flushConsumerOffsetInterval": i32 = 5000, in 1..=INT_MAX;
+    /// Registers in full each time, rather than only where a name server holds an older version.
+    restart force_register "forceRegister": bool = true;
+    /// Milliseconds that forwarding a request to another broker may take.
+    inert "forwardTimeout": i64 = 3000;
+    /// Bytes of cold data that all groups together may read in a period.
+    inert "globalColdReadThreshold": i64 = 104_857_600;
+    /// Threads for heartbeats.
+    inert "heartbeatThreadPoolNums": i32 = env.cores.min(32), shown "min(32,cores)";
+    /// Heartbeats that may wait for a thread.
+    inert "heartbeatThreadPoolQueueCapacity": i32 = 50_000;
+    /// Gives up exact counting for speed.
+    inert "highSpeedMode": bool = false;
+    /// Whether the broker runs in a container of several brokers.
+    inert "inBrokerContainer": bool = false;
+    /// Starts a popping group at the oldest message if that is in memory.
+    inert "initPopOffsetByCheckMsgInMem": bool = true;
+    /// Whether the process is a container of several brokers.
+    unset "isBrokerContainer": bool = false;
+    /// Whether the broker runs in a container of several brokers.
+    unset "isInBrokerContainer": bool = false;
+    /// Gives each broker of a machine its own log folder.
+    inert "isolateLogEnable": bool = false;
+    /// Port that clients connect to, 10911 unless given; the broker also listens on this port less 2.
+    restart @important listen_port "listenPort": u16 = 6888;
+    /// Milliseconds between two checks of lite events.
+    inert "liteEventCheckInterval": i64 = 10_000;
+    /// Milliseconds before all lite events of a client are dispatched.
+    inert "liteEventFullDispatchDelayTime": i64 = 10_000;
+    /// The same for groups that subscribe by wildcard.
+    inert "liteEventFullDispatchDelayTimeForWildcardGroup": i64 = 10_000;
+    /// Exports lag counts of lite topics.
+    inert "liteLagCountMetricsEnable": bool = false;
+    /// Collects lag times of lite topics.
+    inert "liteLagLatencyCollectEnable": bool = false;
+    /// Exports lag times of lite topics.
+    inert "liteLagLatencyMetricsEnable": bool = false;
+    /// Lite topics with the greatest lag to export.
+    inert "liteLagLatencyTopK": i32 = 50;
+    /// Serves lite pull (request code 361).
+    live lite_pull_message_enable "litePullMessageEnable": bool = true;
+    /// Threads for lite pulls.
+    inert "litePullMessageThreadPoolNums": i32 = 16 + 2 * env.cores, shown "16+2*cores";
+    /// Lite pulls that may wait for a thread.
+    inert "litePullThreadPoolQueueCapacity": i32 = 100_000;
+    /// Milliseconds between two checks of lite subscriptions.
+    inert "liteSubscriptionCheckInterval": i64 = 120_000;
+    /// Milliseconds without renewal after which a lite subscription ends.
+    inert "liteSubscriptionCheckTimeoutMills": i64 = 180_000;
+    /// Milliseconds between two checks for lite topics past their time.
+    inert "liteTtlCheckInterval": i64 = 120_000;
+    /// Milliseconds between two reads of routes for balancing on the server.
+    inert "loadBalancePollNameServerInterval": i64 = 30_000;
+    /// Threads for balancing on the server.
+    inert "loadBalanceProcessorThreadPoolNums": i32 = 32;
+    /// Balancing requests that may wait for a thread.
+    inert "loadBalanceThreadPoolQueueCapacity": i32 = 100_000;
+    /// Locks queues on a majority of replicas rather than on one.
+    inert "lockInStrictMode": bool = false;
+    /// Holds a pull that finds nothing for as long as its client asks; if not, for shortPollingTimeMills.
+    live long_polling_enable "longPollingEnable": bool = true;
+    /// Lite events kept per client.
+    inert "maxClientEventCount": i32 = 100;
+    /// Percent of wrong hits that filter bit maps may have.
+    inert "maxErrorRateOfBloomFilter": i32 = 20;
+    /// Lite subscriptions of a broker.
+    inert "maxLiteSubscriptionCount": i64 = 100_000;
+    /// Messages looked at before a waiting pop is woken.
+    inert "maxMessageFilterNumForNotification": i32 = 64;
+    /// Waiting pops of all queues.
+    inert "maxPopPollingSize": i64 = 100_000;
+    /// Minutes after which an idle counter is dropped; -1 for never.
+    inert "maxStatsIdleTimeInMinutes": i32 = -1;
+    /// Java classes that wrap the store.
+    inert "messageStorePlugIn": String = String::new();
+    /// Milliseconds between two exports to an OpenTelemetry collector.
+    inert "metricGrpcExporterIntervalInMills": i64 = 60_000;
+    /// Milliseconds that an export to an OpenTelemetry collector may take.
+    inert "metricGrpcExporterTimeOutInMills": i64 = 3000;
+    /// Milliseconds between two exports of metrics to the log.
+    inert "metricLoggingExporterIntervalInMills": i64 = 10_000;
+    /// Data points of one export.
+    inert "metricsExportBatchMaxDataPoints": i32 = 1000;
+    /// Where metrics go: DISABLE, OTLP_GRPC, PROM or LOG.
+    inert "metricsExporterType": MetricsExporterType = MetricsExporterType::Disable;
+    /// Headers of exports to an OpenTelemetry collector.
+    inert "metricsGrpcExporterHeader": String = String::new();
+    /// Address of the OpenTelemetry collector.
+    inert "metricsGrpcExporterTarget": String = String::new();
+    /// Exports differences rather than sums.
+    inert "metricsInDelta": bool = false;
+    /// Labels of all metrics, as key:value with commas between.
+    inert "metricsLabel": String = String::new();
+    /// Label sets of one metric.
+    inert "metricsOtelCardinalityLimit": i32 = 50_000;
+    /// Address that Prometheus reads metrics from.
+    inert "metricsPromExporterHost": String = String::new();
+    /// Port that Prometheus reads metrics from.
+    inert "metricsPromExporterPort": i32 = 5557;
+    /// Milliseconds that a lite topic lives at least.
+    inert "minLiteTTl": i64 = 900_000;
+    /// Name of the message trace topic.
+    restart @important msg_trace_topic_name "msgTraceTopicName": String = "RMQ_SYS_TRACE_TOPIC".into(), in 1..=127;
+    /// Name servers to register with, as host:port with `;` between; else those of NAMESRV_ADDR.
+    restart @important namesrv_addr "namesrvAddr": String = env.namesrv_addr.clone(), checked addresses, shown "null";
+    /// Tells the consumers of a group when one joins or leaves.
+    live notify_consumer_ids_changed_enable "notifyConsumerIdsChangedEnable": bool = true;
+    /// Writes only offsets that changed.
+    inert "persistConsumerOffsetIncrementally": bool = false;
+    /// Check points of pop kept in memory.
+    inert "popCkMaxBufferSize": i32 = 200_000;
+    /// Check points of pop kept in memory per queue.
+    inert "popCkOffsetMaxQueueSize": i32 = 20_000;
+    /// Milliseconds that a check point of pop stays in memory.
+    inert "popCkStayBufferTime": i32 = 10_000;
+    /// Milliseconds before its time at which a check point of pop leaves memory.
+    inert "popCkStayBufferTimeOut": i32 = 3000;
+    /// Starts the file-based keeping of pops.
+    inert "popConsumerFSServiceInit": bool = true;
+    /// Keeps pops in RocksDB.
+    refused "popConsumerKVServiceEnable": bool = false;
+    /// Starts the keeping of pops in RocksDB.
+    refused "popConsumerKVServiceInit": bool = false;
+    /// Logs the keeping of pops in RocksDB.
+    inert "popConsumerKVServiceLog": bool = false;
+    /// Percent of pops that look at the retry topic first.
+    inert "popFromRetryProbability": i32 = 20;
+    /// The same for priority topics.
+    inert "popFromRetryProbabilityForPriority": i32 = 0;
+    /// Messages in flight at which a popping group gets no more.
+    inert "popInflightMessageThreshold": i64 = 10_000;
+    /// Messages passed over after which a waiting pop is woken anyway.
+    inert "popLongPollingForceNotifyInterval": i64 = 800;
+    /// Seconds that a table of waiting pops is kept unused.
+    inert "popPollingMapExpireTimeSeconds": i32 = 600;
+    /// Topics with waiting pops.
+    inert "popPollingMapSize": i32 = 100_000;
+    /// Waiting pops of one queue.
+    inert "popPollingSize": i32 = 1024;
+    /// Names the retry topic in answers to pops.
+    inert "popResponseReturnActualRetryTopic": bool = false;
+    /// Messages revived at a time.
+    inert "popReviveConcurrency": i32 = 32;
+    /// Tries to revive a message.
+    inert "popReviveMaxAttemptTimes": i32 = 16;
+    /// Messages read at a time to find what to revive.
+    inert "popReviveMaxReturnSizePerRead": i32 = 16_384;
+    /// Revives nothing for groups that were deleted.
+    inert "popReviveSkipIfGroupAbsent": bool = true;
+    /// Logs the groups of each connection.
+    inert "printChannelGroups": bool = false;
+    /// Groups that a connection must have to be logged.
+    inert "printChannelGroupsMinNum": i32 = 5;
+    /// Whether a higher queue id is a higher priority.
+    inert "priorityOrderAsc": bool = true;
+    /// Threads for replies.
+    inert "processReplyMessageThreadPoolNums": i32 = 16 + 2 * env.cores, shown "16+2*cores";
+    /// Threads for pulls.
+    inert @important "pullMessageThreadPoolNums": i32 = 16 + 2 * env.cores, shown "16+2*cores";
+    /// Pulls that may wait for a thread.
+    inert "pullThreadPoolQueueCapacity": i32 = 100_000;
+    /// Threads that finish sends.
+    inert "putMessageFutureThreadPoolNums": i32 = env.cores.min(4), shown "min(cores,4)";
+    /// Sends that may wait to be finished.
+    inert "putThreadPoolQueueCapacity": i32 = 10_000;
+    /// Threads for queries.
+    inert "queryMessageThreadPoolNums": i32 = 8 + env.cores, shown "8+cores";
+    /// Queries that may wait for a thread.
+    inert "queryThreadPoolQueueCapacity": i32 = 20_000;
+    /// Tells consumers of a change at once rather than after a while.
+    inert "realTimeNotifyConsumerChange": bool = true;
+    /// Lets delayed messages be recalled.
+    inert "recallMessageEnable": bool = false;
+    /// Recovers consume queues in parallel.
+    inert @important "recoverConcurrently": bool = false;
+    /// Threads of a parallel recovery.
+    inert "recoverThreadPoolNums": i32 = 32;
+    /// Region put into the properties of stored messages and into answers to sends.
+    restart region_id "regionId": String = "DefaultRegion".into();
+    /// Milliseconds that a registration with a name server may take.
+    inert "registerBrokerTimeoutMills": i32 = 24_000;
+    /// Milliseconds between two registrations, brought into 10000 to 60000.
+    restart register_name_server_period "registerNameServerPeriod": i32 = 30_000, in 1..=INT_MAX;
+    /// Refuses pulls of consumers that do not push.
+    live reject_pull_consumer_enable "rejectPullConsumerEnable": bool = false;
+    /// Refuses transaction messages.
+    live @important reject_transaction_message "rejectTransactionMessage": bool = false;
+    /// Replies that may wait for a thread.
+    inert "replyThreadPoolQueueCapacity": i32 = 10_000;
+    /// Reads pop retry topics named in the first form.
+    inert "retrieveMessageFromPopRetryTopicV1": bool = true;
+    /// Milliseconds to wait for missing acknowledgements.
+    inert "reviveAckWaitMs": i64 = 180_000;
+    /// Milliseconds between two runs of reviving.
+    inert "reviveInterval": i64 = 1000;
+    /// Slow runs of reviving before it is logged.
+    inert "reviveMaxSlow": i64 = 3;
+    /// Queues of the revive topic.
+    restart revive_queue_num "reviveQueueNum": i32 = 8, in 1..=65535;
+    /// Milliseconds that one run of reviving may take.
+    inert "reviveScanTime": i64 = 10_000;
+    /// Host of the HTTP server that knows name servers.
+    inert "rmqAddressServerDomain": Option<String> = None;
+    /// Path on the HTTP server that knows name servers.
+    inert "rmqAddressServerSubGroup": Option<String> = None;
+    /// Folder of the RocketMQ installation; Skua needs none.
+    inert @important "rocketmqHome": Option<String> = env.installation(), shown "$ROCKETMQ_HOME";
+    /// Milliseconds that a heartbeat to a name server may take.
+    inert "sendHeartbeatTimeoutMillis": i32 = 1000;
+    /// Threads for sends.
+    inert @important "sendMessageThreadPoolNums": i32 = env.cores.min(4), shown "min(cores,4)";
+    /// Sends that may wait for a thread.
+    inert "sendThreadPoolQueueCapacity": i32 = 10_000;
+    /// Balances queues over consumers on the server.
+    inert "serverLoadBalancerEnable": bool = true;
+    /// Milliseconds that a pull that finds nothing is held when longPollingEnable is false.
+    live short_polling_time_mills "shortPollingTimeMills": i64 = 1000, in 0..=i64::MAX;
+    /// Starts serving without first agreeing with the group's other brokers.
+    inert "skipPreOnline": bool = false;
+    /// Drops check points that were put back too often.
+    inert "skipWhenCKRePutReachMaxTimes": bool = false;
+    /// Tells consumers to read old messages from a slave.
+    live @important slave_read_enable "slaveReadEnable": bool = false;
+    /// Topics or groups in one part of an answer, at most.
+    live split_metadata_size "splitMetadataSize": i32 = 2000, in 1..=INT_MAX;
+    /// Topics in one part of a registration.
+    inert "splitRegistrationSize": i32 = 800;
+    /// Time in milliseconds since 1970 before which sends are refused.
+    live start_accept_send_request_time_stamp "startAcceptSendRequestTimeStamp": i64 = 0;
+    /// Keeps replies whose requester is gone.
+    inert "storeReplyMessageEnable": bool = true;
+    /// Milliseconds after which an unused subscription is dropped.
+    inert "subscriptionExpiredTimeout": i64 = 600_000;
+    /// Milliseconds between two reads of the group's brokers.
+    inert "syncBrokerMemberGroupPeriod": i32 = 1000;
+    /// Milliseconds between two reads of the group's state from the controller.
+    inert "syncBrokerMetadataPeriod": i64 = 5000;
+    /// Milliseconds between two reads of who leads the controllers.
+    inert "syncControllerMetadataPeriod": i64 = 10_000;
+    /// Tells producers, in answers to sends, to trace their messages.
+    live trace_on "traceOn": bool = true;
+    /// Creates the message trace topic at the start.
+    restart @important trace_topic_enable "traceTopicEnable": bool = false;
+    /// Milliseconds between two rounds of asking producers about open transactions.
+    inert @important "transactionCheckInterval": i64 = 30_000;
+    /// Questions about one open transaction before it is given up.
+    inert @important "transactionCheckMax": i32 = 15;
+    /// Threads that ask about transactions kept in RocksDB.
+    inert "transactionCheckRocksdbCoreThreads": i32 = 2;
+    /// Most threads that ask about transactions kept in RocksDB.
+    inert "transactionCheckRocksdbMaxThreads": i32 = 5;
+    /// Questions about transactions kept in RocksDB that may wait.
+    inert "transactionCheckRocksdbQueueCapacity": i32 = 2000;
+    /// Milliseconds between two writes of transaction counters.
+    inert "transactionMetricFlushInterval": i64 = 10_000;
+    /// Milliseconds that settlements of transactions are gathered.
+    inert "transactionOpBatchInterval": i32 = 3000;
+    /// Bytes of one gathered settlement.
+    inert "transactionOpMsgMaxSize": i32 = 4096;
+    /// Milliseconds before a transaction is asked about for the first time.
+    inert @important "transactionTimeOut": i64 = 6000;
+    /// Copies messages through memory rather than from the file to the socket.
+    inert "transferMsgByHeap": bool = true;
+    /// Milliseconds between two looks whether the list of name servers changed.
+    inert "updateNameServerAddrPeriod": i32 = 120_000;
+    /// Applies filters before a waiting pop is woken.
+    inert "useMessageFilterForNotification": bool = true;
+    /// Slows down readers of cold data by a control loop.
+    inert "usePIDColdCtrStrategy": bool = true;
+    /// Gives each group its own queue of a retry topic.
+    inert "useSeparateRetryQueue": bool = false;
+    /// Keeps reset offsets on the broker until they are taken.
+    inert "useServerSideResetOffset": bool = true;
+    /// Keeps topics, groups and offsets in one RocksDB.
+    refused "useSingleRocksDBForAllConfigs": bool = false;
+    /// Knows subscriptions from configuration rather than heartbeats.
+    inert "useStaticSubscription": bool = false;
+    /// Refuses requests that create or change RocketMQ's own topics.
+    live validate_system_topic_when_update_topic "validateSystemTopicWhenUpdateTopic": bool = true;
+    /// Milliseconds an acknowledgement may wait for a thread.
+    inert "waitTimeMillsInAckQueue": i64 = 3000;
+    /// Milliseconds an administration request may wait for a thread.
+    inert "waitTimeMillsInAdminBrokerQueue": i64 = 5000;
+    /// Milliseconds a heartbeat may wait for a thread.
+    inert "waitTimeMillsInHeartbeatQueue": i64 = 31_000;
+    /// Milliseconds a lite pull may wait for a thread.
+    inert "waitTimeMillsInLitePullQueue": i64 = 5000;
+    /// Milliseconds a pull may wait for a thread.
+    inert "waitTimeMillsInPullQueue": i64 = 5000;
+    /// Milliseconds a send may wait for a thread.
+    inert "waitTimeMillsInSendQueue": i64 = 200;
+    /// Milliseconds the end of a transaction may wait for a thread.
+    inert "waitTimeMillsInTransactionQueue": i64 = 3000;
 }

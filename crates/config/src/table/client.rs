@@ -1,31 +1,52 @@
-//! Outgoing connections. Java: `NettyClientConfig`.
+//! Keys of connections that a server opens.
 
 use super::config_table;
 
 config_table! {
     |env|
-    /// Outgoing connections. Java: `NettyClientConfig`.
-    pub struct ClientConfig("NettyClientConfig") {
-        channel_not_active_interval: i64 = 60_000, "channelNotActiveInterval", Inert;
-        client_async_semaphore_value: i32 = 65_535, "clientAsyncSemaphoreValue", Inert;
-        client_callback_executor_threads: i32 = env.cores, "clientCallbackExecutorThreads", Inert;
-        client_channel_max_idle_time_seconds: i32 = 120, "clientChannelMaxIdleTimeSeconds", Inert;
-        client_close_socket_if_timeout: bool = true, "clientCloseSocketIfTimeout", Inert;
-        client_oneway_semaphore_value: i32 = 65_535, "clientOnewaySemaphoreValue", Inert;
-        client_pooled_byte_buf_allocator_enable: bool = false, "clientPooledByteBufAllocatorEnable", Inert;
-        client_socket_rcv_buf_size: i32 = 0, "clientSocketRcvBufSize", Inert;
-        client_socket_snd_buf_size: i32 = 0, "clientSocketSndBufSize", Inert;
-        client_worker_threads: i32 = 4, "clientWorkerThreads", Inert;
-        connect_timeout_millis: i32 = 3000, "connectTimeoutMillis", Inert;
-        disable_callback_executor: bool = false, "disableCallbackExecutor", Inert;
-        disable_netty_worker_group: bool = false, "disableNettyWorkerGroup", Inert;
-        enable_reconnect_for_go_away: bool = true, "enableReconnectForGoAway", Inert;
-        is_scan_available_name_srv: bool = true, "isScanAvailableNameSrv", Inert;
-        max_reconnect_interval_time_seconds: i64 = 60, "maxReconnectIntervalTimeSeconds", Inert;
-        scan_available_name_srv: bool = true, "scanAvailableNameSrv", Inert;
-        socks_proxy_config: String = "{}".into(), "socksProxyConfig", Inert;
-        use_tls: bool = false, "useTLS", Inert;
-        write_buffer_high_water_mark: i32 = 0, "writeBufferHighWaterMark", Inert;
-        write_buffer_low_water_mark: i32 = 0, "writeBufferLowWaterMark", Inert;
-    }
+    /// Connections that a server opens (Java: `NettyClientConfig`).
+    pub struct ClientConfig("NettyClientConfig");
+
+    /// Milliseconds of silence after which a connection counts as unused.
+    inert "channelNotActiveInterval": i64 = 60_000;
+    /// Unanswered requests.
+    inert "clientAsyncSemaphoreValue": i32 = 65_535;
+    /// Threads that handle answers.
+    inert "clientCallbackExecutorThreads": i32 = env.cores, shown "cores";
+    /// Seconds without traffic after which a connection is closed.
+    inert "clientChannelMaxIdleTimeSeconds": i32 = 120;
+    /// Closes a connection whose request got no answer in time.
+    inert "clientCloseSocketIfTimeout": bool = true;
+    /// One-way requests under way.
+    inert "clientOnewaySemaphoreValue": i32 = 65_535;
+    /// Pools Netty's buffers.
+    inert "clientPooledByteBufAllocatorEnable": bool = false;
+    /// Bytes of a socket's receive buffer; 0 leaves it to the kernel.
+    inert "clientSocketRcvBufSize": i32 = 0;
+    /// Bytes of a socket's send buffer; 0 leaves it to the kernel.
+    inert "clientSocketSndBufSize": i32 = 0;
+    /// Netty threads that decode and encode.
+    inert "clientWorkerThreads": i32 = 4;
+    /// Milliseconds that connecting may take.
+    inert "connectTimeoutMillis": i32 = 3000;
+    /// Handles answers on Netty's threads.
+    inert "disableCallbackExecutor": bool = false;
+    /// Does without Netty's second thread group.
+    inert "disableNettyWorkerGroup": bool = false;
+    /// Connects anew when a server says that it leaves.
+    inert "enableReconnectForGoAway": bool = true;
+    /// Looks which name servers can be reached.
+    unset "isScanAvailableNameSrv": bool = true;
+    /// Seconds between two tries to connect anew, at most.
+    inert "maxReconnectIntervalTimeSeconds": i64 = 60;
+    /// Looks which name servers can be reached.
+    inert "scanAvailableNameSrv": bool = true;
+    /// SOCKS proxies by address, as JSON.
+    inert "socksProxyConfig": String = "{}".into();
+    /// Connects by TLS.
+    inert "useTLS": bool = false;
+    /// Bytes of unsent requests at which Netty calls a connection unwritable.
+    inert "writeBufferHighWaterMark": i32 = 0;
+    /// Bytes of unsent requests at which Netty calls it writable again.
+    inert "writeBufferLowWaterMark": i32 = 0;
 }

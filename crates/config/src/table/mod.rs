@@ -1,13 +1,23 @@
 //! The one table of configuration keys.
 //!
-//! A row gives a field, its type, its default, RocketMQ's key and whether Skua obeys it; from it
-//! come the struct, the parser, `getBrokerConfig`'s answer, the warnings and
-//! `docs/configuration.md`. To make a key obeyed, change the row's last word and read the field.
+//! ```text
+//! /// What the key means, with its unit.
+//! restart @important store_root "storeRoot" | "misspeltRoot": String = "x".into(), in 1..=255;
+//! /// What it would mean.
+//! inert "otherKey": bool = true;
+//! ```
+//!
+//! A row's first word is its [`Effect`]. A row with a field is obeyed: code reads that field. A row
+//! without one is known, checked and listed, and no code can read it; to obey the key, give its row
+//! a field and another first word. From the rows come the structs, the reading of files, listings,
+//! what may change while running, the warnings, and `docs/configuration.md`.
 
 mod auth;
 mod broker;
 mod client;
+mod client_library;
 mod controller;
+mod macros;
 mod namesrv;
 mod server;
 mod store;
@@ -15,94 +25,99 @@ mod store;
 pub use auth::AuthConfig;
 pub use broker::BrokerConfig;
 pub use client::ClientConfig;
+pub use client_library::ClientLibraryConfig;
 pub use controller::ControllerConfig;
 pub use namesrv::NamesrvConfig;
 pub use server::ServerConfig;
 pub use store::StoreConfig;
 
-/// What a key does in Skua.
+use crate::Environment;
+use macros::config_table;
+
+/// Why a key that would choose RocksDB has one value only.
+const FILES_ONLY: &str = "Skua keeps stores, queues and tables in RocketMQ's files, not in RocksDB";
+
+/// What setting a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Obeyed; a change at run time counts at once.
+    /// Obeyed; a change while running counts at once.
     Live,
-    /// Obeyed; a change counts from the next start.
+    /// Obeyed; a change while running counts from the next start.
     Restart,
     /// Known and kept, but without effect.
     Inert,
+    /// The default is all there is: another value would ask for RocksDB and stops the start.
+    Refused,
+    /// RocketMQ has the field, but no file sets it.
+    Unset,
 }
 
 /// A row of the table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Key {
-    /// Java's configuration class.
+    /// RocketMQ's configuration class.
     pub class: &'static str,
     pub name: &'static str,
-    pub type_name: &'static str,
-    pub accepts: &'static str,
+    /// Misspelt and former names, read as this key with a warning.
+    pub aliases: &'static [&'static str],
     pub effect: Effect,
+    /// Whether `-m` lists it.
+    pub important: bool,
+    /// RocketMQ's type.
+    pub type_name: &'static str,
+    /// One sentence or phrase.
     pub doc: &'static str,
+    shown: Option<&'static str>,
+    default: fn(&Environment) -> Option<String>,
+    check: fn(&str) -> Result<(), String>,
 }
 
-macro_rules! config_table {
-    (
-        |$env:ident|
-        $(#[$meta:meta])*
-        pub struct $name:ident($class:literal) {
-            $(
-                $(#[doc = $doc:literal])*
-                $field:ident: $ty:ty = $default:expr, $key:literal, $effect:ident;
-            )*
+impl Key {
+    /// The default on a machine; `None` is Java's `null`.
+    pub fn default(&self, env: &Environment) -> Option<String> {
+        (self.default)(env)
+    }
+
+    /// The default in words that hold for every machine.
+    pub fn default_text(&self) -> String {
+        match self.shown {
+            Some(shown) => shown.to_owned(),
+            None => self.default(&Environment::default()).unwrap_or_else(|| "null".into()),
         }
-    ) => {
-        $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq)]
-        pub struct $name {
-            $($(#[doc = $doc])* pub $field: $ty,)*
+    }
+
+    /// Whether a trimmed value is accepted; else, in words, what is.
+    pub fn check(&self, value: &str) -> Result<(), String> {
+        (self.check)(value)?;
+        let default = self.default_text();
+        if self.effect == Effect::Refused && !value.eq_ignore_ascii_case(&default) {
+            return Err(format!("{default} only: {FILES_ONLY}"));
         }
-
-        impl $name {
-            pub const KEYS: &'static [$crate::table::Key] = &[$(
-                $crate::table::Key {
-                    class: $class,
-                    name: $key,
-                    type_name: <$ty as $crate::value::Value>::TYPE,
-                    accepts: <$ty as $crate::value::Value>::ACCEPTS,
-                    effect: $crate::table::Effect::$effect,
-                    doc: concat!($($doc),*),
-                },
-            )*];
-
-            /// RocketMQ's defaults on the machine that `$env` describes.
-            pub fn new($env: &$crate::Environment) -> Self {
-                let _ = $env;
-                Self { $($field: $default,)* }
-            }
-
-            /// Sets the field of `key`: `None` if there is none, else whether `text` was accepted.
-            pub(crate) fn set(&mut self, key: &str, text: &str) -> Option<bool> {
-                match key {
-                    $($key => Some(match $crate::value::Value::parse(text) {
-                        Some(value) => {
-                            self.$field = value;
-                            true
-                        }
-                        None => false,
-                    }),)*
-                    _ => None,
-                }
-            }
-
-            /// Each key with its value, in the table's order.
-            pub(crate) fn pairs(&self) -> Vec<(&'static str, String)> {
-                vec![$(($key, $crate::value::Value::show(&self.$field))),*]
-            }
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self::new(&$crate::Environment::default())
-            }
-        }
-    };
+        Ok(())
+    }
 }
-use config_table;
+
+/// One class of the table with the values of its fields.
+pub(crate) trait Part {
+    fn keys(&self) -> &'static [Key];
+
+    /// Takes a value that its row has accepted; nothing happens if the key has no field here.
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String>;
+
+    /// The value of the field of `key`; the outer `None` says that the key has no field here.
+    fn get(&self, key: &str) -> Option<Option<String>>;
+}
+
+/// Every class, in the order of the documentation.
+pub fn classes() -> [(&'static str, &'static [Key]); 8] {
+    [
+        ("Broker", BrokerConfig::KEYS),
+        ("Store", StoreConfig::KEYS),
+        ("Name server", NamesrvConfig::KEYS),
+        ("Listening sockets", ServerConfig::KEYS),
+        ("Outgoing connections", ClientConfig::KEYS),
+        ("Authentication and authorization", AuthConfig::KEYS),
+        ("Controller", ControllerConfig::KEYS),
+        ("Client library", ClientLibraryConfig::KEYS),
+    ]
+}

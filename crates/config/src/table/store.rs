@@ -1,256 +1,459 @@
-//! How messages are kept. Java: `MessageStoreConfig`.
+//! Keys of the store.
 
 use super::config_table;
+use crate::check::{delay_levels, one_folder};
+use crate::value::INT_MAX;
 use crate::value::{BrokerRole, FlushDiskType};
 
 config_table! {
     |env|
-    /// How messages are kept. Java: `MessageStoreConfig`.
-    pub struct StoreConfig("MessageStoreConfig") {
-        access_message_in_memory_hot_ratio: i32 = 26, "accessMessageInMemoryHotRatio", Inert;
-        /// Percent of physical memory behind the log's end that counts as cached.
-        access_message_in_memory_max_ratio: i32 = 40, "accessMessageInMemoryMaxRatio", Restart;
-        all_ack_in_sync_state_set: bool = false, "allAckInSyncStateSet", Inert;
-        append_topic_for_timer_delete_key: bool = false, "appendTopicForTimerDeleteKey", Inert;
-        async_learner: bool = false, "asyncLearner", Inert;
-        auto_message_version_on_topic_len: bool = true, "autoMessageVersionOnTopicLen", Inert;
-        batch_dispatch_request_thread_pool_nums: i32 = 16, "batchDispatchRequestThreadPoolNums", Inert;
-        bit_map_length_consume_queue_ext: i32 = 64, "bitMapLengthConsumeQueueExt", Inert;
-        bottom_most_compression_type_for_consume_queue_store: String = "zstd".into(), "bottomMostCompressionTypeForConsumeQueueStore", Inert;
-        /// ASYNC_MASTER, SYNC_MASTER or SLAVE.
-        broker_role: BrokerRole = BrokerRole::AsyncMaster, "brokerRole", Restart;
-        check_commit_log_offset_on_recover: bool = false, "checkCommitLogOffsetOnRecover", Inert;
-        /// Check each body's CRC at recovery.
-        check_crc_on_recover: bool = true, "checkCRCOnRecover", Restart;
-        clean_file_forcibly_enable: bool = true, "cleanFileForciblyEnable", Inert;
-        clean_resource_interval: i32 = 10_000, "cleanResourceInterval", Inert;
-        clean_rocks_db_dirty_cq_interval_min: i64 = 60, "cleanRocksDBDirtyCQIntervalMin", Inert;
-        clean_swaped_map_interval: i64 = 300_000, "cleanSwapedMapInterval", Inert;
-        cold_data_flow_control_enable: bool = false, "coldDataFlowControlEnable", Inert;
-        cold_data_scan_enable: bool = false, "coldDataScanEnable", Inert;
-        combine_assign_offset_cq_type: String = "default".into(), "combineAssignOffsetCQType", Inert;
-        combine_cq_enable_check_self: bool = false, "combineCQEnableCheckSelf", Inert;
-        combine_cq_loading_cq_types: String = "default;defaultRocksDB".into(), "combineCQLoadingCQTypes", Inert;
-        combine_cq_max_extra_search_commit_log_files: i32 = 3, "combineCQMaxExtraSearchCommitLogFiles", Inert;
-        combine_cq_prefer_cq_type: String = "default".into(), "combineCQPreferCQType", Inert;
-        combine_cq_use_rocksdb_for_lmq: bool = false, "combineCQUseRocksdbForLmq", Inert;
-        commit_commit_log_least_pages: i32 = 4, "commitCommitLogLeastPages", Inert;
-        commit_commit_log_thorough_interval: i32 = 200, "commitCommitLogThoroughInterval", Inert;
-        commit_interval_commit_log: i32 = 200, "commitIntervalCommitLog", Inert;
-        commit_log_force_swap_map_interval: i64 = 43_200_000, "commitLogForceSwapMapInterval", Inert;
-        commit_log_recover_max_num: i32 = 10, "commitLogRecoverMaxNum", Inert;
-        commit_log_swap_map_interval: i64 = 3_600_000, "commitLogSwapMapInterval", Inert;
-        commit_log_swap_map_reserve_file_num: i32 = 100, "commitLogSwapMapReserveFileNum", Inert;
-        compaction_cq_mapped_file_size: i32 = 10_485_760, "compactionCqMappedFileSize", Inert;
-        compaction_mapped_file_size: i32 = 104_857_600, "compactionMappedFileSize", Inert;
-        compaction_schedule_internal: i32 = 900_000, "compactionScheduleInternal", Inert;
-        compaction_thread_num: i32 = 6, "compactionThreadNum", Inert;
-        correct_logic_min_offset_force_interval: i32 = 300_000, "correctLogicMinOffsetForceInterval", Inert;
-        correct_logic_min_offset_sleep_interval: i32 = 1, "correctLogicMinOffsetSleepInterval", Inert;
-        data_read_ahead_enable: bool = true, "dataReadAheadEnable", Inert;
-        debug_lock_enable: bool = false, "debugLockEnable", Inert;
-        default_query_max_num: i32 = 32, "defaultQueryMaxNum", Inert;
-        delete_commit_log_files_interval: i32 = 100, "deleteCommitLogFilesInterval", Inert;
-        delete_consume_queue_files_interval: i32 = 100, "deleteConsumeQueueFilesInterval", Inert;
-        delete_file_batch_max: i32 = 10, "deleteFileBatchMax", Inert;
-        delete_when: String = "04".into(), "deleteWhen", Inert;
-        destroy_maped_file_interval_forcibly: i32 = 120_000, "destroyMapedFileIntervalForcibly", Inert;
-        disappear_time_after_start: i32 = -1, "disappearTimeAfterStart", Inert;
-        disk_fall_recorded: bool = true, "diskFallRecorded", Inert;
-        disk_max_used_space_ratio: i32 = 75, "diskMaxUsedSpaceRatio", Inert;
-        disk_space_clean_forcibly_ratio: i32 = 85, "diskSpaceCleanForciblyRatio", Inert;
-        disk_space_warning_level_ratio: i32 = 90, "diskSpaceWarningLevelRatio", Inert;
-        dispatch_cq_cache_num: i32 = 4096, "dispatchCqCacheNum", Inert;
-        dispatch_cq_threads: i32 = 10, "dispatchCqThreads", Inert;
-        dispatch_from_sender_thread: bool = false, "dispatchFromSenderThread", Inert;
-        dleger_group: String = String::new(), "dLegerGroup", Inert;
-        dleger_peers: String = String::new(), "dLegerPeers", Inert;
-        dleger_self_id: String = String::new(), "dLegerSelfId", Inert;
-        duplication_enable: bool = false, "duplicationEnable", Inert;
-        enable_accelerated_recovery: bool = false, "enableAcceleratedRecovery", Inert;
-        enable_async_reput: bool = true, "enableAsyncReput", Inert;
-        enable_auto_in_sync_replicas: bool = false, "enableAutoInSyncReplicas", Inert;
-        enable_batch_push: bool = false, "enableBatchPush", Inert;
-        enable_build_consume_queue_concurrently: bool = false, "enableBuildConsumeQueueConcurrently", Inert;
-        enable_clean_expired_offset: bool = false, "enableCleanExpiredOffset", Inert;
-        enable_compaction: bool = true, "enableCompaction", Inert;
-        enable_consume_queue_ext: bool = false, "enableConsumeQueueExt", Inert;
-        enabled_append_prop_crc: bool = false, "enabledAppendPropCRC", Inert;
-        enable_dleger_commit_log: bool = false, "enableDLegerCommitLog", Inert;
-        enable_lmq: bool = false, "enableLmq", Inert;
-        enable_lmq_quota: bool = false, "enableLmqQuota", Inert;
-        enable_log_consume_queue_repeatedly_build_when_recover: bool = false, "enableLogConsumeQueueRepeatedlyBuildWhenRecover", Inert;
-        enable_multi_dispatch: bool = false, "enableMultiDispatch", Inert;
-        enable_rocks_db_log: bool = false, "enableRocksDBLog", Inert;
-        enable_running_flags_in_flush: bool = false, "enableRunningFlagsInFlush", Inert;
-        enable_schedule_async_deliver: bool = false, "enableScheduleAsyncDeliver", Inert;
-        enable_schedule_message_stats: bool = true, "enableScheduleMessageStats", Inert;
-        fast_fail_if_no_buffer_in_store_pool: bool = false, "fastFailIfNoBufferInStorePool", Inert;
-        file_reserved_time: i32 = 72, "fileReservedTime", Inert;
-        /// Dirty pages of 4 KiB worth a flush of the commit log.
-        flush_commit_log_least_pages: i32 = 4, "flushCommitLogLeastPages", Restart;
-        /// Milliseconds after which any dirty byte of the commit log is flushed.
-        flush_commit_log_thorough_interval: i32 = 10_000, "flushCommitLogThoroughInterval", Restart;
-        flush_commit_log_timed: bool = true, "flushCommitLogTimed", Inert;
-        /// Dirty pages of 4 KiB worth a flush of a consume queue.
-        flush_consume_queue_least_pages: i32 = 2, "flushConsumeQueueLeastPages", Restart;
-        /// Milliseconds after which all consume queues are flushed and the checkpoint is written.
-        flush_consume_queue_thorough_interval: i32 = 60_000, "flushConsumeQueueThoroughInterval", Restart;
-        /// Milliseconds between two writes of delayOffset.json.
-        flush_delay_offset_interval: i64 = 10_000, "flushDelayOffsetInterval", Live;
-        /// When a send is answered: ASYNC_FLUSH once the page cache has it, SYNC_FLUSH once the disk has it.
-        flush_disk_type: FlushDiskType = FlushDiskType::AsyncFlush, "flushDiskType", Restart;
-        /// Milliseconds between two looks whether the commit log is to be flushed.
-        flush_interval_commit_log: i32 = 500, "flushIntervalCommitLog", Restart;
-        /// Milliseconds between two looks whether consume queues are to be flushed.
-        flush_interval_consume_queue: i32 = 1000, "flushIntervalConsumeQueue", Restart;
-        flush_least_pages_when_warm_maped_file: i32 = 4096, "flushLeastPagesWhenWarmMapedFile", Inert;
-        force_verify_prop_crc: bool = false, "forceVerifyPropCRC", Inert;
-        ha_flow_control_enable: bool = false, "haFlowControlEnable", Inert;
-        ha_housekeeping_interval: i32 = 20_000, "haHousekeepingInterval", Inert;
-        /// Port for replication; listenPort + 1 unless given.
-        ha_listen_port: u16 = 10_912, "haListenPort", Restart;
-        ha_master_address: String = String::new(), "haMasterAddress", Inert;
-        ha_max_gap_not_in_sync: i32 = 268_435_456, "haMaxGapNotInSync", Inert;
-        ha_max_time_slave_not_catchup: i64 = 15_000, "haMaxTimeSlaveNotCatchup", Inert;
-        ha_send_heartbeat_interval: i32 = 5000, "haSendHeartbeatInterval", Inert;
-        ha_transfer_batch_size: i32 = 32_768, "haTransferBatchSize", Inert;
-        index_file_read_enable: bool = true, "indexFileReadEnable", Inert;
-        index_file_write_enable: bool = true, "indexFileWriteEnable", Inert;
-        index_rocks_db_enable: bool = false, "indexRocksDBEnable", Inert;
-        in_sync_replicas: i32 = 1, "inSyncReplicas", Inert;
-        iterator_when_use_rocksdb_consume_queue: bool = true, "iteratorWhenUseRocksdbConsumeQueue", Inert;
-        logical_disk_space_clean_forcibly_threshold: f64 = 0.8, "logicalDiskSpaceCleanForciblyThreshold", Inert;
-        logic_queue_force_swap_map_interval: i64 = 43_200_000, "logicQueueForceSwapMapInterval", Inert;
-        logic_queue_swap_map_interval: i64 = 3_600_000, "logicQueueSwapMapInterval", Inert;
-        logic_queue_swap_map_reserve_file_num: i32 = 20, "logicQueueSwapMapReserveFileNum", Inert;
-        /// Bytes of one commit log file; where files exist and the key is not given, their size.
-        mapped_file_size_commit_log: i32 = 1_073_741_824, "mappedFileSizeCommitLog", Restart;
-        /// Bytes of one consume queue file, rounded up to whole entries of 20 bytes.
-        mapped_file_size_consume_queue: i32 = 6_000_000, "mappedFileSizeConsumeQueue", Restart;
-        mapped_file_size_consume_queue_ext: i32 = 50_331_648, "mappedFileSizeConsumeQueueExt", Inert;
-        mapped_file_size_timer_log: i32 = 104_857_600, "mappedFileSizeTimerLog", Inert;
-        mapped_file_swap_enable: bool = true, "mappedFileSwapEnable", Inert;
-        mapper_file_size_batch_consume_queue: i32 = 13_800_000, "mapperFileSizeBatchConsumeQueue", Inert;
-        max_async_put_message_requests: i32 = 5000, "maxAsyncPutMessageRequests", Inert;
-        max_batch_delete_files_num: i32 = 50, "maxBatchDeleteFilesNum", Inert;
-        max_checksum_range: i64 = 1_073_741_824, "maxChecksumRange", Inert;
-        max_consume_queue_scan: i32 = 20_000, "maxConsumeQueueScan", Inert;
-        max_filter_message_size: i32 = 16_000, "maxFilterMessageSize", Inert;
-        max_hash_slot_num: i32 = 5_000_000, "maxHashSlotNum", Inert;
-        max_ha_transfer_byte_in_second: i64 = 104_857_600, "maxHaTransferByteInSecond", Inert;
-        max_index_num: i32 = 20_000_000, "maxIndexNum", Inert;
-        max_lmq_consume_queue_num: i32 = 20_000, "maxLmqConsumeQueueNum", Inert;
-        /// Bytes of the longest message body.
-        max_message_size: i32 = 4_194_304, "maxMessageSize", Live;
-        max_msgs_num_batch: i32 = 64, "maxMsgsNumBatch", Inert;
-        max_offset_map_size: i32 = 104_857_600, "maxOffsetMapSize", Inert;
-        max_recovery_commitlog_files: i32 = 30, "maxRecoveryCommitlogFiles", Inert;
-        max_rocks_db_index_query_days: i32 = 7, "maxRocksDBIndexQueryDays", Inert;
-        max_slave_resend_length: i64 = 268_435_456, "maxSlaveResendLength", Inert;
-        max_topic_length: i32 = 127, "maxTopicLength", Inert;
-        /// Bytes of one pull's answer from messages on disk.
-        max_transfer_bytes_on_message_in_disk: i32 = 65_536, "maxTransferBytesOnMessageInDisk", Restart;
-        /// Bytes of one pull's answer from cached messages.
-        max_transfer_bytes_on_message_in_memory: i32 = 262_144, "maxTransferBytesOnMessageInMemory", Restart;
-        /// Messages of one pull's answer from messages on disk.
-        max_transfer_count_on_message_in_disk: i32 = 8, "maxTransferCountOnMessageInDisk", Restart;
-        /// Messages of one pull's answer from cached messages.
-        max_transfer_count_on_message_in_memory: i32 = 32, "maxTransferCountOnMessageInMemory", Restart;
-        mem_table_flush_interval_ms: i64 = 3_600_000, "memTableFlushIntervalMs", Inert;
-        /// Delays of the levels 1, 2, …, each a number with s, m, h or d, separated by blanks.
-        message_delay_level: String = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h".into(), "messageDelayLevel", Restart;
-        message_index_enable: bool = true, "messageIndexEnable", Inert;
-        message_index_safe: bool = false, "messageIndexSafe", Inert;
-        min_in_sync_replicas: i32 = 1, "minInSyncReplicas", Inert;
-        offset_check_in_slave: bool = false, "offsetCheckInSlave", Inert;
-        os_page_cache_busy_time_out_mills: i64 = 1000, "osPageCacheBusyTimeOutMills", Inert;
-        preferred_leader_id: String = String::new(), "preferredLeaderId", Inert;
-        pull_batch_max_message_count: i32 = 160, "pullBatchMaxMessageCount", Inert;
-        put_consume_queue_data_by_file_channel: bool = true, "putConsumeQueueDataByFileChannel", Inert;
-        put_message_timeout: i32 = 8000, "putMessageTimeout", Inert;
-        put_msg_index_hight_water: i32 = 600_000, "putMsgIndexHightWater", Inert;
-        read_only_commit_log_store_paths: String = String::new(), "readOnlyCommitLogStorePaths", Inert;
-        read_un_committed: bool = false, "readUnCommitted", Inert;
-        real_time_persist_rocks_db_config: bool = true, "realTimePersistRocksDBConfig", Inert;
-        recheck_reput_offset_from_cq: bool = false, "recheckReputOffsetFromCq", Inert;
-        redelete_hanged_file_interval: i32 = 120_000, "redeleteHangedFileInterval", Inert;
-        replicas_per_disk_partition: i32 = 1, "replicasPerDiskPartition", Inert;
-        rocksdb_compression_type: String = "lz4".into(), "rocksdbCompressionType", Inert;
-        rocksdb_cq_double_write_enable: bool = false, "rocksdbCQDoubleWriteEnable", Inert;
-        rocksdb_flush_wal_frequency: i32 = 1024, "rocksdbFlushWalFrequency", Inert;
-        rocksdb_wal_file_rolling_threshold: i64 = 1_073_741_824, "rocksdbWalFileRollingThreshold", Inert;
-        sample_count_threshold: i32 = 5000, "sampleCountThreshold", Inert;
-        sample_steps: i32 = 32, "sampleSteps", Inert;
-        schedule_async_deliver_max_pending_limit: i32 = 2000, "scheduleAsyncDeliverMaxPendingLimit", Inert;
-        schedule_async_deliver_max_resend_num2_blocked: i32 = 3, "scheduleAsyncDeliverMaxResendNum2Blocked", Inert;
-        search_bcq_by_cache_enable: bool = true, "searchBcqByCacheEnable", Inert;
-        shared_byte_buffer_num: i32 = 16, "sharedByteBufferNum", Inert;
-        slave_timeout: i32 = 3000, "slaveTimeout", Inert;
-        spin_lock_collision_retreat_optimal_degree: i32 = 1000, "spinLockCollisionRetreatOptimalDegree", Inert;
-        stat_rocks_dbcq_interval_sec: i64 = 10, "statRocksDBCQIntervalSec", Inert;
-        store_path_broker_identity: String = String::new(), "storePathBrokerIdentity", Inert;
-        /// Folder of the commit log; `{storePathRootDir}/commitlog` unless given.
-        store_path_commit_log: String = String::new(), "storePathCommitLog", Restart;
-        /// Folder of the consume queues; `{storePathRootDir}/consumequeue` unless given. Java has no
-        /// such key, though its documentation names one.
-        store_path_consumer_queue: String = String::new(), "storePathConsumerQueue", Restart;
-        store_path_d_ledger_commit_log: String = String::new(), "storePathDLedgerCommitLog", Inert;
-        store_path_epoch_file: String = String::new(), "storePathEpochFile", Inert;
-        /// Folder of the store.
-        store_path_root_dir: String = env.under_home("store"), "storePathRootDir", Restart;
-        store_type: String = "default".into(), "storeType", Inert;
-        /// Milliseconds a send waits for the disk under SYNC_FLUSH; then FLUSH_DISK_TIMEOUT, the message is kept.
-        sync_flush_timeout: i32 = 5000, "syncFlushTimeout", Live;
-        sync_from_last_file: bool = false, "syncFromLastFile", Inert;
-        sync_master_flush_offset_when_startup: bool = false, "syncMasterFlushOffsetWhenStartup", Inert;
-        timer_check_metrics_when: String = "05".into(), "timerCheckMetricsWhen", Inert;
-        timer_cold_data_check_interval_ms: i32 = 60_000, "timerColdDataCheckIntervalMs", Inert;
-        timer_congest_num_each_slot: i32 = 2_147_483_647, "timerCongestNumEachSlot", Inert;
-        timer_enable_check_metrics: bool = true, "timerEnableCheckMetrics", Inert;
-        timer_enable_disruptor: bool = false, "timerEnableDisruptor", Inert;
-        timer_enable_retry_until_success: bool = false, "timerEnableRetryUntilSuccess", Inert;
-        timer_flush_interval_ms: i32 = 1000, "timerFlushIntervalMs", Inert;
-        timer_get_message_thread_num: i32 = 3, "timerGetMessageThreadNum", Inert;
-        timer_intercept_delay_level: bool = false, "timerInterceptDelayLevel", Inert;
-        timer_max_delay_sec: i32 = 259_200, "timerMaxDelaySec", Inert;
-        timer_metric_small_threshold: i32 = 1_000_000, "timerMetricSmallThreshold", Inert;
-        timer_precision_ms: i32 = 1000, "timerPrecisionMs", Inert;
-        timer_progress_log_interval_ms: i32 = 10_000, "timerProgressLogIntervalMs", Inert;
-        timer_put_message_thread_num: i32 = 3, "timerPutMessageThreadNum", Inert;
-        timer_recall_to_timeline_enable: bool = true, "timerRecallToTimelineEnable", Inert;
-        timer_recall_to_time_wheel_enable: bool = true, "timerRecallToTimeWheelEnable", Inert;
-        timer_reput_service_core_pool_size: i32 = 6, "timerReputServiceCorePoolSize", Inert;
-        timer_reput_service_max_pool_size: i32 = 6, "timerReputServiceMaxPoolSize", Inert;
-        timer_reput_service_queue_capacity: i32 = 10_000, "timerReputServiceQueueCapacity", Inert;
-        timer_rocks_db_enable: bool = false, "timerRocksDBEnable", Inert;
-        timer_rocks_db_precision_ms: i64 = 1000, "timerRocksDBPrecisionMs", Inert;
-        timer_rocks_db_roll_interval_hours: i32 = 1, "timerRocksDBRollIntervalHours", Inert;
-        timer_rocks_db_roll_max_tps: f64 = 8000.0, "timerRocksDBRollMaxTps", Inert;
-        timer_rocks_db_roll_range_hours: i32 = 2, "timerRocksDBRollRangeHours", Inert;
-        timer_rocks_db_stop_scan: bool = false, "timerRocksDBStopScan", Inert;
-        timer_rocks_db_time_expired_max_tps: f64 = 200000.0, "timerRocksDBTimeExpiredMaxTps", Inert;
-        timer_roll_window_slot: i32 = 172_800, "timerRollWindowSlot", Inert;
-        timer_skip_unknown_error: bool = false, "timerSkipUnknownError", Inert;
-        timer_stop_dequeue: bool = false, "timerStopDequeue", Inert;
-        timer_stop_enqueue: bool = false, "timerStopEnqueue", Inert;
-        timer_warm_enable: bool = false, "timerWarmEnable", Inert;
-        timer_wheel_enable: bool = true, "timerWheelEnable", Inert;
-        timer_wheel_snapshot_flush: bool = false, "timerWheelSnapshotFlush", Inert;
-        timer_wheel_snapshot_interval_ms: i32 = 10_000, "timerWheelSnapshotIntervalMs", Inert;
-        topic_queue_lock_num: i32 = 32, "topicQueueLockNum", Inert;
-        total_replicas: i32 = 1, "totalReplicas", Inert;
-        transient_store_pool_enable: bool = false, "transientStorePoolEnable", Inert;
-        transient_store_pool_size: i32 = 5, "transientStorePoolSize", Inert;
-        trans_rocks_db_enable: bool = false, "transRocksDBEnable", Inert;
-        trans_write_origin_trans_half_enable: bool = true, "transWriteOriginTransHalfEnable", Inert;
-        travel_cq_file_num_when_get_message: i32 = 1, "travelCqFileNumWhenGetMessage", Inert;
-        use_abs_lock: bool = false, "useABSLock", Inert;
-        use_reentrant_lock_when_put_message: bool = true, "useReentrantLockWhenPutMessage", Inert;
-        use_separate_store_path_for_rocksdb_cq: bool = false, "useSeparateStorePathForRocksdbCQ", Inert;
-        wake_commit_when_put_message: bool = true, "wakeCommitWhenPutMessage", Inert;
-        wake_flush_when_put_message: bool = false, "wakeFlushWhenPutMessage", Inert;
-        warm_maped_file_enable: bool = false, "warmMapedFileEnable", Inert;
-        write_without_mmap: bool = false, "writeWithoutMmap", Inert;
-    }
+    /// Files, flushing, reading and replication (Java: `MessageStoreConfig`).
+    pub struct StoreConfig("MessageStoreConfig");
+
+    /// Not a key of RocketMQ, though its examples have it: the marker is always `{storePathRootDir}/abort`.
+    inert "abortFile": Option<String> = None;
+    /// Percent of memory whose messages count as hot.
+    inert "accessMessageInMemoryHotRatio": i32 = 26;
+    /// Percent of physical memory behind the log's end that counts as cached.
+    restart @important access_message_in_memory_max_ratio "accessMessageInMemoryMaxRatio": i32 = 40, in 0..=100;
+    /// Answers a send once every caught-up replica has it, in controller mode.
+    inert @important "allAckInSyncStateSet": bool = false;
+    /// Makes keys that delete timed messages unique by topic.
+    inert "appendTopicForTimerDeleteKey": bool = false;
+    /// Makes the slave a copy that nobody waits for.
+    inert "asyncLearner": bool = false;
+    /// Stores topic names over 127 bytes in the second message format.
+    inert "autoMessageVersionOnTopicLen": bool = true;
+    /// Threads that build consume queues in parallel.
+    inert "batchDispatchRequestThreadPoolNums": i32 = 16;
+    /// Bits of a filter bit map.
+    inert "bitMapLengthConsumeQueueExt": i32 = 64;
+    /// Compression of consume queues in RocksDB.
+    inert "bottomMostCompressionTypeForConsumeQueueStore": String = "zstd".into();
+    /// ASYNC_MASTER, SYNC_MASTER (two copies before a send is answered) or SLAVE.
+    restart @important broker_role "brokerRole": BrokerRole = BrokerRole::AsyncMaster;
+    /// Checks physical offsets of records at recovery.
+    inert "checkCommitLogOffsetOnRecover": bool = false;
+    /// Checks the body's CRC of each record read at recovery.
+    restart check_crc_on_recover "checkCRCOnRecover": bool = true;
+    /// Deletes files before their time when the disk is nearly full.
+    inert @important "cleanFileForciblyEnable": bool = true;
+    /// Milliseconds between two looks for files to delete.
+    inert "cleanResourceInterval": i32 = 10_000;
+    /// Minutes between two clean-ups of consume queues in RocksDB.
+    inert "cleanRocksDBDirtyCQIntervalMin": i64 = 60;
+    /// Milliseconds between two clean-ups of swapped mappings.
+    inert "cleanSwapedMapInterval": i64 = 300_000;
+    /// Limits reading of cold data.
+    inert "coldDataFlowControlEnable": bool = false;
+    /// Looks which pages of the log are in memory.
+    inert "coldDataScanEnable": bool = false;
+    /// Of two kinds of consume queues, the one that assigns offsets.
+    inert "combineAssignOffsetCQType": String = "default".into();
+    /// Compares two kinds of consume queues.
+    inert "combineCQEnableCheckSelf": bool = false;
+    /// Kinds of consume queues kept side by side.
+    inert "combineCQLoadingCQTypes": String = "default;defaultRocksDB".into();
+    /// Further log files searched when two kinds of consume queues start.
+    inert "combineCQMaxExtraSearchCommitLogFiles": i32 = 3;
+    /// Of two kinds of consume queues, the one that is read.
+    inert "combineCQPreferCQType": String = "default".into();
+    /// Keeps light message queues in RocksDB.
+    refused "combineCQUseRocksdbForLmq": bool = false;
+    /// Pages of 4 KiB worth copying from the transient pool to the file.
+    inert "commitCommitLogLeastPages": i32 = 4;
+    /// Milliseconds after which the transient pool is copied to the file anyway.
+    inert "commitCommitLogThoroughInterval": i32 = 200;
+    /// Milliseconds between two copies from the transient pool to the file.
+    inert @important "commitIntervalCommitLog": i32 = 200;
+    /// Milliseconds after which a log file's mapping is swapped whatever its use.
+    inert "commitLogForceSwapMapInterval": i64 = 43_200_000;
+    /// Log files read back when consume queues in RocksDB recover.
+    inert "commitLogRecoverMaxNum": i32 = 10;
+    /// Milliseconds after which an unused log file's mapping is swapped.
+    inert "commitLogSwapMapInterval": i64 = 3_600_000;
+    /// Newest log files whose mappings are not swapped.
+    inert "commitLogSwapMapReserveFileNum": i32 = 100;
+    /// Bytes of a consume queue file of compacted topics.
+    inert "compactionCqMappedFileSize": i32 = 10_485_760;
+    /// Bytes of a log file of compacted topics.
+    inert "compactionMappedFileSize": i32 = 104_857_600;
+    /// Milliseconds between two compactions.
+    inert "compactionScheduleInternal": i32 = 900_000;
+    /// Threads for compaction.
+    inert "compactionThreadNum": i32 = 6;
+    /// Milliseconds after which least queue offsets are corrected anyway.
+    inert "correctLogicMinOffsetForceInterval": i32 = 300_000;
+    /// Milliseconds between two corrections of least queue offsets.
+    inert "correctLogicMinOffsetSleepInterval": i32 = 1;
+    /// Lets the kernel read ahead in log files.
+    inert "dataReadAheadEnable": bool = true;
+    /// Reports long waits for the append lock.
+    inert "debugLockEnable": bool = false;
+    /// Messages of one query's answer.
+    inert "defaultQueryMaxNum": i32 = 32;
+    /// Milliseconds between deleting two log files.
+    inert "deleteCommitLogFilesInterval": i32 = 100;
+    /// Milliseconds between deleting two consume queue files.
+    inert "deleteConsumeQueueFilesInterval": i32 = 100;
+    /// Files deleted in one go.
+    inert @important "deleteFileBatchMax": i32 = 10;
+    /// Hours of the day, as 04 or 04;16, at which expired files are deleted.
+    inert @important "deleteWhen": String = "04".into();
+    /// Milliseconds after which a file in use is deleted anyway.
+    inert "destroyMapedFileIntervalForcibly": i32 = 120_000;
+    /// Milliseconds after the start before the broker registers; -1 for none.
+    inert @important "disappearTimeAfterStart": i32 = -1;
+    /// Notes how far consumers lag behind in bytes.
+    inert "diskFallRecorded": bool = true;
+    /// Percent of the disk in use from which expired files are deleted at any hour.
+    inert @important "diskMaxUsedSpaceRatio": i32 = 75;
+    /// Percent of the disk in use from which files are deleted before their time.
+    inert "diskSpaceCleanForciblyRatio": i32 = 85;
+    /// Percent of the disk in use from which sends are refused.
+    inert "diskSpaceWarningLevelRatio": i32 = 90;
+    /// Entries waiting for a dispatch thread.
+    inert "dispatchCqCacheNum": i32 = 4096;
+    /// Threads of dispatch.
+    inert "dispatchCqThreads": i32 = 10;
+    /// Dispatches in the sender's thread.
+    inert @important "dispatchFromSenderThread": bool = false;
+    /// Name of the Raft group, as a rule the broker's name.
+    inert @important "dLegerGroup": Option<String> = None;
+    /// Members of the Raft group, as id-host:port with `;` between.
+    inert @important "dLegerPeers": Option<String> = None;
+    /// This member's id in dLegerPeers.
+    inert @important "dLegerSelfId": Option<String> = None;
+    /// Lets a second process copy the log.
+    inert "duplicationEnable": bool = false;
+    /// Recovers from a later point of the log.
+    inert "enableAcceleratedRecovery": bool = false;
+    /// Dispatches asynchronously in Raft mode.
+    inert "enableAsyncReput": bool = true;
+    /// Lowers inSyncReplicas while replicas are missing.
+    inert @important "enableAutoInSyncReplicas": bool = false;
+    /// Sends log entries to Raft members in batches.
+    inert "enableBatchPush": bool = false;
+    /// Builds consume queues in parallel.
+    inert "enableBuildConsumeQueueConcurrently": bool = false;
+    /// Removes offsets of topics that are gone.
+    inert @important "enableCleanExpiredOffset": bool = false;
+    /// Compacts topics whose cleanup policy asks for it.
+    inert "enableCompaction": bool = true;
+    /// Keeps an extension file beside consume queues.
+    inert "enableConsumeQueueExt": bool = false;
+    /// Adds a CRC to the properties of each message.
+    inert "enabledAppendPropCRC": bool = false;
+    /// Replicates the log by Raft.
+    inert @important "enableDLegerCommitLog": bool = false;
+    /// Allows light message queues.
+    inert "enableLmq": bool = false;
+    /// Bounds the number of light message queues.
+    inert "enableLmqQuota": bool = false;
+    /// Logs consume queue entries that recovery builds twice.
+    inert "enableLogConsumeQueueRepeatedlyBuildWhenRecover": bool = false;
+    /// Dispatches one message to several queues.
+    inert "enableMultiDispatch": bool = false;
+    /// Keeps RocksDB's own log.
+    inert "enableRocksDBLog": bool = false;
+    /// Stops flushing once a write failed.
+    inert @important "enableRunningFlagsInFlush": bool = false;
+    /// Delivers delayed messages asynchronously.
+    inert "enableScheduleAsyncDeliver": bool = false;
+    /// Counts delayed messages.
+    inert "enableScheduleMessageStats": bool = true;
+    /// Refuses sends when the transient pool is empty.
+    inert "fastFailIfNoBufferInStorePool": bool = false;
+    /// Hours that log files are kept.
+    inert @important "fileReservedTime" | "fileReserverdTime": i32 = 72;
+    /// Dirty pages of 4 KiB worth a flush of the commit log.
+    restart flush_commit_log_least_pages "flushCommitLogLeastPages": i32 = 4, in 0..=INT_MAX;
+    /// Milliseconds after which any dirty byte of the commit log is flushed.
+    restart flush_commit_log_thorough_interval "flushCommitLogThoroughInterval": i32 = 10_000, in 0..=INT_MAX;
+    /// Flushes at fixed intervals rather than when woken.
+    inert @important "flushCommitLogTimed": bool = true;
+    /// Dirty pages of 4 KiB worth a flush of a consume queue.
+    restart flush_consume_queue_least_pages "flushConsumeQueueLeastPages": i32 = 2, in 0..=INT_MAX;
+    /// Milliseconds after which all consume queues are flushed and the checkpoint is written.
+    restart flush_consume_queue_thorough_interval "flushConsumeQueueThoroughInterval": i32 = 60_000, in 0..=INT_MAX;
+    /// Milliseconds between two writes of how far delayed messages are delivered.
+    restart flush_delay_offset_interval "flushDelayOffsetInterval": i64 = 10_000, in 1..=i64::MAX;
+    /// When a send is answered: ASYNC_FLUSH once the page cache has it, SYNC_FLUSH once the disk has it.
+    restart @important flush_disk_type "flushDiskType": FlushDiskType = FlushDiskType::AsyncFlush;
+    /// Milliseconds between two looks whether the commit log is to be flushed.
+    restart @important flush_interval_commit_log "flushIntervalCommitLog": i32 = 500, in 1..=INT_MAX;
+    /// Milliseconds between two looks whether consume queues are to be flushed.
+    restart flush_interval_consume_queue "flushIntervalConsumeQueue": i32 = 1000, in 1..=INT_MAX;
+    /// Pages touched between two flushes when a new file is warmed.
+    inert "flushLeastPagesWhenWarmMapedFile": i32 = 4096;
+    /// Refuses messages whose properties have no CRC.
+    inert "forceVerifyPropCRC": bool = false;
+    /// Limits the speed of replication.
+    inert @important "haFlowControlEnable": bool = false;
+    /// Milliseconds of silence after which a replication connection is closed.
+    inert "haHousekeepingInterval": i32 = 20_000;
+    /// Port for replication; listenPort + 1 unless given.
+    restart @important ha_listen_port "haListenPort": u16 = 10_912;
+    /// Master's replication address, for a slave that name servers do not tell.
+    inert @important "haMasterAddress": Option<String> = None;
+    /// Bytes that a slave may lag behind and still count as a copy.
+    inert @important "haMaxGapNotInSync" | "haSlaveFallbehindMax": i32 = 268_435_456;
+    /// Milliseconds that a slave may lag behind and stay in the sync state set.
+    inert "haMaxTimeSlaveNotCatchup": i64 = 15_000;
+    /// Milliseconds between two heartbeats of replication.
+    inert "haSendHeartbeatInterval": i32 = 5000;
+    /// Bytes sent to a slave at a time.
+    inert "haTransferBatchSize": i32 = 32_768;
+    /// Reads index files.
+    inert "indexFileReadEnable": bool = true;
+    /// Writes index files.
+    inert "indexFileWriteEnable": bool = true;
+    /// Keeps the index of message keys in RocksDB.
+    refused "indexRocksDBEnable": bool = false;
+    /// Copies, the master's included, before a send is answered by a SYNC_MASTER.
+    inert @important "inSyncReplicas": i32 = 1;
+    /// Reads consume queues in RocksDB by iterator.
+    inert "iteratorWhenUseRocksdbConsumeQueue": bool = true;
+    /// Share of the disk at which consume queue files are deleted before their time.
+    inert "logicalDiskSpaceCleanForciblyThreshold": f64 = 0.8;
+    /// Milliseconds after which a consume queue file's mapping is swapped whatever its use.
+    inert "logicQueueForceSwapMapInterval": i64 = 43_200_000;
+    /// Milliseconds after which an unused consume queue file's mapping is swapped.
+    inert "logicQueueSwapMapInterval": i64 = 3_600_000;
+    /// Newest consume queue files whose mappings are not swapped.
+    inert "logicQueueSwapMapReserveFileNum": i32 = 20;
+    /// Bytes of one commit log file; where files exist and the key is not given, their size.
+    restart @important mapped_file_size_commit_log "mappedFileSizeCommitLog" | "mapedFileSizeCommitLog": i32 = 1_073_741_824, in 4096..=INT_MAX;
+    /// Bytes of one consume queue file, rounded up to whole entries of 20 bytes.
+    restart @important mapped_file_size_consume_queue "mappedFileSizeConsumeQueue" | "mapedFileSizeConsumeQueue": i32 = 6_000_000, in 20..=INT_MAX;
+    /// Bytes of one consume queue extension file.
+    inert "mappedFileSizeConsumeQueueExt": i32 = 50_331_648;
+    /// Bytes of one timer log file.
+    inert "mappedFileSizeTimerLog": i32 = 104_857_600;
+    /// Swaps mappings of unused files.
+    inert "mappedFileSwapEnable": bool = true;
+    /// Bytes of one consume queue file of batch topics.
+    inert "mapperFileSizeBatchConsumeQueue": i32 = 13_800_000;
+    /// Unanswered sends of DLedger.
+    inert "maxAsyncPutMessageRequests": i32 = 5000;
+    /// Files deleted in one go when a topic's files go.
+    inert "maxBatchDeleteFilesNum": i32 = 50;
+    /// Bytes checked at recovery in controller mode.
+    inert "maxChecksumRange": i64 = 1_073_741_824;
+    /// Entries read before lag is estimated.
+    inert "maxConsumeQueueScan": i32 = 20_000;
+    /// Bytes of consume queue that one filtered pull looks at.
+    inert "maxFilterMessageSize": i32 = 16_000;
+    /// Hash slots of an index file.
+    inert @important "maxHashSlotNum": i32 = 5_000_000;
+    /// Bytes a second sent to one slave.
+    inert "maxHaTransferByteInSecond": i64 = 104_857_600;
+    /// Entries of an index file.
+    inert @important "maxIndexNum": i32 = 20_000_000;
+    /// Light message queues of a broker.
+    inert "maxLmqConsumeQueueNum": i32 = 20_000;
+    /// Bytes of the longest message body.
+    live @important max_message_size "maxMessageSize": i32 = 4_194_304, in 1..=INT_MAX;
+    /// Messages of one query's answer, at most.
+    inert "maxMsgsNumBatch": i32 = 64;
+    /// Bytes of memory for one compaction.
+    inert "maxOffsetMapSize": i32 = 104_857_600;
+    /// Log files that an accelerated recovery reads.
+    inert "maxRecoveryCommitlogFiles": i32 = 30;
+    /// Days that a query of the index in RocksDB may span.
+    inert "maxRocksDBIndexQueryDays": i32 = 7;
+    /// Bytes that a new slave may ask for again.
+    inert "maxSlaveResendLength": i64 = 268_435_456;
+    /// Bytes of a topic's name.
+    inert "maxTopicLength": i32 = 127;
+    /// Bytes of one pull's answer from messages on disk.
+    restart @important max_transfer_bytes_on_message_in_disk "maxTransferBytesOnMessageInDisk": i32 = 65_536, in 0..=INT_MAX;
+    /// Bytes of one pull's answer from cached messages.
+    restart @important max_transfer_bytes_on_message_in_memory "maxTransferBytesOnMessageInMemory": i32 = 262_144, in 0..=INT_MAX;
+    /// Messages of one pull's answer from messages on disk.
+    restart @important max_transfer_count_on_message_in_disk "maxTransferCountOnMessageInDisk": i32 = 8, in 0..=INT_MAX;
+    /// Messages of one pull's answer from cached messages.
+    restart @important max_transfer_count_on_message_in_memory "maxTransferCountOnMessageInMemory": i32 = 32, in 0..=INT_MAX;
+    /// Milliseconds between two flushes of RocksDB's memory.
+    inert "memTableFlushIntervalMs": i64 = 3_600_000;
+    /// Delays of levels 1, 2 and so on, each a number with s, m, h or d, with blanks between.
+    restart @important message_delay_level "messageDelayLevel": String = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h".into(), checked delay_levels;
+    /// Writes index files, for queries by key.
+    inert @important "messageIndexEnable": bool = true;
+    /// Recovers index files as carefully as the log.
+    inert @important "messageIndexSafe": bool = false;
+    /// Least copies, when enableAutoInSyncReplicas lowers them.
+    inert @important "minInSyncReplicas": i32 = 1;
+    /// Checks offsets of replicated messages on a slave.
+    inert "offsetCheckInSlave": bool = false;
+    /// Milliseconds that an append may hold the log before sends are refused as busy.
+    inert "osPageCacheBusyTimeOutMills": i64 = 1000;
+    /// Raft member that leads if it can.
+    inert "preferredLeaderId": Option<String> = None;
+    /// Messages of one pull from a batch topic.
+    inert "pullBatchMaxMessageCount": i32 = 160;
+    /// Writes consume queues by write calls rather than mappings.
+    inert "putConsumeQueueDataByFileChannel": bool = true;
+    /// Milliseconds that a send may wait for disk and copies together.
+    inert "putMessageTimeout": i32 = 8000;
+    /// Entries waiting for dispatch at which sends slow down.
+    inert "putMsgIndexHightWater": i32 = 600_000;
+    /// Further folders with old log files, only read.
+    inert "readOnlyCommitLogStorePaths": Option<String> = None;
+    /// Dispatches messages before they are on enough copies.
+    inert "readUnCommitted": bool = false;
+    /// Writes changed configuration to RocksDB at once.
+    inert "realTimePersistRocksDBConfig": bool = true;
+    /// Looks at consume queues for where dispatch goes on.
+    inert "recheckReputOffsetFromCq": bool = false;
+    /// Milliseconds between two tries to delete a file in use.
+    inert "redeleteHangedFileInterval": i32 = 120_000;
+    /// Brokers that share a disk, for the disk limits.
+    inert "replicasPerDiskPartition": i32 = 1;
+    /// Compression of RocksDB.
+    inert "rocksdbCompressionType": String = "lz4".into();
+    /// Writes consume queues to RocksDB, too.
+    refused "rocksdbCQDoubleWriteEnable": bool = false;
+    /// Writes to RocksDB between two flushes.
+    inert "rocksdbFlushWalFrequency": i32 = 1024;
+    /// Bytes of RocksDB's log before it rolls.
+    inert "rocksdbWalFileRollingThreshold": i64 = 1_073_741_824;
+    /// Matches before lag is estimated.
+    inert "sampleCountThreshold": i32 = 5000;
+    /// Entries passed over between two samples of lag.
+    inert "sampleSteps": i32 = 32;
+    /// Delayed messages under way per level.
+    inert "scheduleAsyncDeliverMaxPendingLimit": i32 = 2000;
+    /// Tries before a level waits for a delayed message.
+    inert "scheduleAsyncDeliverMaxResendNum2Blocked": i32 = 3;
+    /// Searches batch consume queues by a cache.
+    inert "searchBcqByCacheEnable": bool = true;
+    /// Buffers shared by senders.
+    inert "sharedByteBufferNum": i32 = 16;
+    /// Milliseconds that a send waits for copies.
+    inert @important "slaveTimeout": i32 = 3000;
+    /// Turns of the append lock's spinning.
+    inert "spinLockCollisionRetreatOptimalDegree": i32 = 1000;
+    /// Seconds between two reports on RocksDB.
+    inert "statRocksDBCQIntervalSec": i64 = 10;
+    /// Not a key of RocketMQ, though its examples have it: the file is always `{storePathRootDir}/checkpoint`.
+    inert "storeCheckpoint": Option<String> = None;
+    /// File of the broker's identity in controller mode; `{storePathRootDir}/brokerIdentity` unless given.
+    inert @important "storePathBrokerIdentity": Option<String> = None;
+    /// Folder of the commit log; `{storePathRootDir}/commitlog` unless given.
+    restart @important store_path_commit_log "storePathCommitLog": String = String::new(), checked one_folder, shown "null";
+    /// Not a key of RocketMQ, though its examples have it: the folder is always `{storePathRootDir}/consumequeue`.
+    inert "storePathConsumerQueue" | "storePathConsumeQueue": Option<String> = None;
+    /// Folder of DLedger's log; the commit log's unless given.
+    inert @important "storePathDLedgerCommitLog": Option<String> = None;
+    /// File of the master's epochs; `{storePathRootDir}/epochFileCheckpoint` unless given.
+    inert @important "storePathEpochFile": Option<String> = None;
+    /// Not a key of RocketMQ, though its examples have it: the folder is always `{storePathRootDir}/index`.
+    inert "storePathIndex": Option<String> = None;
+    /// Folder of the store.
+    restart @important store_path_root_dir "storePathRootDir": String = env.under_home("store"), in 1..=4096, shown "${user.home}/store";
+    /// How consume queues are kept: default is files.
+    refused @important "storeType": String = "default".into();
+    /// Milliseconds that a send waits for the disk under SYNC_FLUSH; past them it is answered FLUSH_DISK_TIMEOUT, and the message is kept.
+    live @important sync_flush_timeout "syncFlushTimeout": i32 = 5000, in 0..=INT_MAX;
+    /// Lets an empty slave start at the master's last log file.
+    inert "syncFromLastFile": bool = false;
+    /// Asks the master at the start how far its log is flushed.
+    inert "syncMasterFlushOffsetWhenStartup": bool = false;
+    /// Hour of the day at which timer counters are checked.
+    unset "timerCheckMetricsWhen": String = "05".into();
+    /// Milliseconds between two looks at which pages are in memory.
+    inert "timerColdDataCheckIntervalMs": i32 = 60_000;
+    /// Timed messages of one moment before they are spread.
+    inert "timerCongestNumEachSlot": i32 = i32::MAX;
+    /// Checks timer counters.
+    inert "timerEnableCheckMetrics": bool = true;
+    /// Uses a ring buffer between timer threads.
+    unset "timerEnableDisruptor": bool = false;
+    /// Tries timed messages until they are stored.
+    inert "timerEnableRetryUntilSuccess": bool = false;
+    /// Milliseconds between two flushes of the timer.
+    inert "timerFlushIntervalMs": i32 = 1000;
+    /// Threads that read due timed messages.
+    inert "timerGetMessageThreadNum": i32 = 3;
+    /// Serves delay levels by the timer.
+    inert "timerInterceptDelayLevel": bool = false;
+    /// Seconds that a message may be delayed.
+    inert "timerMaxDelaySec": i32 = 259_200;
+    /// Timed messages up to which a topic's counter is checked exactly.
+    inert "timerMetricSmallThreshold": i32 = 1_000_000;
+    /// Milliseconds of the timer's precision.
+    inert "timerPrecisionMs": i32 = 1000;
+    /// Milliseconds between two reports of the timer.
+    inert "timerProgressLogIntervalMs": i32 = 10_000;
+    /// Threads that store due timed messages.
+    inert "timerPutMessageThreadNum": i32 = 3;
+    /// Lets the timeline take recalled messages.
+    inert "timerRecallToTimelineEnable": bool = true;
+    /// Lets the timer wheel take recalled messages.
+    inert "timerRecallToTimeWheelEnable": bool = true;
+    /// Threads that store due messages of the timer in RocksDB.
+    inert "timerReputServiceCorePoolSize": i32 = 6;
+    /// Most threads that store due messages of the timer in RocksDB.
+    inert "timerReputServiceMaxPoolSize": i32 = 6;
+    /// Due messages of the timer in RocksDB that may wait.
+    inert "timerReputServiceQueueCapacity": i32 = 10_000;
+    /// Keeps timed messages in RocksDB.
+    refused "timerRocksDBEnable": bool = false;
+    /// Milliseconds of precision of the timer in RocksDB.
+    inert "timerRocksDBPrecisionMs": i64 = 1000;
+    /// Hours between two rolls of the timer in RocksDB.
+    inert "timerRocksDBRollIntervalHours": i32 = 1;
+    /// Messages a second that the timer in RocksDB rolls.
+    inert "timerRocksDBRollMaxTps": f64 = 8000.0;
+    /// Hours ahead that the timer in RocksDB rolls.
+    inert "timerRocksDBRollRangeHours": i32 = 2;
+    /// Stops the timer in RocksDB.
+    inert "timerRocksDBStopScan": bool = false;
+    /// Due messages a second of the timer in RocksDB.
+    inert "timerRocksDBTimeExpiredMaxTps": f64 = 200000.0;
+    /// Seconds ahead that the timer wheel reaches.
+    inert "timerRollWindowSlot": i32 = 172_800;
+    /// Skips timed messages that cannot be stored.
+    inert "timerSkipUnknownError": bool = false;
+    /// Stops delivering timed messages.
+    unset "timerStopDequeue": bool = false;
+    /// Stops taking timed messages.
+    inert "timerStopEnqueue": bool = false;
+    /// Reads timer files ahead.
+    unset "timerWarmEnable": bool = false;
+    /// Creates the topic of timed messages at the start; delivery at any time is not served yet.
+    restart @important timer_wheel_enable "timerWheelEnable": bool = true;
+    /// Writes snapshots of the timer wheel.
+    inert "timerWheelSnapshotFlush": bool = false;
+    /// Milliseconds between two snapshots of the timer wheel.
+    inert "timerWheelSnapshotIntervalMs": i32 = 10_000;
+    /// Locks over queues while offsets are assigned.
+    inert "topicQueueLockNum": i32 = 32;
+    /// Copies, the master's included, that a group has.
+    inert @important "totalReplicas": i32 = 1;
+    /// Writes to memory first and to the file later.
+    inert @important "transientStorePoolEnable": bool = false;
+    /// Buffers of the transient pool.
+    inert "transientStorePoolSize": i32 = 5;
+    /// Keeps half messages in RocksDB.
+    refused "transRocksDBEnable": bool = false;
+    /// Keeps half messages in RocketMQ's topics, too.
+    inert "transWriteOriginTransHalfEnable": bool = true;
+    /// Consume queue files that one pull may span.
+    inert "travelCqFileNumWhenGetMessage": i32 = 1;
+    /// Uses an adaptive lock for appending.
+    inert "useABSLock": bool = false;
+    /// Uses a blocking lock for appending rather than a spinning one.
+    inert "useReentrantLockWhenPutMessage": bool = true;
+    /// Keeps consume queues in RocksDB in a folder of their own.
+    inert "useSeparateStorePathForRocksdbCQ": bool = false;
+    /// Wakes the transient pool's copying at each send.
+    inert @important "wakeCommitWhenPutMessage": bool = true;
+    /// Wakes flushing at each send.
+    inert @important "wakeFlushWhenPutMessage": bool = false;
+    /// Touches all pages of a new file.
+    inert @important "warmMapedFileEnable": bool = false;
+    /// Writes by write calls rather than mappings.
+    inert @important "writeWithoutMmap": bool = false;
 }

@@ -32,6 +32,9 @@ use entry::ENTRY_LEN;
 
 const SHARDS: usize = 64;
 
+/// Queues by topic, those of one by their id.
+type Topics = HashMap<Arc<str>, Vec<Arc<Queue>>>;
+
 /// All queues of the store.
 #[derive(Debug)]
 pub(crate) struct Queues {
@@ -45,7 +48,7 @@ pub(crate) struct Queues {
     batch_topics: HashSet<String>,
     tail_entries: usize,
     hasher: RandomState,
-    shards: [RwLock<HashMap<Arc<str>, Vec<Arc<Queue>>>>; SHARDS],
+    shards: [RwLock<Topics>; SHARDS],
     /// Owner number of the next queue; 0 is the log.
     next_owner: AtomicU64,
     /// Entries of records from here on are not to be trusted when a queue is first looked at:
@@ -156,7 +159,7 @@ impl Queues {
         Ok(())
     }
 
-    fn shard(&self, topic: &str) -> &RwLock<HashMap<Arc<str>, Vec<Arc<Queue>>>> {
+    fn shard(&self, topic: &str) -> &RwLock<Topics> {
         &self.shards[self.hasher.hash_one(topic) as usize % SHARDS]
     }
 

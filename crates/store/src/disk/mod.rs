@@ -135,8 +135,8 @@ pub trait DiskFile: Send + Sync + fmt::Debug + 'static {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> DiskResult<()>;
 
-    /// The first offset from `from` on that may hold something other than zero.
-    fn next_data(&self, from: u64) -> DiskResult<Option<u64>>;
+    /// The stretches from `from` on that may hold something other than zero, without reading them.
+    fn data(&self, from: u64) -> DiskResult<Vec<Range<u64>>>;
 
     /// Makes the stretch zero; its blocks stay, or become, reserved if `how` says so.
     fn zero(&self, range: Range<u64>, how: Allocation) -> DiskResult<()>;

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Bytes of zeros written at a time where the file system cannot zero or reserve by itself.
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// The machine's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,7 +53,11 @@ impl Disk for RealDisk {
     fn create(&self, path: &Path, len: u64, how: Allocation) -> DiskResult<Arc<dyn DiskFile>> {
         let create = || -> io::Result<RealFile> {
             if let Some(dir) = path.parent() {
-                std::fs::create_dir_all(dir)?;
+                match how {
+                    Allocation::Reserved => make_dirs(dir)?,
+                    // Queues by the thousand: who flushes them syncs their directories.
+                    Allocation::Sparse => std::fs::create_dir_all(dir)?,
+                }
             }
             let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
             let sized = match how {
@@ -73,7 +77,7 @@ impl Disk for RealDisk {
     fn write_whole(&self, path: &Path, content: &[u8]) -> DiskResult<()> {
         let write = || -> io::Result<()> {
             if let Some(dir) = path.parent() {
-                std::fs::create_dir_all(dir)?;
+                make_dirs(dir)?;
             }
             let mut file = File::create(path)?;
             file.write_all(content)?;
@@ -144,7 +148,7 @@ impl Disk for RealDisk {
     fn lock(&self, path: &Path) -> DiskResult<Option<Box<dyn DiskLock>>> {
         let fail = |e: io::Error| DiskError::new("lock", path, e);
         if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir).map_err(fail)?;
+            make_dirs(dir).map_err(fail)?;
         }
         // A process does not lock itself out by fcntl, and closing any descriptor of the file
         // would free the lock: so a path held here is not even opened again.
@@ -188,6 +192,21 @@ impl Drop for RealLock {
     fn drop(&mut self) {
         lock(&HELD_LOCKS).remove(&self.id);
     }
+}
+
+/// Makes `dir` and what is missing above it, durably.
+fn make_dirs(dir: &Path) -> io::Result<()> {
+    if dir.as_os_str().is_empty() || dir.is_dir() {
+        return Ok(());
+    }
+    let above = dir.parent().unwrap_or(Path::new("."));
+    make_dirs(above)?;
+    match std::fs::create_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made?,
+    }
+    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    File::open(above)?.sync_all()
 }
 
 fn found(result: io::Result<()>) -> io::Result<()> {
@@ -257,16 +276,27 @@ impl DiskFile for RealFile {
         self.file.write_all_at(bytes, offset).map_err(|e| self.error("write", e))
     }
 
-    fn next_data(&self, from: u64) -> DiskResult<Option<u64>> {
+    fn data(&self, from: u64) -> DiskResult<Vec<Range<u64>>> {
         let len = self.len();
         #[cfg(target_os = "linux")]
-        match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(from)) {
-            Ok(data) => return Ok((data < len).then_some(data)),
-            Err(rustix::io::Errno::NXIO) => return Ok(None),
-            // A file system that does not know holes.
-            Err(_) => {}
+        {
+            use rustix::fs::{SeekFrom, seek};
+            let mut stretches = Vec::new();
+            let mut at = from;
+            loop {
+                match seek(&self.file, SeekFrom::Data(at)) {
+                    Ok(data) if data < len => {
+                        let hole = seek(&self.file, SeekFrom::Hole(data)).unwrap_or(len).min(len);
+                        stretches.push(data..hole);
+                        at = hole;
+                    }
+                    Ok(_) | Err(rustix::io::Errno::NXIO) => return Ok(stretches),
+                    // A file system that does not know holes.
+                    Err(_) => break,
+                }
+            }
         }
-        Ok((from < len).then_some(from))
+        Ok(if from < len { vec![from..len] } else { Vec::new() })
     }
 
     fn zero(&self, range: Range<u64>, how: Allocation) -> DiskResult<()> {

@@ -435,7 +435,10 @@ impl Disk for SimDisk {
             }
             let journal = std::mem::take(&mut state.journal);
             for change in journal {
-                if change.is_under(dir) {
+                let went_with_its_dir = matches!(&change,
+                    NameChange::Create(path, _) | NameChange::Remove(path)
+                    if is_gone_below(dir, path, &state.names));
+                if change.is_under(dir) || went_with_its_dir {
                     change.apply(&mut state.durable_names);
                 } else {
                     state.journal.push(change);
@@ -463,6 +466,15 @@ impl Disk for SimDisk {
             Ok(Some(Box::new(lock) as Box<dyn DiskLock>))
         })
     }
+}
+
+/// Whether the directory directly under `dir` that had `path` is gone: then that is what is
+/// written in `dir`.
+fn is_gone_below(dir: &Path, path: &Path, names: &BTreeMap<PathBuf, usize>) -> bool {
+    let Ok(below) = path.strip_prefix(dir) else { return false };
+    let Some(first) = below.components().next() else { return false };
+    let child = dir.join(first);
+    !names.keys().any(|name| name.starts_with(&child))
 }
 
 #[derive(Debug)]
@@ -536,10 +548,14 @@ impl DiskFile for SimFile {
         self.run("write", |state| state.write(self.inode, bytes, offset))
     }
 
-    fn next_data(&self, from: u64) -> DiskResult<Option<u64>> {
+    fn data(&self, from: u64) -> DiskResult<Vec<Range<u64>>> {
         self.run("read", |state| {
             let rest = state.inodes[self.inode].content.get(from as usize..).unwrap_or_default();
-            Ok(rest.iter().position(|byte| *byte != 0).map(|position| from + position as u64))
+            let first = rest.iter().position(|byte| *byte != 0);
+            Ok(first
+                .map(|first| from + first as u64..from + rest.len() as u64)
+                .into_iter()
+                .collect())
         })
     }
 

@@ -53,7 +53,7 @@ fn with_topic() -> TestBroker {
 }
 
 fn parked(test: &TestBroker, pull: &PullMessage) -> Waiting {
-    test.start(&test.peer, Command::request(pull)).err().expect("there is nothing to answer with")
+    test.start(&test.peer, Command::request(pull)).expect_err("there is nothing to answer with")
 }
 
 #[test]
@@ -93,7 +93,10 @@ fn offsets_outside_the_queue_are_answered_with_the_right_one() {
     let answer = test.request(&pull_with("*", 0));
     assert_eq!(code(&answer), ResponseCode::PullNotFound);
     let answer = test.request(&pull_with("*", 7));
-    assert_eq!((code(&answer), header(&answer).next_begin_offset), (ResponseCode::PullOffsetMoved, 0));
+    assert_eq!(
+        (code(&answer), header(&answer).next_begin_offset),
+        (ResponseCode::PullOffsetMoved, 0)
+    );
     test.send("T", 0, "", "x");
     for (from, next) in [(-5, 0), (9, 1)] {
         let answer = test.request(&pull_with("*", from));
@@ -176,6 +179,10 @@ fn the_end_of_the_broker_answers_all_waiting_pulls() {
     let waiting = parked(&test, &waiting_pull("*", 0));
     test.broker.shutdown(test.now);
     assert_eq!(code(&ready(waiting)), ResponseCode::PullNotFound);
+    let old = Command { version: 409, ..Command::request(&waiting_pull("*", 0)) };
+    assert_eq!(code(&test.call(old)), ResponseCode::PullNotFound, "nothing waits any more");
+    let new = Command { version: 513, ..Command::request(&waiting_pull("*", 0)) };
+    assert_eq!(code(&test.call(new)), ResponseCode::GoAway);
 }
 
 #[test]
@@ -239,12 +246,15 @@ fn who_forbids_a_pull_is_named() {
     let answer = test.request(&PullMessage { sys_flag: 0, ..pull_with("", 0) });
     assert_eq!(forbidden(&answer).as_deref(), Some("5"));
 
-    let config = SubscriptionGroupConfig { consume_enable: false, ..SubscriptionGroupConfig::new("g") };
+    let config =
+        SubscriptionGroupConfig { consume_enable: false, ..SubscriptionGroupConfig::new("g") };
     test.broker.groups.update(vec![config], test.now).expect("saved");
     assert_eq!(forbidden(&test.request(&pull_with("*", 0))).as_deref(), Some("2"));
 
-    let config =
-        SubscriptionGroupConfig { consume_broadcast_enable: false, ..SubscriptionGroupConfig::new("b") };
+    let config = SubscriptionGroupConfig {
+        consume_broadcast_enable: false,
+        ..SubscriptionGroupConfig::new("b")
+    };
     test.broker.groups.update(vec![config], test.now).expect("saved");
     let heartbeat = HeartbeatData {
         client_id: "c".into(),
@@ -318,7 +328,7 @@ fn another_connection_may_wait_at_the_same_queue() {
     let other = TestPeer::new(2);
     let first = parked(&test, &waiting_pull("*", 0));
     let second =
-        test.start(&other, Command::request(&waiting_pull("*", 0))).err().expect("nothing there");
+        test.start(&other, Command::request(&waiting_pull("*", 0))).expect_err("nothing there");
     test.broker.closed(other.id(), test.now);
     test.send("T", 0, "", "x");
     assert_eq!(bodies(&ready(first)), ["x"]);

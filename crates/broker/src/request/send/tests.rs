@@ -187,11 +187,11 @@ fn under_synchronous_flush_the_answer_waits_for_the_disk() {
     let mut test = TestBroker::with("flushDiskType=SYNC_FLUSH");
     test.create_topic(TopicConfig::new("T", 1, 6));
     let send = || Command::request(&test.message("T", 0, "WAIT\u{1}true\u{2}")).with_body("x");
-    let waiting = test.start(&test.peer, send()).err().expect("not flushed yet");
+    let waiting = test.start(&test.peer, send()).expect_err("not flushed yet");
     test.store.flush_due(test.now);
     assert_eq!(code(&crate::test_broker::ready(waiting)), ResponseCode::Success);
 
-    let waiting = test.start(&test.peer, send()).err().expect("not flushed yet");
+    let waiting = test.start(&test.peer, send()).expect_err("not flushed yet");
     test.run_after(5_000);
     let answer = crate::test_broker::ready(waiting);
     assert_eq!(code(&answer), ResponseCode::FlushDiskTimeout);

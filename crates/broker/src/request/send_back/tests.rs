@@ -58,7 +58,8 @@ fn a_message_given_up_or_tried_too_often_goes_to_the_dead_letters() {
     let test = with_message();
     let original = test.stored("T", 0).remove(0);
     give_back(&test, &original, -1);
-    let limited = SubscriptionGroupConfig { retry_max_times: 0, ..SubscriptionGroupConfig::new("g") };
+    let limited =
+        SubscriptionGroupConfig { retry_max_times: 0, ..SubscriptionGroupConfig::new("g") };
     test.broker.groups.update(vec![limited], test.now).expect("saved");
     give_back(&test, &original, 0);
     let dead = test.stored("%DLQ%g", 0);

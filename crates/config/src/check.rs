@@ -1,0 +1,48 @@
+//! Checks of texts that have a form of their own. `Err` says what is accepted.
+
+use std::net::IpAddr;
+
+/// Addresses as `host:port`, with `;` between. Java keeps blanks round `;` as part of the host;
+/// here they do no harm.
+pub(crate) fn addresses(text: &str) -> Result<(), String> {
+    let mut addresses = text.split(';').map(str::trim).filter(|address| !address.is_empty());
+    let valid = addresses.all(|address| {
+        address.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty()
+                && !host.contains(char::is_whitespace)
+                && port.parse::<u16>().is_ok_and(|port| port != 0)
+        })
+    });
+    if valid {
+        Ok(())
+    } else {
+        Err("host:port;host:port, as in 127.0.0.1:9876;192.168.0.1:9876".into())
+    }
+}
+
+pub(crate) fn ip_address(text: &str) -> Result<(), String> {
+    text.parse::<IpAddr>().map(drop).map_err(|_| "an IP address, as in 192.168.0.1".into())
+}
+
+/// Delay levels, `1s 5s 1m 2h 1d`.
+pub(crate) fn delay_levels(text: &str) -> Result<(), String> {
+    let valid = text.split_whitespace().all(|level| {
+        let number = level.strip_suffix(['s', 'm', 'h', 'd']);
+        number.is_some_and(|number| number.parse::<u16>().is_ok())
+    });
+    if valid && !text.is_empty() {
+        Ok(())
+    } else {
+        Err("numbers up to 65535, each with s, m, h or d, with blanks between, as in 1s 30s 2h"
+            .into())
+    }
+}
+
+/// RocketMQ splits a list of folders at `,` and spreads files over them; Skua does not.
+pub(crate) fn one_folder(text: &str) -> Result<(), String> {
+    if text.contains(',') || text.is_empty() {
+        Err("one folder; several of them, separated by a comma, are not served".into())
+    } else {
+        Ok(())
+    }
+}
