@@ -72,8 +72,9 @@ impl TestBroker {
         let (settings, _) = Settings::load(Role::Broker, &properties, &[], &environment)
             .expect("tests give what is accepted");
         let mut options = StoreOptions::new("/store");
-        options.window_bytes = 1 << 20;
-        options.commit_log_file_size = skua_store::FileSize::Exactly(1 << 20);
+        options.window_bytes = 1 << 17;
+        options.commit_log_file_size = skua_store::FileSize::Exactly(1 << 18);
+        options.consume_queue_file_size = skua_store::FileSize::Exactly(20 * 1000);
         options.delay_levels =
             delay::parse_levels(&settings.store.message_delay_level).expect("well-formed");
         let arrivals: Arc<OnceLock<Arc<Broker>>> = Arc::default();

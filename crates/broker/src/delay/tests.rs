@@ -125,7 +125,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// Whatever happens in between: nothing early, nothing lost, nothing twice after a clean
     /// end, and a run leaves nothing that was due.

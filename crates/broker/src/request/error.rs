@@ -21,6 +21,9 @@ const SEE_FAQ: &str =
 /// Begins the remark of every refusal for want of room; clients back off on its code.
 pub const FLOW_CONTROL: &str = "start flow control for a while";
 
+/// What a [`RequestError::FeatureNotSupported`] says of topics with another kind of queues.
+pub const BATCH_QUEUES: &str = "topics with batch queues (queue.type=BatchCQ)";
+
 /// Who forbids a pull, as the answer's `forbiddenType` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForbiddenBy {

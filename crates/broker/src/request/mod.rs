@@ -72,13 +72,16 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         C::GetProducerConnectionList => reply(client::producers(&broker.producers, &request)),
         C::GetAllProducerInfo => reply(client::all_producers(&broker.producers)),
 
-        C::QueryConsumerOffset => {
-            let broker = broker.clone();
-            blocking(move || offset::query(&broker, &request))
-        }
+        C::QueryConsumerOffset => offset::query(broker, &request),
         C::UpdateConsumerOffset => reply(offset::update(broker, &request, now)),
-        C::GetMaxOffset => reply(offset::max(broker, &request)),
-        C::GetMinOffset => reply(offset::min(broker, &request)),
+        C::GetMaxOffset => {
+            let broker = broker.clone();
+            blocking(move || offset::max(&broker, &request))
+        }
+        C::GetMinOffset => {
+            let broker = broker.clone();
+            blocking(move || offset::min(&broker, &request))
+        }
         C::SearchOffsetByTimestamp => {
             let broker = broker.clone();
             blocking(move || offset::by_time(&broker, &request))
@@ -94,7 +97,10 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
             blocking(move || offset::reset(&broker, &request))
         }
         C::CloneGroupOffset => reply(offset::clone_group(broker, &request)),
-        C::QueryCorrectionOffset => reply(offset::correction(broker, &request)),
+        C::QueryCorrectionOffset => {
+            let broker = broker.clone();
+            blocking(move || offset::correction(&broker, &request))
+        }
 
         C::LockBatchMq => reply(lock::take(&broker.locks, &request, now)),
         C::UnlockBatchMq => reply(lock::give_back(&broker.locks, &request)),

@@ -1,5 +1,7 @@
 //! Offsets of queues and groups: 14, 15, 29 to 32, 43, 45, 222, 308, 314.
 
+use std::sync::Arc;
+
 use skua_protocol::body::{CorrectionOffsets, MessageQueue, ResetOffsets};
 use skua_protocol::request::{
     CloneGroupOffset, GetEarliestMsgStoreTime, GetEarliestMsgStoreTimeResponse, GetMaxOffset,
@@ -7,11 +9,12 @@ use skua_protocol::request::{
     QueryConsumerOffset, QueryConsumerOffsetResponse, QueryCorrectionOffset,
     SearchOffsetByTimestamp, SearchOffsetByTimestampResponse, UpdateConsumerOffset,
 };
+use skua_protocol::service::Outcome;
 use skua_protocol::{Command, Millis, ResponseCode, json};
 use skua_store::{Boundary, ReadLimits, ReadStatus};
 
-use super::Answer;
 use super::error::RequestError;
+use super::{Answer, blocking, reply};
 use crate::broker::Broker;
 use crate::consumer_offsets::ConsumerOffsets;
 use crate::delay::DelayLevels;
@@ -30,16 +33,28 @@ pub fn max_of(broker: &Broker, topic: &str, queue: i32) -> i64 {
 
 /// Where a group goes on. A group that has committed nothing begins at 0 if the queue's first
 /// message is still in memory, else the client decides.
-pub fn query(broker: &Broker, request: &Command) -> Answer {
-    let header: QueryConsumerOffset = request.header()?;
-    let QueryConsumerOffset { consumer_group, topic, queue_id, set_zero_if_not_found } = header;
-    let offset = match broker.offsets.committed(&consumer_group, &topic, queue_id) {
-        Some(offset) if offset >= 0 => offset,
-        _ if set_zero_if_not_found == Some(false) => return Err(RequestError::OffsetUnknown),
-        _ if starts_in_memory(broker, &topic, queue_id) => 0,
-        _ => return Err(RequestError::OffsetUnknownNotZero),
+pub fn query(broker: &Arc<Broker>, request: &Command) -> Outcome {
+    let header: QueryConsumerOffset = match request.header() {
+        Ok(header) => header,
+        Err(error) => return reply(Err(error.into())),
     };
-    Ok(Command::success().with_header(&QueryConsumerOffsetResponse { offset }))
+    let found =
+        |offset| Ok(Command::success().with_header(&QueryConsumerOffsetResponse { offset }));
+    let QueryConsumerOffset { consumer_group, topic, queue_id, set_zero_if_not_found } = header;
+    match broker.offsets.committed(&consumer_group, &topic, queue_id) {
+        Some(offset) if offset >= 0 => reply(found(offset)),
+        _ if set_zero_if_not_found == Some(false) => reply(Err(RequestError::OffsetUnknown)),
+        _ => {
+            let broker = broker.clone();
+            blocking(move || {
+                if starts_in_memory(&broker, &topic, queue_id) {
+                    found(0)
+                } else {
+                    Err(RequestError::OffsetUnknownNotZero)
+                }
+            })
+        }
+    }
 }
 
 /// Whether the queue has its very first message still, and that near the log's end.

@@ -17,9 +17,12 @@ use skua_protocol::request::{SendMessage, SendMessageResponse, SendMessageV2};
 use skua_protocol::service::{Outcome, Peer};
 use skua_protocol::{Command, Millis, PhysicalOffset, QueueId, RequestCode, ResponseCode};
 
-use super::error::{RequestError, topic_text};
+use super::error::{BATCH_QUEUES, RequestError, topic_text};
 use crate::broker::Broker;
 use crate::names::{self, RETRY_PREFIX, SCHEDULE_TOPIC};
+use crate::topic_table::attributes::{
+    CLEANUP_POLICY, CLEANUP_POLICY_COMPACTION, QUEUE_TYPE, QUEUE_TYPE_BATCH,
+};
 use crate::topic_table::{
     AutoCreate, DLQ_QUEUES, SYS_FLAG_UNIT, SYS_FLAG_UNIT_SUB, Topic, dlq_topic_config,
     retry_topic_config,
@@ -124,6 +127,9 @@ impl Send<'_> {
         }
         if self.request.body.is_empty() {
             return Err(RequestError::EmptyBody.into());
+        }
+        if config.attributes.get(QUEUE_TYPE).is_some_and(|kind| kind == QUEUE_TYPE_BATCH) {
+            return Err(RequestError::FeatureNotSupported(BATCH_QUEUES).into());
         }
         let queue = match header.queue_id {
             0.. => header.queue_id,
@@ -316,8 +322,9 @@ impl Send<'_> {
         topic: &Topic,
         message: &Message<'_>,
     ) -> Result<(), RequestError> {
-        let compacted = topic.config.attributes.get("cleanup.policy");
-        if compacted.is_some_and(|policy| policy == "COMPACTION") && !message.has_keys {
+        let compacted = topic.config.attributes.get(CLEANUP_POLICY);
+        if compacted.is_some_and(|policy| policy == CLEANUP_POLICY_COMPACTION) && !message.has_keys
+        {
             return Err(RequestError::KeyMissing);
         }
         // Java: clients before 4.6.1 leave the mark on messages that are delivered again.

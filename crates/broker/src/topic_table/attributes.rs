@@ -45,14 +45,14 @@ struct Attribute {
 
 const KNOWN: [Attribute; 4] = [
     Attribute {
-        name: "queue.type",
+        name: QUEUE_TYPE,
         changeable: false,
-        values: Values::OneOf(&["BatchCQ", "SimpleCQ"]),
+        values: Values::OneOf(&[QUEUE_TYPE_BATCH, "SimpleCQ"]),
     },
     Attribute {
-        name: "cleanup.policy",
+        name: CLEANUP_POLICY,
         changeable: false,
-        values: Values::OneOf(&["DELETE", "COMPACTION"]),
+        values: Values::OneOf(&["DELETE", CLEANUP_POLICY_COMPACTION]),
     },
     Attribute {
         name: MESSAGE_TYPE,
@@ -71,6 +71,10 @@ const KNOWN: [Attribute; 4] = [
     Attribute { name: "reserve.time", changeable: true, values: Values::NumberFrom(-1) },
 ];
 
+pub const QUEUE_TYPE: &str = "queue.type";
+pub const QUEUE_TYPE_BATCH: &str = "BatchCQ";
+pub const CLEANUP_POLICY: &str = "cleanup.policy";
+pub const CLEANUP_POLICY_COMPACTION: &str = "COMPACTION";
 pub const MESSAGE_TYPE: &str = "message.type";
 pub const MESSAGE_TYPE_MIXED: &str = "MIXED";
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use super::text_enum;
@@ -89,6 +90,7 @@ pub struct ConsumerData {
 pub struct SubscriptionData {
     pub class_filter_mode: bool,
     /// `String.hashCode` of each tag.
+    #[serde(deserialize_with = "codes")]
     pub code_set: BTreeSet<i32>,
     /// [`EXPRESSION_TAG`] or [`EXPRESSION_SQL92`].
     pub expression_type: String,
@@ -99,6 +101,23 @@ pub struct SubscriptionData {
     pub sub_version: i64,
     pub tags_set: BTreeSet<String>,
     pub topic: String,
+}
+
+/// Reads numbers that may stand in quotes: the Go client writes them so, and fastjson reads both.
+fn codes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<i32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Code {
+        Number(i32),
+        Text(String),
+    }
+    let codes = Vec::<Code>::deserialize(deserializer)?.into_iter().map(|code| match code {
+        Code::Number(code) => Ok(code),
+        Code::Text(text) => text
+            .parse()
+            .map_err(|error| D::Error::custom(format!("`{text}` is not a tag's code: {error}"))),
+    });
+    codes.collect()
 }
 
 impl Default for SubscriptionData {
@@ -220,6 +239,13 @@ mod tests {
         let all = SubscriptionData::by_tags("T", "", Millis(7));
         assert_eq!(all.sub_string, "*");
         assert!(all.matches_tags_code(0));
+    }
+
+    #[test]
+    fn tag_codes_are_read_in_quotes_and_without() {
+        let read = |text| serde_json::from_str::<SubscriptionData>(text).map(|s| s.code_set);
+        assert_eq!(read(r#"{"codeSet":["66",-65]}"#).unwrap(), [-65, 66].into());
+        assert!(read(r#"{"codeSet":["B"]}"#).is_err());
     }
 
     #[test]

@@ -1,1 +1,109 @@
+use std::path::Path;
+use std::sync::Arc;
 
+use skua_protocol::QueueId;
+
+use super::{Entry, Queues, Slot};
+use crate::StoreOptions;
+use crate::commit_log::CommitLog;
+use crate::disk::{Disk, SimDisk};
+use crate::handles::Handles;
+use crate::options::FileSize;
+
+const QUEUE: QueueId = QueueId(0);
+/// Five entries.
+const FILE_SIZE: u64 = 100;
+
+fn queues(disk: &SimDisk) -> Queues {
+    let mut options = StoreOptions::new("/store");
+    options.consume_queue_file_size = FileSize::Exactly(FILE_SIZE);
+    options.queue_tail_entries = 3;
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let handles = Arc::new(Handles::new(Arc::clone(&disk), 4));
+    let log = CommitLog::open(&options, Arc::clone(&disk), Arc::clone(&handles));
+    let log = Arc::new(log.expect("there is nothing to fail"));
+    let queues = Queues::open(&options, disk, log, handles).expect("there is nothing to fail");
+    queues.recovered().expect("there is nothing to fail");
+    queues
+}
+
+fn slot(physical_offset: u64) -> Slot {
+    Slot { physical_offset, size: 10, tags_code: 7 }
+}
+
+fn entries(queues: &Queues, from: u64, count: usize) -> Vec<Entry> {
+    let queue = queues.get("TopicA", QUEUE).expect("readable");
+    let mut entries = Vec::new();
+    queues.entries(&queue, from, count, &mut entries).expect("readable");
+    entries
+}
+
+#[test]
+fn entries_are_found_in_memory_in_files_and_across_their_ends() {
+    let queues = queues(&SimDisk::new(1));
+    let queue = queues.get("TopicA", QUEUE).expect("readable");
+    let slots: Vec<_> = (0..12).map(|number| slot(number * 10)).collect();
+    queues.put(&queue, 0, &slots[..7]).expect("nothing fails");
+    queues.put(&queue, 7, &slots[7..]).expect("nothing fails");
+    assert_eq!((queue.min(), queue.max()), (0, 12));
+    for from in 0..12 {
+        for count in 1..=12 {
+            let found = entries(&queues, from, count);
+            let expected = (from..12).take(count).map(|index| slots[index as usize].at(index));
+            assert_eq!(found, expected.collect::<Vec<_>>());
+        }
+    }
+    assert_eq!(entries(&queues, 12, 5), []);
+}
+
+#[test]
+fn entries_that_are_there_are_passed_over() {
+    let queues = queues(&SimDisk::new(1));
+    let queue = queues.get("TopicA", QUEUE).expect("readable");
+    queues.put(&queue, 0, &[slot(0), slot(10), slot(20)]).expect("nothing fails");
+    queues.put(&queue, 1, &[slot(10), slot(20), slot(30)]).expect("nothing fails");
+    let found: Vec<_> = entries(&queues, 0, 9).iter().map(|e| e.physical_offset.0).collect();
+    assert_eq!(found, [0, 10, 20, 30]);
+}
+
+#[test]
+fn a_queue_that_begins_in_the_midst_has_blanks_before_as_java_writes_them() {
+    let disk = SimDisk::new(1);
+    let queues = queues(&disk);
+    let queue = queues.get("TopicA", QUEUE).expect("readable");
+    queues.put(&queue, 7, &[slot(500)]).expect("nothing fails");
+    assert_eq!((queue.min(), queue.max()), (7, 8));
+    let file = Path::new("/store/consumequeue/TopicA/0/00000000000000000100");
+    let content = disk.read_whole(file).expect("readable").expect("it is there");
+    let blank = [0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(content[..40], [blank, blank].concat());
+    assert_eq!(content[40..60], slot(500).encode());
+    assert_eq!(content[60..], [0; 40]);
+}
+
+#[test]
+fn a_topic_that_was_deleted_and_begun_anew_loses_the_entries_of_its_old_life() {
+    let queues = queues(&SimDisk::new(1));
+    let queue = queues.get("TopicA", QUEUE).expect("readable");
+    let old: Vec<_> = (0..12).map(|number| slot(number * 10)).collect();
+    queues.put(&queue, 0, &old).expect("nothing fails");
+    queues.put(&queue, 0, &[slot(1000), slot(1010)]).expect("nothing fails");
+    assert_eq!((queue.min(), queue.max()), (0, 2));
+    let found: Vec<_> = entries(&queues, 0, 9).iter().map(|e| e.physical_offset.0).collect();
+    assert_eq!(found, [1000, 1010]);
+}
+
+#[test]
+fn cooling_frees_the_entries_in_memory_of_idle_queues_only() {
+    let queues = queues(&SimDisk::new(1));
+    let queue = queues.get("TopicA", QUEUE).expect("readable");
+    queues.put(&queue, 0, &[slot(0), slot(10)]).expect("nothing fails");
+    queues.flush(0, &|| {}).expect("nothing fails");
+    queues.cool();
+    assert!(queues.entry_in_memory(&queue, 1).is_some(), "written since the last look");
+    queues.cool();
+    assert!(queues.entry_in_memory(&queue, 1).is_none());
+    assert_eq!(entries(&queues, 0, 9).len(), 2);
+    queues.put(&queue, 2, &[slot(20)]).expect("nothing fails");
+    assert!(queues.entry_in_memory(&queue, 2).is_some());
+}

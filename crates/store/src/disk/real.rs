@@ -296,7 +296,8 @@ impl DiskFile for RealFile {
                 }
             }
         }
-        Ok(if from < len { vec![from..len] } else { Vec::new() })
+        let rest = from..len;
+        Ok((!rest.is_empty()).then_some(rest).into_iter().collect())
     }
 
     fn zero(&self, range: Range<u64>, how: Allocation) -> DiskResult<()> {

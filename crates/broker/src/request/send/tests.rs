@@ -93,6 +93,30 @@ fn transactions_and_timers_are_refused_rather_than_delivered_at_once() {
 }
 
 #[test]
+fn a_topic_with_batch_queues_is_refused_rather_than_given_others() {
+    let test = TestBroker::new();
+    let batch = TopicConfig {
+        attributes: [("+queue.type".to_owned(), "BatchCQ".to_owned())].into(),
+        ..TopicConfig::new("T", 1, 6)
+    };
+    test.create_topic(batch);
+    assert_eq!(code(&test.send("T", 0, "", "x")), ResponseCode::RequestCodeNotSupported);
+    assert!(test.stored("T", 0).is_empty());
+}
+
+#[test]
+fn a_compacted_topic_wants_keys() {
+    let test = TestBroker::new();
+    let compacted = TopicConfig {
+        attributes: [("+cleanup.policy".to_owned(), "COMPACTION".to_owned())].into(),
+        ..TopicConfig::new("T", 1, 6)
+    };
+    test.create_topic(compacted);
+    assert_eq!(code(&test.send("T", 0, "", "x")), ResponseCode::MessageIllegal);
+    assert_eq!(code(&test.send("T", 0, "KEYS\u{1}k\u{2}", "x")), ResponseCode::Success);
+}
+
+#[test]
 fn without_automatic_creation_an_unknown_topic_is_refused() {
     let test = TestBroker::with("autoCreateTopicEnable=false");
     assert_eq!(code(&test.send("T", 0, "", "x")), ResponseCode::TopicNotExist);
