@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
 use bytestring::ByteString;
-use skua_config::{ConfigError, Properties, Settings};
+use skua_config::{Properties, Settings};
 use skua_protocol::body::{DataVersion, PERM_WRITE};
 use skua_protocol::message_id::UniqueIdSource;
 use skua_protocol::request::UnregisterBroker;
@@ -33,6 +33,7 @@ use crate::swap_map::lock;
 use crate::topic_table::{SystemTopicOptions, TopicTable};
 use crate::waiting::{Deadlines, Sleep};
 
+use options::UpdateError;
 pub use options::{BrokerOptions, OpenError, Outside};
 
 const TOPICS_FILE: &str = "topics.json";
@@ -170,9 +171,10 @@ impl Broker {
         &self,
         changes: &Properties,
         now: Millis,
-    ) -> Result<(), ConfigError> {
+    ) -> Result<(), UpdateError> {
         let mut version = lock(&self.settings_version);
         let settings = self.settings.load().updated(changes)?;
+        self.outside.save_settings(&settings)?;
         tracing::info!(?changes, "configuration changed by request");
         self.settings.store(Arc::new(settings));
         version.bump(now);

@@ -1,9 +1,10 @@
 //! A broker on a simulated disk, for tests: requests in, answers out, time by hand.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use skua_store::{Store, StoreOptions};
 
 use crate::broker::{Broker, BrokerOptions, Outside};
 use crate::delay;
+use crate::swap_map::lock;
 use crate::test_peer::TestPeer;
 
 pub const START: Millis = Millis(1_795_465_219_000);
@@ -29,7 +31,12 @@ pub const START: Millis = Millis(1_795_465_219_000);
 pub struct Asked {
     pub registrations: AtomicU64,
     pub wake: AtomicI64,
+    /// Changed keys in the configuration file; [`DISK_FULL`] set as a value cannot be written.
+    pub saved: Mutex<Vec<(String, String)>>,
 }
+
+/// Region that the test's configuration file has no room for.
+pub const DISK_FULL: &str = "disk-full";
 
 impl Outside for Asked {
     fn register(&self) -> BoxFuture<()> {
@@ -39,6 +46,16 @@ impl Outside for Asked {
 
     fn wake(&self, at: Millis) {
         self.wake.fetch_min(at.0, Ordering::SeqCst);
+    }
+
+    fn save_settings(&self, settings: &Settings) -> io::Result<()> {
+        let changes: Vec<_> =
+            settings.changes().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        if changes.iter().any(|(_, value)| value == DISK_FULL) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        *lock(&self.saved) = changes;
+        Ok(())
     }
 }
 
@@ -87,8 +104,11 @@ impl TestBroker {
             }
         }));
         let store = Arc::new(store);
-        let asked =
-            Arc::new(Asked { registrations: AtomicU64::new(0), wake: AtomicI64::new(i64::MAX) });
+        let asked = Arc::new(Asked {
+            registrations: AtomicU64::new(0),
+            wake: AtomicI64::new(i64::MAX),
+            saved: Mutex::default(),
+        });
         let broker = Broker::new(
             BrokerOptions {
                 settings: Arc::new(settings),

@@ -36,7 +36,7 @@ impl Default for BindOptions {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {host}:{port}: {source}")]
+#[error("cannot listen on {host}:{port}")]
 pub struct BindError {
     pub host: String,
     pub port: u16,

@@ -68,6 +68,10 @@ impl Outside for Nothing {
     }
 
     fn wake(&self, _at: Millis) {}
+
+    fn save_settings(&self, _settings: &Settings) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn settings(role: Role) -> Settings {

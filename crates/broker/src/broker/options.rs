@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use skua_config::Settings;
+use skua_config::{ConfigError, Settings};
 use skua_protocol::Millis;
 use skua_protocol::service::BoxFuture;
 use skua_store::{ConfigFiles, Store};
@@ -33,6 +33,9 @@ pub trait Outside: Send + Sync + 'static {
     fn register(&self) -> BoxFuture<()>;
     /// [`run_due`](crate::Broker::run_due) is to be called at `at`, earlier than it said itself.
     fn wake(&self, at: Millis);
+    /// Puts the changed keys of `settings` into the configuration file for the next start; does
+    /// nothing if the broker was started without one.
+    fn save_settings(&self, settings: &Settings) -> io::Result<()>;
 }
 
 /// Why a broker cannot be made.
@@ -59,4 +62,13 @@ impl Files for StoreFiles {
     fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         self.0.write(name, content).map_err(io::Error::other)
     }
+}
+
+/// Why the configuration stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("the configuration file cannot be written: {0}")]
+    Save(#[from] io::Error),
 }

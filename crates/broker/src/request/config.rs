@@ -33,3 +33,33 @@ pub fn get(broker: &Broker) -> Answer {
     let header = GetBrokerConfigResponse { version: Some(version) };
     Ok(Command::success().with_header(&header).with_body(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use skua_protocol::request::UpdateBrokerConfig;
+    use skua_protocol::{ResponseCode, request::GetBrokerConfig};
+
+    use crate::swap_map::lock;
+    use crate::test_broker::{DISK_FULL, TestBroker};
+
+    fn value(broker: &TestBroker, key: &str) -> String {
+        let answer = broker.request(&GetBrokerConfig {});
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let line = text.lines().find(|line| line.starts_with(&format!("{key}=")));
+        line.and_then(|line| line.split_once('=')).map_or(String::new(), |(_, value)| value.into())
+    }
+
+    #[test]
+    fn a_changed_key_is_saved_before_it_counts() {
+        let broker = TestBroker::new();
+        let change = |text: &str| broker.with_body(&UpdateBrokerConfig {}, text.to_owned());
+        assert_eq!(change("traceOn=false").code, ResponseCode::Success as i32);
+        assert_eq!(*lock(&broker.asked.saved), [("traceOn".to_owned(), "false".to_owned())]);
+        assert_eq!(value(&broker, "traceOn"), "false");
+
+        let refused = change(&format!("regionId={DISK_FULL}"));
+        assert_eq!(refused.code, ResponseCode::SystemError as i32);
+        assert!(refused.remark.expect("a cause").contains("configuration file"));
+        assert_eq!(value(&broker, "regionId"), "DefaultRegion");
+    }
+}

@@ -143,7 +143,7 @@ impl<'a> Lexer<'a> {
     fn quoted(&self, rest: &'a str) -> Result<(Token<'a>, usize), SyntaxError> {
         let bytes = rest.as_bytes();
         let mut at = 1;
-        while let Some(quote) = memchr::memchr(b'\'', &bytes[at..]) {
+        while let Some(quote) = rest[at..].find('\'') {
             at += quote + 1;
             if bytes.get(at) != Some(&b'\'') {
                 return Ok((Token::Text(&rest[1..at - 1]), at));

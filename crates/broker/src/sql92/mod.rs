@@ -26,8 +26,6 @@ use skua_protocol::properties::Properties;
 
 use tree::Expression;
 
-/// Expression type of these filters in subscriptions.
-pub const EXPRESSION_SQL92: &str = "SQL92";
 /// Longest expression in bytes. Java knows no bound but the frame's.
 pub const EXPRESSION_LEN_MAX: usize = 256 << 10;
 /// Operators and operands of an expression, the texts of an IN list not counted.
@@ -66,7 +64,7 @@ impl CompiledFilter {
     /// The three-valued result; `None` is SQL's unknown. Where Java throws, the whole expression
     /// fails, also inside an OR whose other side is true.
     pub fn evaluate<'a>(
-        &self,
+        &'a self,
         properties: Properties<'a>,
     ) -> Result<Option<bool>, EvaluateError<'a>> {
         if self.slots.len() <= PROPERTIES_INLINE {

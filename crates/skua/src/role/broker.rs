@@ -2,6 +2,7 @@
 //! registrations.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -30,7 +31,7 @@ pub struct BrokerRole {
 
 impl BrokerRole {
     /// Opens the store, recovering it if need be, listens, and starts to register.
-    pub fn start(settings: Settings) -> anyhow::Result<Self> {
+    pub fn start(settings: Settings, config_file: Option<PathBuf>) -> anyhow::Result<Self> {
         let settings = Arc::new(settings);
         let port = settings.server.listen_port;
         let ip: IpAddr = settings.broker.broker_ip1.parse().with_context(|| {
@@ -49,7 +50,7 @@ impl BrokerRole {
         let store =
             Store::open(store_options(&settings)?, Arc::new(RealDisk::default()), clock::now())?;
         let store = Arc::new(store);
-        let asks = Asks::new();
+        let asks = Asks::new(config_file);
         let broker = Broker::new(
             BrokerOptions {
                 settings: settings.clone(),

@@ -1,12 +1,15 @@
 //! The broker's registrations at its name servers: all of them told of each change at once, each
 //! on its own, so that a dead one holds up nobody.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use std::{fs, io};
 
 use futures_util::future::join_all;
 use skua_broker::{Broker, Outside, Registration};
+use skua_config::{Settings, properties};
 use skua_protocol::json;
 use skua_protocol::request::{QueryDataVersion, QueryDataVersionResponse};
 use skua_protocol::service::BoxFuture;
@@ -17,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::due::Due;
-use crate::clock;
+use crate::{clock, files};
 
 /// Time for one name server's answer.
 const CALL_MS: u64 = 3_000;
@@ -37,11 +40,13 @@ pub struct Asks {
     done: watch::Sender<u64>,
     /// The timed work.
     pub due: Due,
+    config_file: Option<PathBuf>,
 }
 
 impl Asks {
-    pub fn new() -> Arc<Self> {
+    pub fn new(config_file: Option<PathBuf>) -> Arc<Self> {
         Arc::new(Self {
+            config_file,
             asked: AtomicU64::new(0),
             changed: Notify::new(),
             done: watch::Sender::new(0),
@@ -63,6 +68,17 @@ impl Outside for Asks {
 
     fn wake(&self, _at: Millis) {
         self.due.wake();
+    }
+
+    fn save_settings(&self, settings: &Settings) -> io::Result<()> {
+        let Some(path) = &self.config_file else {
+            tracing::warn!(
+                "started without a configuration file: changes last until the next start"
+            );
+            return Ok(());
+        };
+        let file = fs::read(path)?;
+        files::replace(path, properties::edit(&file, settings.changes()).as_bytes())
     }
 }
 
