@@ -5,6 +5,7 @@
 //! gone, is dead: it stays, and is written, until it has been dead for `filterDataCleanTimeSpan`.
 //! The table has no lock of its own.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -112,23 +113,23 @@ impl ConsumerFilters {
     fn register_one(&mut self, group: &str, subscription: &SubscriptionData, now: Millis) {
         let SubscriptionData { topic, sub_string, expression_type, sub_version, .. } = subscription;
         let bits = self.bloom.bits_of(group, topic);
-        if let Some(old) = self.get_mut(topic, group) {
-            let is_older = *sub_version < old.client_version;
-            let is_newer = *sub_version > old.client_version;
+        let filters = self.topics.get_mut(topic);
+        if let Some(old) = filters.and_then(|filters| filters.group_filter_data.get_mut(group)) {
             let is_same = old.expression == *sub_string
                 && old.expression_type == *expression_type
                 && old.bloom_filter_data.as_ref() == Some(&bits);
-            if is_older || (!is_same && !is_newer && !old.is_dead()) {
-                return;
-            }
-            // Java: the same version revives even what was subscribed to differently.
-            if is_same || !is_newer {
-                let has_changed = is_newer || old.is_dead();
+            // Java: an equal version revives the filter even if the expression differs.
+            let goes_on = match sub_version.cmp(&old.client_version) {
+                Ordering::Less => return,
+                Ordering::Equal => true,
+                Ordering::Greater => is_same,
+            };
+            if goes_on {
+                self.has_changed |= old.client_version != *sub_version || old.is_dead();
                 old.client_version = *sub_version;
                 if old.is_dead() {
                     old.set_dead_time(Millis(0));
                 }
-                self.has_changed |= has_changed;
                 return;
             }
         }
@@ -249,10 +250,6 @@ impl ConsumerFilters {
     /// To be written again: the last writing failed.
     pub fn mark_changed(&mut self) {
         self.has_changed = true;
-    }
-
-    fn get_mut(&mut self, topic: &str, group: &str) -> Option<&mut FilterData> {
-        self.topics.get_mut(topic)?.group_filter_data.get_mut(group)
     }
 
     fn remove(&mut self, topic: &str, group: &str) {

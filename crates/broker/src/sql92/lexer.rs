@@ -140,17 +140,20 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// A doubled quote goes on if there is an end further on; else it was an end and a beginning.
     fn quoted(&self, rest: &'a str) -> Result<(Token<'a>, usize), SyntaxError> {
         let bytes = rest.as_bytes();
-        let mut at = 1;
+        let (mut at, mut end) = (1, None);
         while let Some(quote) = rest[at..].find('\'') {
             at += quote + 1;
+            end = Some(at);
             if bytes.get(at) != Some(&b'\'') {
-                return Ok((Token::Text(&rest[1..at - 1]), at));
+                break;
             }
             at += 1;
         }
-        Err(self.error(self.at, Reason::OpenText))
+        let end = end.ok_or_else(|| self.error(self.at, Reason::OpenText))?;
+        Ok((Token::Text(&rest[1..end - 1]), end))
     }
 
     fn number(&self, rest: &'a str) -> Result<(Token<'a>, usize), SyntaxError> {
