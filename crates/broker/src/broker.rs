@@ -28,6 +28,7 @@ use crate::names::SystemTopics;
 use crate::queue_locks::QueueLocks;
 use crate::registration::{Identity, Registration, ordered_topics};
 use crate::request::ParkedPull;
+use crate::retention::retention_rules;
 use crate::stats::Counters;
 use crate::swap_map::lock;
 use crate::topic_table::{SystemTopicOptions, TopicTable};
@@ -175,6 +176,7 @@ impl Broker {
         let mut version = lock(&self.settings_version);
         let settings = self.settings.load().updated(changes)?;
         self.outside.save_settings(&settings)?;
+        self.store.set_retention(retention_rules(&settings.store));
         tracing::info!(?changes, "configuration changed by request");
         self.settings.store(Arc::new(settings));
         version.bump(now);

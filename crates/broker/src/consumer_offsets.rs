@@ -272,7 +272,8 @@ impl ConsumerOffsets {
         self.changed.store(true, Ordering::Release);
     }
 
-    fn committed_pairs(&self) -> Vec<(Box<str>, Box<str>)> {
+    /// Topics and groups of which anything is committed.
+    pub fn committed_pairs(&self) -> Vec<(Box<str>, Box<str>)> {
         let mut pairs = Vec::new();
         for shard in &self.shards {
             for (topic, groups) in lock(shard).iter() {

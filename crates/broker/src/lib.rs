@@ -16,6 +16,8 @@ pub mod names;
 mod queue_locks;
 mod registration;
 pub mod request;
+mod retention;
+pub mod sql92;
 mod stats;
 mod swap_map;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod waiting;
 pub use broker::{Broker, BrokerOptions, Outside};
 pub use delay::parse_levels as parse_delay_levels;
 pub use registration::Registration;
+pub use retention::retention_rules;
 
 use skua_protocol::Millis;
 

@@ -92,6 +92,7 @@ impl TestBroker {
         options.window_bytes = 1 << 17;
         options.commit_log_file_size = skua_store::FileSize::Exactly(1 << 18);
         options.consume_queue_file_size = skua_store::FileSize::Exactly(20 * 1000);
+        options.index = Some(skua_store::IndexOptions { hash_slots: 100, entries: 1000 });
         options.delay_levels =
             delay::parse_levels(&settings.store.message_delay_level).expect("well-formed");
         let arrivals: Arc<OnceLock<Arc<Broker>>> = Arc::default();

@@ -24,6 +24,16 @@ pub(crate) fn ip_address(text: &str) -> Result<(), String> {
     text.parse::<IpAddr>().map(drop).map_err(|_| "an IP address, as in 192.168.0.1".into())
 }
 
+/// Hours of the day, `04;16`. Java takes no blanks and, with one hour wrong, never deletes.
+pub(crate) fn hours(text: &str) -> Result<(), String> {
+    let mut hours = text.split(';').map(str::trim).filter(|hour| !hour.is_empty());
+    if hours.all(|hour| hour.parse::<u8>().is_ok_and(|hour| hour < 24)) {
+        Ok(())
+    } else {
+        Err("hours from 0 to 23, with ; between, as in 04;16".into())
+    }
+}
+
 /// Delay levels, `1s 5s 1m 2h 1d`.
 pub(crate) fn delay_levels(text: &str) -> Result<(), String> {
     let valid = text.split_whitespace().all(|level| {

@@ -41,7 +41,7 @@ fn a_bad_value_stops_with_file_line_key_given_and_accepted() {
         ("listenPort=65535", "below 65535"),
         ("maxMessageSize=-1", "from 1 to 2147483647"),
         ("mappedFileSizeCommitLog=1G", "from 4096 to 2147483647"),
-        ("maxIndexNum=2147483648", "a whole number from -2147483648 to 2147483647"),
+        ("maxIndexNum=2147483648", "from 2 to 2147483647"),
         ("accessMessageInMemoryMaxRatio=101", "from 0 to 100"),
         ("storeType=defaultRocksDB", "default only: Skua keeps"),
         ("transRocksDBEnable=true", "false only: Skua keeps"),
@@ -231,7 +231,7 @@ fn an_update_changes_what_it_may_and_nothing_when_a_key_is_wrong() {
 fn an_update_of_a_key_that_waits_for_the_next_start_is_listed_but_not_obeyed_yet() {
     let mut settings = loaded("brokerName=a");
     assert_eq!(settings.update("brokerName", "b"), Ok(Effect::Restart));
-    assert_eq!(settings.update("fileReserverdTime", "9"), Ok(Effect::Inert));
+    assert_eq!(settings.update("fileReserverdTime", "9"), Ok(Effect::Live));
     assert_eq!(settings.broker.broker_name, "a");
     assert_eq!(settings.pairs()["brokerName"], "b");
     assert_eq!(settings.pairs()["fileReservedTime"], "9");

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use skua_config::table::classes;
 use skua_config::{Effect, Environment, Key, Properties, Role, Settings, docs};
 
-/// Keys of the table that are in no class of RocketMQ: two that its starter reads by itself, and
-/// four of its examples.
-const IN_NO_CLASS: [&str; 6] = [
+/// Keys of the table that are in no class of RocketMQ: two that its starter reads by itself, four
+/// of its examples, and Skua's own.
+const IN_NO_CLASS: [&str; 7] = [
     "abortFile",
+    "protectUnconsumedData",
     "rmqAddressServerDomain",
     "rmqAddressServerSubGroup",
     "storeCheckpoint",
@@ -100,7 +101,10 @@ fn listings_have_the_keys_that_javas_have() {
     };
     let given = [("namesrvAddr", "127.0.0.1:9876"), ("initAuthenticationUser", "secret")];
     let listing = include_str!("fixtures/broker-listing-keys.txt");
-    assert_eq!(extra(Role::Broker, &given, listing), ["inBrokerContainer", "scanAvailableNameSrv"]);
+    assert_eq!(
+        extra(Role::Broker, &given, listing),
+        ["inBrokerContainer", "protectUnconsumedData", "scanAvailableNameSrv"]
+    );
     let listing = include_str!("fixtures/namesrv-listing-keys.txt");
     assert_eq!(extra(Role::NameServer, &[], listing), [""; 0]);
 }

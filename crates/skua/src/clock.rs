@@ -9,6 +9,13 @@ pub fn now() -> Millis {
     Millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Hour of the day in this machine's time zone.
+pub fn local_hour(at: Millis) -> u8 {
+    let zone = jiff::tz::TimeZone::system();
+    // No time that a clock shows is out of range; if it is, it is midnight.
+    jiff::Timestamp::from_millisecond(at.0).map_or(0, |at| at.to_zoned_datetime(zone).hour() as u8)
+}
+
 /// How long to sleep until `deadline`.
 pub fn until(deadline: Millis) -> Duration {
     Duration::from_millis(u64::try_from(deadline.since(now())).unwrap_or(0))

@@ -62,6 +62,9 @@ impl Store {
         now: Millis,
         stored: &mut dyn FnMut(Receipt),
     ) -> Result<(), AppendError> {
+        if let Some(full) = self.retention.full() {
+            return Err(full.into());
+        }
         BUFFER.with_borrow_mut(|buffer| {
             buffer.clear();
             let result = self.append_encoded(records, now, buffer, stored);

@@ -3,7 +3,8 @@
 //! ```text
 //! | 8 time of the last durable record | 8 time of the last with durable entries |
 //! | 8 time of the last indexed | 8 master's flushed offset | 8 confirm offset | zeros |
-//! at 128: | 4 "SKUA" | 4 version | 8 first two fields again | 8 | 8 dispatched | 8 flushed | 4 CRC |
+//! at 128: | 4 "SKUA" | 4 version | 8 first two fields again | 8 | 8 dispatched | 8 flushed |
+//!         | 8 indexed | 8 header of the newest index file | 4 CRC |
 //! ```
 //! Big-endian (Java: `StoreCheckpoint`). Java reads and writes the first 40 bytes only; our part
 //! counts only while Java has not changed the first two fields since.
@@ -15,8 +16,8 @@ use crate::disk::{Allocation, Disk, DiskResult};
 const LEN: usize = 4096;
 const OWN_AT: usize = 128;
 const OWN_MAGIC: [u8; 4] = *b"SKUA";
-const OWN_VERSION: u32 = 1;
-const OWN_LEN: usize = 4 + 4 + 4 * 8 + 4;
+const OWN_VERSION: u32 = 2;
+const OWN_LEN: usize = 4 + 4 + 6 * 8 + 4;
 
 /// See the module's words. Times are milliseconds since the epoch, 0 for never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,21 @@ pub(crate) struct Marks {
     pub dispatched: u64,
     /// The log.
     pub flushed: u64,
+    pub index: IndexMark,
+}
+
+/// What is known of the index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct IndexMark {
+    /// Entries of all records before are durable.
+    pub position: u64,
+    /// Tells the newest file's header from others.
+    pub header: u64,
+}
+
+impl IndexMark {
+    /// In place of a header.
+    pub(crate) const NO_FILE: u64 = 0;
 }
 
 impl Checkpoint {
@@ -59,8 +75,14 @@ impl Checkpoint {
             let part = &mut bytes[OWN_AT..OWN_AT + OWN_LEN];
             part[..4].copy_from_slice(&OWN_MAGIC);
             part[4..8].copy_from_slice(&OWN_VERSION.to_be_bytes());
-            let fields =
-                [self.physic_timestamp, self.logics_timestamp, own.dispatched, own.flushed];
+            let fields = [
+                self.physic_timestamp,
+                self.logics_timestamp,
+                own.dispatched,
+                own.flushed,
+                own.index.position,
+                own.index.header,
+            ];
             put(&mut part[8..], &fields);
             let crc = crc32fast::hash(&part[..OWN_LEN - 4]);
             part[OWN_LEN - 4..].copy_from_slice(&crc.to_be_bytes());
@@ -98,10 +120,12 @@ fn decode_own(bytes: &[u8], checkpoint: &Checkpoint) -> Option<Marks> {
     {
         return None;
     }
-    let [physic_timestamp, logics_timestamp, dispatched, flushed] = get(&content[8..]);
+    let [physic_timestamp, logics_timestamp, dispatched, flushed, position, header] =
+        get(&content[8..]);
     let unchanged = physic_timestamp == checkpoint.physic_timestamp
         && logics_timestamp == checkpoint.logics_timestamp;
-    unchanged.then_some(Marks { dispatched, flushed })
+    let index = IndexMark { position, header };
+    unchanged.then_some(Marks { dispatched, flushed, index })
 }
 
 fn put(into: &mut [u8], fields: &[u64]) {
@@ -158,7 +182,7 @@ mod tests {
         index_timestamp: 3,
         master_flushed_offset: 4,
         confirm_offset: 5,
-        own: Some(Marks { dispatched: 6, flushed: 7 }),
+        own: Some(Marks { dispatched: 6, flushed: 7, index: IndexMark { position: 8, header: 9 } }),
     };
 
     #[test]

@@ -6,6 +6,7 @@
 //! windows, whatever the files' length.
 
 mod append;
+mod expire;
 mod read;
 mod window;
 

@@ -7,6 +7,7 @@ use skua_protocol::PhysicalOffset;
 use skua_protocol::record::RecordError;
 
 use crate::disk::DiskError;
+use crate::retention::DiskFull;
 
 /// The store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,9 @@ pub enum AppendError {
     /// There is no space for the next file; this passes when there is.
     #[error("no space for the next file: {0}")]
     NoSpace(DiskError),
+    /// This passes, too, with files that expire or are deleted by hand.
+    #[error(transparent)]
+    DiskFull(#[from] DiskFull),
     #[error("{size} bytes in one append, {max} is the most")]
     TooLarge { size: u64, max: u64 },
     #[error(transparent)]

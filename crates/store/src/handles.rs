@@ -84,6 +84,16 @@ impl Handles {
         lock(&self.open).remove(key);
     }
 
+    /// Lets go of one owner's files that begin before `base`.
+    pub(crate) fn forget_before(&self, owner: u64, base: u64) {
+        let mut open = lock(&self.open);
+        let is_gone = |key: &&FileKey| key.owner == owner && key.base < base;
+        let keys: Vec<_> = open.index.keys().filter(is_gone).copied().collect();
+        for key in keys {
+            open.remove(key);
+        }
+    }
+
     /// Lets go of all files of one owner.
     pub(crate) fn forget_owner(&self, owner: u64) {
         let mut open = lock(&self.open);

@@ -6,6 +6,7 @@ use skua_protocol::Millis;
 
 use crate::disk::WINDOW_ALIGNMENT;
 use crate::error::OpenError;
+use crate::retention::RetentionRules;
 
 /// Length of the files of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,35 @@ impl Default for TransferRules {
     }
 }
 
+/// Lengths of the index files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexOptions {
+    /// Slots of the hash table (`maxHashSlotNum`).
+    pub hash_slots: u32,
+    /// Entries, of which the first is never used (`maxIndexNum`).
+    pub entries: u32,
+}
+
+impl Default for IndexOptions {
+    fn default() -> Self {
+        Self { hash_slots: 5_000_000, entries: 20_000_000 }
+    }
+}
+
+impl IndexOptions {
+    pub(crate) fn check(self) -> Result<(), OpenError> {
+        let (slots, entries) = (u64::from(self.hash_slots), u64::from(self.entries));
+        if slots == 0 {
+            return Err(OpenError::Option { key: "maxHashSlotNum", value: 0, must: "more than 0" });
+        }
+        if !(2..=i32::MAX as u64).contains(&entries) {
+            let must = "between 2 and 2147483647";
+            return Err(OpenError::Option { key: "maxIndexNum", value: entries, must });
+        }
+        Ok(())
+    }
+}
+
 /// Everything the store is told at its opening.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
@@ -99,7 +129,12 @@ pub struct StoreOptions {
     pub commit_log_file_size: FileSize,
     /// Bytes of a consume queue file (`mappedFileSizeConsumeQueue`), rounded to whole entries.
     pub consume_queue_file_size: FileSize,
+    /// Index files, if there shall be any (`messageIndexEnable`).
+    pub index: Option<IndexOptions>,
     pub flush: FlushRules,
+    pub retention: RetentionRules,
+    /// Hour of the day, 0 to 23, where the operator lives.
+    pub local_hour: fn(Millis) -> u8,
     pub transfer: TransferRules,
     /// Delay of each level from 1 on, in milliseconds (`messageDelayLevel`).
     pub delay_levels: Vec<i64>,
@@ -116,7 +151,7 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// RocketMQ's defaults under `root`.
+    /// RocketMQ's defaults under `root`, but without an index.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         Self {
@@ -124,7 +159,10 @@ impl StoreOptions {
             root,
             commit_log_file_size: FileSize::AsFound { otherwise: 1 << 30 },
             consume_queue_file_size: FileSize::AsFound { otherwise: 300_000 * 20 },
+            index: None,
             flush: FlushRules::default(),
+            retention: RetentionRules::default(),
+            local_hour: utc_hour,
             transfer: TransferRules::default(),
             delay_levels: default_delay_levels(),
             check_crc_on_recover: true,
@@ -153,6 +191,11 @@ pub(crate) fn deliver_time(levels: &[i64], level: i64, stored: Millis) -> Option
     let level = usize::try_from(level).ok()?.min(levels.len());
     let delay = levels.get(level.checked_sub(1)?)?;
     Some(stored.plus(*delay))
+}
+
+fn utc_hour(now: Millis) -> u8 {
+    // 0 to 23, which fits.
+    now.0.div_euclid(3_600_000).rem_euclid(24) as u8
 }
 
 fn default_delay_levels() -> Vec<i64> {

@@ -17,8 +17,10 @@ use crate::dispatch::{Arrival, DispatchError, Dispatcher, Trust};
 use crate::error::{Failure, FlushError, OpenError, ReadError};
 use crate::flush::{FlushClock, FlushMark, FlushState, Flushed};
 use crate::handles::Handles;
+use crate::index::Index;
 use crate::options::StoreOptions;
 use crate::recovery::{self, LastRun, Recovered};
+use crate::retention::Retention;
 use crate::signal::Signal;
 
 /// How long dispatch waits when the disk is full.
@@ -50,15 +52,19 @@ pub struct Store {
     dispatched: Mutex<(u64, Millis)>,
     /// Wakes dispatch: something was appended.
     pub(crate) dispatch_wanted: Signal,
+    pub(crate) index: Option<Index>,
+    /// Wakes indexing: something was dispatched.
+    pub(crate) index_wanted: Signal,
     mark: Arc<FlushMark>,
     /// One flush of the log at a time.
     flushing: Mutex<()>,
     flush_clock: Mutex<FlushClock>,
     /// As it is in the file. Held while queues are flushed.
-    checkpoint: Mutex<Checkpoint>,
+    pub(crate) checkpoint: Mutex<Checkpoint>,
     checkpoint_file: CheckpointFile,
     /// The disk failed in the last run, and not everything is durable again yet.
     disk_failed: AtomicBool,
+    pub(crate) retention: Retention,
     closing: AtomicBool,
     lock_file: Mutex<Option<Box<dyn DiskLock>>>,
 }
@@ -110,6 +116,12 @@ impl Store {
             options.check_crc_on_recover,
         )?;
         dispatcher.position = recovered.end;
+        let open_index = |index| {
+            let (disk, handles) = (Arc::clone(&disk), Arc::clone(&handles));
+            let held = log.min()..recovered.end;
+            Index::open(&options, index, disk, handles, &checkpoint, last_run, held)
+        };
+        let index = options.index.map(open_index).transpose()?;
 
         let mark = FlushMark::default();
         // What was read may be in the page cache only: it counts as flushed after the next flush.
@@ -122,12 +134,15 @@ impl Store {
             dispatched: Mutex::new((dispatcher.position, dispatcher.timestamp)),
             dispatcher: Mutex::new(dispatcher),
             dispatch_wanted: Signal::default(),
+            index,
+            index_wanted: Signal::default(),
             mark: Arc::new(mark),
             flushing: Mutex::default(),
             flush_clock: Mutex::new(flush_clock),
             checkpoint: Mutex::new(checkpoint),
             checkpoint_file,
             disk_failed: AtomicBool::new(last_run == LastRun::DiskFailed),
+            retention: Retention::new(options.retention.clone(), now),
             closing: AtomicBool::new(false),
             lock_file: Mutex::new(Some(lock_file)),
             options,
@@ -264,6 +279,7 @@ impl Store {
             Ok((count, crate::dispatch::Stop::Done)) => {
                 *lock(&self.dispatched) = (dispatcher.position, dispatcher.timestamp);
                 self.queues.forget_deleted(dispatcher.position);
+                self.index_wanted.wake();
                 return Ok(count);
             }
             Ok((_, crate::dispatch::Stop::NoRecord(reason))) => {
@@ -280,6 +296,11 @@ impl Store {
             self.fail(cause.clone());
         }
         Err(cause)
+    }
+
+    /// Store time of the last dispatched record.
+    pub(crate) fn dispatched_time(&self) -> Millis {
+        lock(&self.dispatched).1
     }
 
     fn dispatch_all(&self) -> DiskResult<()> {
@@ -371,20 +392,24 @@ impl Store {
     }
 
     /// Makes log and queues durable, and notes it in the checkpoint; stops the writes if it fails.
-    fn flush_all(&self) -> DiskResult<()> {
+    pub(crate) fn flush_all(&self) -> DiskResult<()> {
         self.save().inspect_err(|cause| self.fail(cause.clone()))
     }
 
     fn save(&self) -> DiskResult<()> {
         let mut checkpoint = lock(&self.checkpoint);
         let (dispatched, logics_timestamp) = *lock(&self.dispatched);
+        let index = self.prepare_index()?;
         let (end, physic_timestamp, ()) = self.log.at_rest(|_| ());
         self.flush_log()?;
         self.queues.flush(0, &|| self.flush_for_waiters())?;
-        let marks = Marks { dispatched, flushed: end };
+        let before = checkpoint.own.map(|own| own.index).unwrap_or_default();
+        let (index, full_until) = self.save_index(index, before)?;
+        let marks = Marks { dispatched, flushed: end, index };
         let next = Checkpoint {
             physic_timestamp: physic_timestamp.0.max(0) as u64,
             logics_timestamp: logics_timestamp.0.max(0) as u64,
+            index_timestamp: full_until.unwrap_or(checkpoint.index_timestamp),
             own: Some(marks),
             ..*checkpoint
         };
@@ -398,7 +423,7 @@ impl Store {
     }
 
     /// No more writes, and nobody waits for what will not come.
-    fn fail(&self, cause: DiskError) {
+    pub(crate) fn fail(&self, cause: DiskError) {
         if self.failure().is_none() {
             // If this cannot be written either, the next start has worse to deal with.
             let _ = self.disk.write_whole(&disk_failed_path(&self.options), b"");
@@ -410,7 +435,8 @@ impl Store {
 
     // ---- files thread
 
-    /// Makes the next file and window ahead of need, and unmaps what is behind; returns when to
+    /// Makes the next file and window ahead of need, unmaps what is behind, and deletes what has
+    /// expired; returns when to
     /// come again, if appends do not ask before.
     pub fn files_due(&self, now: Millis) -> Millis {
         if self.failure().is_none()
@@ -420,7 +446,7 @@ impl Store {
             tracing::warn!(%cause, "the next file of the commit log cannot be made ahead");
         }
         self.log.forget_cold_windows();
-        now.plus(FILES_INTERVAL_MS as i64)
+        self.retention_due(now).min(now.plus(FILES_INTERVAL_MS as i64))
     }
 
     /// Looks after the files until [`close`](Self::close); for a thread of its own.
@@ -434,7 +460,7 @@ impl Store {
 
     // ---- the end
 
-    fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
     }
 
@@ -444,6 +470,7 @@ impl Store {
         self.log.close();
         self.closing.store(true, Ordering::SeqCst);
         self.dispatch_wanted.wake();
+        self.index_wanted.wake();
         self.mark.wanted.wake();
         self.log.files_wanted.wake();
         if lock(&self.lock_file).is_none() {
@@ -452,7 +479,10 @@ impl Store {
         let result = match self.failure() {
             // What the disk refused before is not tried again; the next start reads the log.
             Some(Failure(cause)) => Err(DiskError::clone(&cause)),
-            None => self.dispatch_all().and_then(|()| self.flush_all()),
+            None => self
+                .dispatch_all()
+                .and_then(|()| self.finish_index())
+                .and_then(|()| self.flush_all()),
         };
         self.mark.end(FlushError::Closed);
         if result.is_ok() {

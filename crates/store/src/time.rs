@@ -1,7 +1,7 @@
 //! Finding queue offsets by store time.
 
 use skua_protocol::record::Record;
-use skua_protocol::{Millis, QueueId, QueueOffset};
+use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
 
 use crate::Store;
 use crate::consume_queue::{Queue, bisect};
@@ -72,6 +72,20 @@ impl Store {
             return None;
         }
         told(self.stored(&queue, offset.0)).flatten()
+    }
+
+    /// Where the log holds the queue's message `from`, or the first after it that is there;
+    /// `None` if there is none. Reads the disk.
+    pub fn physical_offset(
+        &self,
+        topic: &str,
+        queue_id: QueueId,
+        from: QueueOffset,
+    ) -> Option<PhysicalOffset> {
+        let queue = told(self.queues.get(topic, queue_id))?;
+        let mut entries = Vec::with_capacity(1);
+        told(self.queues.entries(&queue, from.0.max(queue.min()), 1, &mut entries))?;
+        entries.first().map(|entry| entry.physical_offset)
     }
 
     fn stored(&self, queue: &Queue, index: u64) -> DiskResult<Option<Millis>> {

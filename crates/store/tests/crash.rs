@@ -10,7 +10,7 @@ use common::{NOW, dispatch_all, host, messages, small_options};
 use skua_protocol::record::NewRecord;
 use skua_protocol::{Millis, QueueId};
 use skua_store::disk::{Crash, Faults, SimDisk};
-use skua_store::{AppendError, Receipt, Store};
+use skua_store::{AppendError, Receipt, RetentionRules, Store, StoreOptions};
 
 const SEEDS: u64 = 1500;
 const TOPICS: [&str; 3] = ["TopicA", "TopicB", "%RETRY%group"];
@@ -96,7 +96,8 @@ impl Model {
 
     fn work(&mut self, store: &Store, disk: &SimDisk, random: &mut Random) {
         self.now += random.below(300) as i64;
-        match random.below(20) {
+        disk.set_time(Millis(self.now));
+        match random.below(21) {
             0..12 => self.append(store, disk, random),
             12..15 => {
                 store.dispatch();
@@ -111,6 +112,14 @@ impl Model {
             }
             18 => {
                 store.files_due(Millis(self.now));
+            }
+            19 => {
+                // Long enough for a round of deletions; sometimes for files to expire.
+                self.now += 1000 * random.below(120) as i64;
+                for _ in 0..random.below(6) {
+                    self.now += 10;
+                    store.files_due(Millis(self.now));
+                }
             }
             _ => {
                 let topic = TOPICS[random.below(3) as usize];
@@ -136,20 +145,27 @@ impl Model {
             for queue in 0..3 {
                 let stored = self.queues.entry((topic, queue)).or_default();
                 let found = messages(store, name, queue);
+                let min = store.min_offset(name, QueueId(queue)).map_or(0, |min| min.0 as usize);
+                // What is not there any more was in a file that is not there any more.
+                let log_min = store.min_physical_offset().0;
+                let gone = stored.iter().filter(|stored| stored.end <= log_min).count();
+                assert_eq!(min, gone, "{name}/{queue}");
+                let count = min + found.len();
                 let promised = stored.iter().filter(|stored| stored.end <= must).count();
                 assert!(
-                    found.len() >= promised && found.len() <= stored.len(),
-                    "{name}/{queue}: {} found, {promised} promised, {} stored",
-                    found.len(),
+                    count >= promised && count <= stored.len(),
+                    "{name}/{queue}: up to {count} found, {promised} promised, {} stored",
                     stored.len()
                 );
-                for ((message, stored), offset) in found.iter().zip(&*stored).zip(0..) {
+                for ((message, stored), offset) in
+                    found.iter().zip(&stored[min..]).zip(min as i64..)
+                {
                     assert_eq!(message.body, stored.body, "{name}/{queue} {offset}");
                     assert_eq!(message.queue_offset, offset);
                 }
-                stored.truncate(found.len());
+                stored.truncate(count);
                 let next = store.max_offset(name, QueueId(queue)).map_or(0, |max| max.0);
-                assert_eq!(next, found.len() as u64);
+                assert_eq!(next, count as u64);
             }
         }
         // What a crash of the process keeps is in the page cache still, and may go with the next.
@@ -158,14 +174,27 @@ impl Model {
     }
 }
 
-fn open(disk: &SimDisk, now: i64) -> Store {
-    Store::open(small_options(), Arc::new(disk.clone()), Millis(now)).expect("the store opens")
+/// Files expire soon, at any hour.
+fn options() -> StoreOptions {
+    let retention = RetentionRules {
+        delete_hours: (0..24).collect(),
+        reserved_ms: 90_000,
+        round_files: 3,
+        ..RetentionRules::default()
+    };
+    StoreOptions { retention, ..small_options() }
 }
 
-fn run(seed: u64) {
+fn open(disk: &SimDisk, now: i64) -> Store {
+    Store::open(options(), Arc::new(disk.clone()), Millis(now)).expect("the store opens")
+}
+
+/// Returns how far the log's start has moved.
+fn run(seed: u64) -> u64 {
     let mut random = Random(seed);
     let disk = SimDisk::new(seed);
     let mut model = Model { now: NOW.0, ..Model::default() };
+    let mut deleted = 0;
     for _life in 0..4 {
         let mut store = Some(open(&disk, model.now));
         let live = store.as_ref().expect("just opened");
@@ -206,16 +235,18 @@ fn run(seed: u64) {
         // Recovery may crash as well, a few times.
         while random.below(3) == 0 {
             disk.set_faults(Faults { crash_in: Some(random.below(15)), ..Faults::default() });
-            let opened = Store::open(small_options(), Arc::new(disk.clone()), Millis(model.now));
+            let opened = Store::open(options(), Arc::new(disk.clone()), Millis(model.now));
             drop(opened);
             disk.reboot(crash.unwrap_or(Crash::Process));
         }
         let store = open(&disk, model.now);
         dispatch_all(&store);
         model.check(&store, crash);
+        deleted = store.min_physical_offset().0;
         drop(store);
         disk.reboot(Crash::Process);
     }
+    deleted
 }
 
 #[test]
@@ -225,10 +256,17 @@ fn whatever_crashes_what_was_promised_is_there_and_nothing_else() {
         Some(seed) => seed..seed + 1,
         None => 0..number("SEEDS").unwrap_or(SEEDS),
     };
+    let many = seeds.end - seeds.start >= 100;
+    let mut with_deletions = 0;
     for seed in seeds {
-        if let Err(panic) = std::panic::catch_unwind(|| run(seed)) {
-            eprintln!("replay with SEED={seed}");
-            std::panic::resume_unwind(panic);
+        match std::panic::catch_unwind(|| run(seed)) {
+            Ok(deleted) => with_deletions += u64::from(deleted > 0),
+            Err(panic) => {
+                eprintln!("replay with SEED={seed}");
+                std::panic::resume_unwind(panic);
+            }
         }
     }
+    println!("{with_deletions} seeds had files of the log deleted");
+    assert!(!many || with_deletions > 0, "nothing expired in any seed");
 }

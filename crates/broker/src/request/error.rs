@@ -280,9 +280,10 @@ impl RequestError {
 
 fn append_code(error: &AppendError) -> ResponseCode {
     match error {
-        AppendError::Failed(_) | AppendError::NoSpace(_) | AppendError::Closed => {
-            ResponseCode::ServiceNotAvailable
-        }
+        AppendError::Failed(_)
+        | AppendError::NoSpace(_)
+        | AppendError::DiskFull(_)
+        | AppendError::Closed => ResponseCode::ServiceNotAvailable,
         AppendError::TooLarge { .. } | AppendError::Record(_) | AppendError::Zeros(_) => {
             ResponseCode::MessageIllegal
         }

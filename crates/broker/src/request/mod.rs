@@ -1,5 +1,6 @@
 //! Every request a broker serves, and those it does not: one match without a wildcard.
 
+mod clean;
 mod client;
 mod config;
 pub mod error;
@@ -156,6 +157,19 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         }
         C::GetBrokerConfig => reply(config::get(broker)),
 
+        C::DeleteExpiredCommitLog => {
+            let store = broker.store.clone();
+            blocking(move || clean::expired_commit_log(&store))
+        }
+        C::CleanExpiredConsumeQueue => {
+            let store = broker.store.clone();
+            blocking(move || clean::expired_consume_queues(&store))
+        }
+        C::CleanUnusedTopic => {
+            let broker = broker.clone();
+            blocking(move || clean::unused_topics(&broker))
+        }
+
         C::GetBrokerRuntimeInfo => {
             let broker = broker.clone();
             blocking(move || runtime::info(&broker, now))
@@ -167,6 +181,10 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         C::GetConsumeStats => {
             let broker = broker.clone();
             blocking(move || stats::consume(&broker, &request, now))
+        }
+        C::QueryMessage => {
+            let broker = broker.clone();
+            blocking(move || query::by_key(&broker, &request, now))
         }
         C::ViewMessageById => {
             let store = broker.store.clone();
@@ -238,21 +256,17 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         | C::RegisterMessageFilterClass
         | C::AckLiteMessage
         // Served by Java, not by this broker.
-        | C::QueryMessage
         | C::EndTransaction
         | C::ResumeCheckHalfMessage
         | C::InvokeBrokerToGetConsumerStatus
         | C::QueryConsumeTimeSpan
-        | C::CleanExpiredConsumeQueue
         | C::GetConsumerRunningInfo
         | C::ConsumeMessageDirectly
         | C::ViewBrokerStatsData
-        | C::CleanUnusedTopic
         | C::GetBrokerConsumeStats
         | C::QueryConsumeQueue
         | C::SendReplyMessage
         | C::SendReplyMessageV2
-        | C::DeleteExpiredCommitLog
         | C::CheckRocksDbCqWriteProgress
         | C::ExportRocksDbConfigToJson
         | C::RecallMessage

@@ -108,10 +108,10 @@ fn store_info(store: &Store, put: &mut dyn FnMut(&str, String)) {
         .map_or(-1, |record| record.store_timestamp().0);
     put("earliestMessageTimeStamp", earliest.to_string());
     if let Ok(space) = store.space() {
-        let used = 1.0 - space.available as f64 / space.total.max(1) as f64;
+        let used = f64::from(space.used_percent()) / 100.0;
         put("commitLogDiskRatio", format!("{used:.2}"));
         put("consumeQueueDiskRatio", format!("{used:.2}"));
-        let (total, free) = (readable_bytes(space.total), readable_bytes(space.available));
+        let (total, free) = (readable_bytes(space.total), readable_bytes(space.free));
         put("commitLogDirCapacity", format!("Total : {total}, Free : {free}."));
     }
 }

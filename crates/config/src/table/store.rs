@@ -1,7 +1,7 @@
 //! Keys of the store.
 
 use super::config_table;
-use crate::check::{delay_levels, one_folder};
+use crate::check::{delay_levels, hours, one_folder};
 use crate::value::INT_MAX;
 use crate::value::{BrokerRole, FlushDiskType};
 
@@ -37,9 +37,9 @@ config_table! {
     /// Checks the body's CRC of each record read at recovery.
     restart check_crc_on_recover "checkCRCOnRecover": bool = true;
     /// Deletes files before their time when the disk is nearly full.
-    inert @important "cleanFileForciblyEnable": bool = true;
+    live @important clean_file_forcibly_enable "cleanFileForciblyEnable": bool = true;
     /// Milliseconds between two looks for files to delete.
-    inert "cleanResourceInterval": i32 = 10_000;
+    live clean_resource_interval "cleanResourceInterval": i32 = 10_000, in 1..=INT_MAX;
     /// Minutes between two clean-ups of consume queues in RocksDB.
     inert "cleanRocksDBDirtyCQIntervalMin": i64 = 60;
     /// Milliseconds between two clean-ups of swapped mappings.
@@ -91,27 +91,27 @@ config_table! {
     /// Reports long waits for the append lock.
     inert "debugLockEnable": bool = false;
     /// Messages of one query's answer.
-    inert "defaultQueryMaxNum": i32 = 32;
+    live default_query_max_num "defaultQueryMaxNum": i32 = 32;
     /// Milliseconds between deleting two log files.
-    inert "deleteCommitLogFilesInterval": i32 = 100;
+    live delete_commit_log_files_interval "deleteCommitLogFilesInterval": i32 = 100, in 0..=INT_MAX;
     /// Milliseconds between deleting two consume queue files.
-    inert "deleteConsumeQueueFilesInterval": i32 = 100;
+    live delete_consume_queue_files_interval "deleteConsumeQueueFilesInterval": i32 = 100, in 0..=INT_MAX;
     /// Files deleted in one go.
-    inert @important "deleteFileBatchMax": i32 = 10;
+    live @important delete_file_batch_max "deleteFileBatchMax": i32 = 10, in 1..=INT_MAX;
     /// Hours of the day, as 04 or 04;16, at which expired files are deleted.
-    inert @important "deleteWhen": String = "04".into();
+    live @important delete_when "deleteWhen": String = "04".into(), checked hours;
     /// Milliseconds after which a file in use is deleted anyway.
     inert "destroyMapedFileIntervalForcibly": i32 = 120_000;
     /// Milliseconds after the start before the broker registers; -1 for none.
     inert @important "disappearTimeAfterStart": i32 = -1;
     /// Notes how far consumers lag behind in bytes.
     inert "diskFallRecorded": bool = true;
-    /// Percent of the disk in use from which expired files are deleted at any hour.
-    inert @important "diskMaxUsedSpaceRatio": i32 = 75;
-    /// Percent of the disk in use from which files are deleted before their time.
-    inert "diskSpaceCleanForciblyRatio": i32 = 85;
-    /// Percent of the disk in use from which sends are refused.
-    inert "diskSpaceWarningLevelRatio": i32 = 90;
+    /// Percent of the disk in use above which expired files are deleted at any hour; counts as at least 10 and at most 95.
+    live @important disk_max_used_space_ratio "diskMaxUsedSpaceRatio": i32 = 75, in 0..=100;
+    /// Percent of the disk in use above which files are deleted before their time; counts as at least 30 and at most 85.
+    live disk_space_clean_forcibly_ratio "diskSpaceCleanForciblyRatio": i32 = 85, in 0..=100;
+    /// Percent of the disk in use above which sends are refused; counts as at least 35 and at most 90.
+    live disk_space_warning_level_ratio "diskSpaceWarningLevelRatio": i32 = 90, in 0..=100;
     /// Entries waiting for a dispatch thread.
     inert "dispatchCqCacheNum": i32 = 4096;
     /// Threads of dispatch.
@@ -165,7 +165,7 @@ config_table! {
     /// Refuses sends when the transient pool is empty.
     inert "fastFailIfNoBufferInStorePool": bool = false;
     /// Hours that log files are kept.
-    inert @important "fileReservedTime" | "fileReserverdTime": i32 = 72;
+    live @important file_reserved_time "fileReservedTime" | "fileReserverdTime": i32 = 72, in 0..=INT_MAX;
     /// Dirty pages of 4 KiB worth a flush of the commit log.
     restart flush_commit_log_least_pages "flushCommitLogLeastPages": i32 = 4, in 0..=INT_MAX;
     /// Milliseconds after which any dirty byte of the commit log is flushed.
@@ -245,17 +245,17 @@ config_table! {
     /// Bytes of consume queue that one filtered pull looks at.
     inert "maxFilterMessageSize": i32 = 16_000;
     /// Hash slots of an index file.
-    inert @important "maxHashSlotNum": i32 = 5_000_000;
+    restart @important max_hash_slot_num "maxHashSlotNum": i32 = 5_000_000, in 1..=INT_MAX;
     /// Bytes a second sent to one slave.
     inert "maxHaTransferByteInSecond": i64 = 104_857_600;
     /// Entries of an index file.
-    inert @important "maxIndexNum": i32 = 20_000_000;
+    restart @important max_index_num "maxIndexNum": i32 = 20_000_000, in 2..=INT_MAX;
     /// Light message queues of a broker.
     inert "maxLmqConsumeQueueNum": i32 = 20_000;
     /// Bytes of the longest message body.
     live @important max_message_size "maxMessageSize": i32 = 4_194_304, in 1..=INT_MAX;
     /// Messages of one query's answer, at most.
-    inert "maxMsgsNumBatch": i32 = 64;
+    live max_msgs_num_batch "maxMsgsNumBatch": i32 = 64;
     /// Bytes of memory for one compaction.
     inert "maxOffsetMapSize": i32 = 104_857_600;
     /// Log files that an accelerated recovery reads.
@@ -279,7 +279,7 @@ config_table! {
     /// Delays of levels 1, 2 and so on, each a number with s, m, h or d, with blanks between.
     restart @important message_delay_level "messageDelayLevel": String = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h".into(), checked delay_levels;
     /// Writes index files, for queries by key.
-    inert @important "messageIndexEnable": bool = true;
+    restart @important message_index_enable "messageIndexEnable": bool = true;
     /// Recovers index files as carefully as the log.
     inert @important "messageIndexSafe": bool = false;
     /// Least copies, when enableAutoInSyncReplicas lowers them.
@@ -290,6 +290,8 @@ config_table! {
     inert "osPageCacheBusyTimeOutMills": i64 = 1000;
     /// Raft member that leads if it can.
     inert "preferredLeaderId": Option<String> = None;
+    /// Not a key of RocketMQ: keeps files with messages that a subscription group has not consumed, until the disk is used to diskSpaceCleanForciblyRatio.
+    live @important protect_unconsumed_data "protectUnconsumedData": bool = false;
     /// Messages of one pull from a batch topic.
     inert "pullBatchMaxMessageCount": i32 = 160;
     /// Writes consume queues by write calls rather than mappings.

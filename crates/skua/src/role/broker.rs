@@ -47,8 +47,7 @@ impl BrokerRole {
             _ => None,
         };
 
-        let store =
-            Store::open(store_options(&settings)?, Arc::new(RealDisk::default()), clock::now())?;
+        let store = Store::open(store_options(&settings)?, Arc::new(RealDisk), clock::now())?;
         let store = Arc::new(store);
         let asks = Asks::new(config_file);
         let broker = Broker::new(
@@ -72,6 +71,8 @@ impl BrokerRole {
                 broker.on_arrival(arrival);
             }
         }));
+        let asked = Arc::downgrade(&broker);
+        store.keep_needed(Box::new(move || asked.upgrade()?.needed_from()));
 
         let mut threads = store_threads(&store)?;
         let (timed, wake) = (broker.clone(), asks.clone());
@@ -131,8 +132,9 @@ impl BrokerRole {
 /// The store's loops, each on a thread of its own until the store is closed.
 fn store_threads(store: &Arc<Store>) -> std::io::Result<Vec<thread::JoinHandle<()>>> {
     type Loop = fn(&Store);
-    let loops: [(&str, Loop); 3] = [
+    let loops: [(&str, Loop); 4] = [
         ("dispatch", |store| store.run_dispatch()),
+        ("index", |store| store.run_index(clock::now)),
         ("flush", |store| store.run_flush(clock::now)),
         ("files", |store| store.run_files(clock::now)),
     ];

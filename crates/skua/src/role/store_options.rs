@@ -1,8 +1,10 @@
 //! From configuration keys to the store's options.
 
-use skua_broker::parse_delay_levels;
+use skua_broker::{parse_delay_levels, retention_rules};
 use skua_config::Settings;
-use skua_store::{FileSize, FlushRules, StoreOptions, TransferRules};
+use skua_store::{FileSize, FlushRules, IndexOptions, StoreOptions, TransferRules};
+
+use crate::clock;
 
 pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
     let store = &settings.store;
@@ -13,6 +15,10 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
         } else {
             FileSize::AsFound { otherwise: bytes }
         }
+    };
+    let index = IndexOptions {
+        hash_slots: positive(store.max_hash_slot_num) as u32,
+        entries: positive(store.max_index_num) as u32,
     };
     let defaults = StoreOptions::new(&store.store_path_root_dir);
     Ok(StoreOptions {
@@ -25,6 +31,7 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
             "mappedFileSizeConsumeQueue",
             positive(store.mapped_file_size_consume_queue),
         ),
+        index: store.message_index_enable.then_some(index),
         flush: FlushRules {
             log_interval_ms: positive(store.flush_interval_commit_log),
             log_least_pages: positive(store.flush_commit_log_least_pages),
@@ -43,6 +50,8 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
             physical_memory: physical_memory(),
             ..defaults.transfer
         },
+        retention: retention_rules(store),
+        local_hour: clock::local_hour,
         delay_levels: parse_delay_levels(&store.message_delay_level)?,
         check_crc_on_recover: store.check_crc_on_recover,
         ..defaults

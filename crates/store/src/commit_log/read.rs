@@ -57,7 +57,12 @@ impl CommitLog {
                 self.file(base).and_then(|f| f.read_at(&mut out[filled..], at - base))
             {
                 out.truncate(filled);
-                return Err(cause.into());
+                // It may have expired since the range was checked.
+                return Err(if cause.is_not_found() && base < self.min() {
+                    self.not_there(from, to)
+                } else {
+                    cause.into()
+                });
             }
             at = end;
         }

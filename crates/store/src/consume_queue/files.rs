@@ -181,7 +181,11 @@ impl Queues {
     fn sync_range(&self, queue: &Queue, range: Range<u64>) -> DiskResult<()> {
         let mut base = self.base(range.start);
         while base < range.end {
-            self.file(queue, base)?.sync()?;
+            match self.file(queue, base).and_then(|file| file.sync()) {
+                // It expired meanwhile.
+                Err(cause) if cause.is_not_found() && base < queue.state().files.start => {}
+                synced => synced?,
+            }
             base += self.file_size;
         }
         let dir = self.queue_dir(queue);

@@ -5,6 +5,7 @@
 //! newest stay in memory. Files are opened when needed, a bounded number of them.
 
 mod entry;
+mod expire;
 mod files;
 mod load;
 mod put;

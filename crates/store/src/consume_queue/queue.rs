@@ -110,6 +110,11 @@ impl Queue {
         self.next.fetch_max(max, Ordering::Relaxed);
     }
 
+    /// Moves the first offset; with the queue's lock held.
+    pub(super) fn raise_min(&self, min: u64) {
+        self.min.fetch_max(min, Ordering::AcqRel);
+    }
+
     pub(super) fn set_next(&self, next: u64) {
         self.next.store(next, Ordering::Relaxed);
     }
@@ -127,6 +132,13 @@ impl QueueState {
         }
         self.tail.push_back(slot);
         self.physical_end = slot.end();
+    }
+
+    /// Files before `at` are gone.
+    pub(super) fn forget_dirty_before(&mut self, at: u64) {
+        if let Some(dirty) = self.dirty.take().filter(|dirty| dirty.end > at) {
+            self.dirty = Some(dirty.start.max(at)..dirty.end);
+        }
     }
 
     pub(super) fn mark_dirty(&mut self, written: Range<u64>) {

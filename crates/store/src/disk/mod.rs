@@ -73,7 +73,29 @@ pub struct Listed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
     pub total: u64,
+    /// For this process.
     pub available: u64,
+    /// Also what the system keeps for its administrator.
+    pub free: u64,
+}
+
+impl Space {
+    /// Percent in use of what can be used, rounded up as `df` and Java do (Java:
+    /// `UtilAll.getDiskPartitionSpaceUsedPercent`).
+    pub fn used_percent(&self) -> u8 {
+        let used = u128::from(self.total.saturating_sub(self.free));
+        let usable = used + u128::from(self.available);
+        // 100 at most, since nothing used is more than usable.
+        if usable == 0 { 100 } else { (used * 100).div_ceil(usable) as u8 }
+    }
+
+    /// Bytes that can be written until more than `percent` are in use.
+    pub fn available_until(&self, percent: u8) -> u64 {
+        let used = self.total.saturating_sub(self.free);
+        let usable = u128::from(used) + u128::from(self.available);
+        let limit = usable * u128::from(percent) / 100;
+        u64::try_from(limit).unwrap_or(u64::MAX).saturating_sub(used)
+    }
 }
 
 /// A held lock file; released when dropped.

@@ -142,7 +142,11 @@ impl Disk for RealDisk {
     fn space(&self, path: &Path) -> DiskResult<Space> {
         let stat =
             rustix::fs::statvfs(path).map_err(|e| DiskError::new("ask the space of", path, e))?;
-        Ok(Space { total: stat.f_blocks * stat.f_frsize, available: stat.f_bavail * stat.f_frsize })
+        Ok(Space {
+            total: stat.f_blocks * stat.f_frsize,
+            available: stat.f_bavail * stat.f_frsize,
+            free: stat.f_bfree * stat.f_frsize,
+        })
     }
 
     fn lock(&self, path: &Path) -> DiskResult<Option<Box<dyn DiskLock>>> {

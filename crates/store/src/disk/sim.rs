@@ -41,6 +41,10 @@ pub struct Faults {
     pub sync_fails_in: Option<u64>,
     /// The disk is full: no file can be made.
     pub no_space: bool,
+    /// Nothing can be deleted.
+    pub remove_fails: bool,
+    /// Bytes that the disk says are available, of 2^40; as it is if not given.
+    pub available: Option<u64>,
 }
 
 /// See the module's words.
@@ -61,6 +65,7 @@ struct State {
     durable_names: BTreeMap<PathBuf, usize>,
     journal: Vec<NameChange>,
     inodes: Vec<Inode>,
+    now: Millis,
     locks: HashSet<PathBuf>,
 }
 
@@ -101,6 +106,7 @@ struct Inode {
     content: Vec<u8>,
     durable: Vec<u8>,
     unsynced: BTreeSet<u64>,
+    modified: Millis,
 }
 
 impl Inode {
@@ -183,9 +189,11 @@ impl State {
         if self.crashes_now() {
             let kept = self.below(bytes.len() as u64 + 1) as usize;
             self.inodes[inode].write(&bytes[..kept], offset);
+            self.inodes[inode].modified = self.now;
             return Err(io::Error::other("machine is down"));
         }
         self.inodes[inode].write(bytes, offset);
+        self.inodes[inode].modified = self.now;
         // Now and then the kernel writes a sector back on its own, as it is just then.
         if self.below(16) == 0 {
             let nth = self.below(self.inodes[inode].unsynced.len() as u64) as usize;
@@ -241,6 +249,7 @@ impl SimDisk {
             durable_names: BTreeMap::new(),
             journal: Vec::new(),
             inodes: Vec::new(),
+            now: Millis(0),
             locks: HashSet::new(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -248,6 +257,11 @@ impl SimDisk {
 
     pub fn set_faults(&self, faults: Faults) {
         lock(&self.state).faults = faults;
+    }
+
+    /// The time that what is written from now on counts as changed at.
+    pub fn set_time(&self, now: Millis) {
+        lock(&self.state).now = now;
     }
 
     pub fn is_down(&self) -> bool {
@@ -332,7 +346,7 @@ impl Disk for SimDisk {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             let inode = state.inodes.len();
-            state.inodes.push(Inode::default());
+            state.inodes.push(Inode { modified: state.now, ..Inode::default() });
             state.change_names(NameChange::Create(path.to_owned(), inode));
             // A crash between making the file and giving it its length.
             if state.crashes_now() {
@@ -356,7 +370,7 @@ impl Disk for SimDisk {
                 }
                 None => {
                     let inode = state.inodes.len();
-                    state.inodes.push(Inode::default());
+                    state.inodes.push(Inode { modified: state.now, ..Inode::default() });
                     state.change_names(NameChange::Create(path.to_owned(), inode));
                     inode
                 }
@@ -382,7 +396,8 @@ impl Disk for SimDisk {
                 let Some(name) = name.as_os_str().to_str() else { continue };
                 let is_dir = parts.next().is_some();
                 let len = if is_dir { 0 } else { state.inodes[*inode].content.len() as u64 };
-                let entry = Listed { name: name.to_owned(), len, is_dir, modified: Millis(0) };
+                let modified = if is_dir { Millis(0) } else { state.inodes[*inode].modified };
+                let entry = Listed { name: name.to_owned(), len, is_dir, modified };
                 listed.insert(name.to_owned(), entry);
             }
             Ok(listed.into_values().collect())
@@ -391,6 +406,9 @@ impl Disk for SimDisk {
 
     fn remove(&self, path: &Path) -> DiskResult<()> {
         self.run("delete", path, |state| {
+            if state.faults.remove_fails {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
             if state.crashes_now() {
                 return Err(io::Error::other("machine is down"));
             }
@@ -453,7 +471,8 @@ impl Disk for SimDisk {
             let total = 1 << 40;
             let used = state.names.values().map(|inode| state.inodes[*inode].content.len() as u64);
             let available = if state.faults.no_space { 0 } else { total - used.sum::<u64>() };
-            Ok(Space { total, available })
+            let available = state.faults.available.unwrap_or(available).min(total);
+            Ok(Space { total, available, free: available })
         })
     }
 
