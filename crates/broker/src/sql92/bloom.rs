@@ -140,26 +140,26 @@ mod tests {
     /// By Java 5.5's `BloomFilter.createByFn(rate, consumers)` for `group#topic`.
     #[test]
     fn bits_are_those_of_java() {
-        let cases: [(i32, i32, i32, &str, &str, &[i32]); 6] = [
-            (20, 32, 112, "CG_sql", "TopicA", &[105, 88, 26]),
-            (20, 4, 16, "CG_sql", "TopicA", &[9, 8, 10]),
-            (1, 1, 16, "CG_sql", "TopicA", &[9, 8, 10, 12, 1, 15, 2]),
-            (20, 32, 112, "组", "主题", &[38, 9, 19]),
-            (10, 128, 616, "CG", "T", &[168, 17, 482, 331]),
+        let cases = [
+            (20, 32, 112, "CG_sql", "TopicA", vec![105, 88, 26]),
+            (20, 4, 16, "CG_sql", "TopicA", vec![9, 8, 10]),
+            (1, 1, 16, "CG_sql", "TopicA", vec![9, 8, 10, 12, 1, 15, 2]),
+            (20, 32, 112, "组", "主题", vec![38, 9, 19]),
+            (10, 128, 616, "CG", "T", vec![168, 17, 482, 331]),
             (
                 3,
                 1000,
                 7304,
                 "%RETRY%g",
                 "t_0123456789abcdef_0123456789abcdef",
-                &[175, 677, 2300, 1798, 6007, 6509],
+                vec![175, 677, 2300, 1798, 6007, 6509],
             ),
         ];
         for (rate, consumers, bits, group, topic, expected) in cases {
             let bloom = Bloom::new(rate, consumers).expect("measures in range");
             assert_eq!(bloom.bits(), bits, "{rate} % {consumers}");
             let found = bloom.bits_of(group, topic);
-            assert_eq!(found, BloomBits { bit_num: bits, bit_pos: expected.to_vec() });
+            assert_eq!(found, BloomBits { bit_num: bits, bit_pos: expected });
         }
     }
 

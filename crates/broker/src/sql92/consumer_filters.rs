@@ -11,9 +11,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use skua_protocol::body::{EXPRESSION_SQL92, SubscriptionData};
-use skua_protocol::json::{self, JsonError};
 use skua_protocol::properties::Properties;
-use skua_protocol::Millis;
+use skua_protocol::{Millis, json};
 
 use super::CompiledFilter;
 use super::bloom::{Bloom, BloomBits};
@@ -23,10 +22,10 @@ pub const FILE: &str = "consumerFilter.json";
 /// Filters that were alive when the file was written count as dead for this long when it is read.
 const DEAD_AT_LOAD_MS: i64 = 30_000;
 
-/// The file.
+/// The file, to be read as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct File {
+pub struct File {
     filter_data_by_topic: BTreeMap<String, TopicFilters>,
 }
 
@@ -213,13 +212,12 @@ impl ConsumerFilters {
     /// Takes over the file's filters, all of them dead until their groups come back. Bits of other
     /// measures than the configured ones void the whole file, since the bit maps beside queue
     /// entries are void then.
-    pub fn load(&mut self, content: &[u8], now: Millis) -> Result<(), JsonError> {
-        let mut file: File = json::from_slice(content)?;
+    pub fn load(&mut self, mut file: File, now: Millis) {
         let groups = file.filter_data_by_topic.values_mut();
         for data in groups.flat_map(|filters| filters.group_filter_data.values_mut()) {
             if !data.bloom_filter_data.as_ref().is_some_and(|bits| self.bloom.fits(bits)) {
                 tracing::info!("the measures of filter bit maps have changed, {FILE} is dropped");
-                return Ok(());
+                return;
             }
             match compile(&data.expression_type, &data.expression) {
                 Ok(compiled) => data.compiled = Some(Arc::new(compiled)),
@@ -234,7 +232,6 @@ impl ConsumerFilters {
             data.dead = data.is_dead();
         }
         self.topics = file.filter_data_by_topic;
-        Ok(())
     }
 
     /// The file's content.

@@ -105,7 +105,8 @@ impl<'a> Parser<'a> {
             } else if self.take_keyword(Keyword::Is)? {
                 let is_negated = self.take_keyword(Keyword::Not)?;
                 if !self.take_keyword(Keyword::Null)? {
-                    return Err(self.unexpected("NULL"));
+                    let expected = if is_negated { "NULL" } else { "NULL or NOT NULL" };
+                    return Err(self.unexpected(expected));
                 }
                 let is_null = Expression::IsNull(Box::new(left.expression));
                 self.node(at, depth, negated_if(is_negated, is_null))?
@@ -125,8 +126,9 @@ impl<'a> Parser<'a> {
         }
         let both_constant = left.expression.is_constant() && right.expression.is_constant();
         if both_constant && left.expression.is_boolean() && !right.expression.is_boolean() {
-            let (left, right) = (left.expression.kind(), right.expression.kind());
-            return Err(self.lexer.error(self.at, Reason::NeverEqual { left, right }));
+            let reason =
+                Reason::NeverEqual { left: left.expression.kind(), right: right.expression.kind() };
+            return Err(self.lexer.error(left.at, reason));
         }
         let (at, depth) = (left.at, left.depth.max(right.depth) + 1);
         let sides = Box::new([left.expression, right.expression]);
@@ -268,9 +270,7 @@ impl<'a> Parser<'a> {
 
     fn double(&self, text: &str) -> Parsed<Expression> {
         match number::double(text) {
-            Some(value) if value == 0.0 => {
-                Err(self.lexer.error(self.at, Reason::DoubleTooSmall(cut(text))))
-            }
+            Some(0.0) => Err(self.lexer.error(self.at, Reason::DoubleTooSmall(cut(text)))),
             Some(value) if value.is_finite() => Ok(Expression::Double(value)),
             _ => Err(self.lexer.error(self.at, Reason::DoubleTooLarge(cut(text)))),
         }
