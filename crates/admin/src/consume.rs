@@ -17,8 +17,6 @@ use crate::time;
 
 /// How long a broker may hold a pull when following, as Java's push consumers ask.
 const HOLD: Duration = Duration::from_secs(15);
-/// Longest body after decompression.
-const BODY_LEN_MAX: usize = 64 * 1024 * 1024;
 
 /// Print the messages of a topic.
 #[derive(Debug, Parser)]
@@ -161,7 +159,7 @@ async fn pull<'a>(
 }
 
 fn print(message: &Message, queue: &Queue, format: Format, out: &mut impl Write) -> io::Result<()> {
-    let body = message.plain_body(BODY_LEN_MAX).map_err(|cause| {
+    let body = crate::body::plain(message).map_err(|cause| {
         io::Error::other(format!(
             "message at {}:{} offset {}: {cause}",
             queue.broker_name, queue.id, message.queue_offset

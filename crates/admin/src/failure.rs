@@ -25,6 +25,8 @@ pub enum Failure {
     Other(String),
     #[error("{path}: {cause}")]
     File { path: String, cause: std::io::Error },
+    #[error("not available: {reason}")]
+    NotServed { reason: &'static str },
     #[error("cannot write the answer: {0}")]
     Output(std::io::Error),
 }
@@ -34,6 +36,7 @@ pub enum Failure {
 pub enum Role {
     Broker,
     NameServer,
+    Controller,
 }
 
 impl Role {
@@ -41,6 +44,7 @@ impl Role {
         match self {
             Self::Broker => "BROKER",
             Self::NameServer => "NAMESRV",
+            Self::Controller => "CONTROLLER",
         }
     }
 }
@@ -55,10 +59,13 @@ impl Failure {
         matches!(self, Self::Refused { code, .. } if *code == wanted as i32)
     }
 
-    /// 2 when the command line was wrong, 1 when the work failed.
+    /// 2 when the command line was wrong or asks for what there is not, 1 when the work failed.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::BadValue { .. } | Self::NoNameServer => 2,
+            Self::Usage(_)
+            | Self::BadValue { .. }
+            | Self::NoNameServer
+            | Self::NotServed { .. } => 2,
             _ => 1,
         }
     }

@@ -4,6 +4,7 @@
 //! all of them stand on. Everything works against a Java name server and broker too.
 
 pub mod bench;
+mod body;
 pub mod client;
 mod commands;
 pub mod consume;

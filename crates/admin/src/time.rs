@@ -36,6 +36,12 @@ pub fn to_second(at: Millis) -> String {
     local(at).map_or_else(|| at.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
+/// `20261123203027123`
+pub fn digits(at: Millis) -> String {
+    let text = with_millis(at);
+    text.chars().filter(char::is_ascii_digit).collect()
+}
+
 /// Reads `now`, milliseconds since 1970, Java's `yyyy-MM-dd#HH:mm:ss:SSS`, `YYYY-MM-DD HH:MM:SS`
 /// (or `T` between), or a date alone; without a zone it is local time.
 pub fn parse(text: &str, now: Millis) -> Option<Millis> {

@@ -37,6 +37,10 @@ fn args(name: &str, addr: &str) -> Vec<String> {
 fn fill(text: &str, addr: &str) -> String {
     text.replace("@NS@", addr)
         .replace("@BROKER@", addr)
+        .replace("@NS3@", addr)
+        .replace("@CTL@", addr)
+        .replace("@CB1@", addr)
+        .replace("@CB2@", addr)
         .replace("@CLIENTADDR@", "127.0.0.1:40000")
         .replace("@IP@", "192.0.2.2")
         .replace("@MS@", "1795492272349")
@@ -122,6 +126,30 @@ fn output_is_what_javas_tool_printed() {
         "cleanExpiredCQ-b",
         "cleanUnusedTopic-c",
         "resetMasterFlushOffset",
+        "brokerConsumeStats",
+        "queryCq",
+        "queryCq-g",
+        "setConsumeMode",
+        "haStatus-b",
+        "getSyncStateSet-after",
+        "getControllerMetaData",
+        "updateControllerConfig",
+        "setCommitLogReadAheadMode",
+        "createUser",
+        "createUser-c",
+        "updateUser",
+        "deleteUser",
+        "getUser",
+        "listUser",
+        "createAcl",
+        "updateAcl",
+        "deleteAcl",
+        "getAcl",
+        "listAcl",
+        "copyUser-self",
+        "copyAcl-self",
+        "switchTimerEngine",
+        "getBrokerLiteInfo",
         "F30-upper-case-command",
     ] {
         let args = args(name, &fake.addr);
@@ -165,14 +193,106 @@ fn help_is_javas() {
 }
 
 #[test]
-fn the_list_of_commands_is_javas_in_its_order() {
+fn the_list_of_commands_is_javas() {
     let ours = run(&[], None);
-    assert_eq!(ours.status, 0);
-    let java = stdout("00-no-arguments");
-    let mut rest = java.lines();
-    for line in ours.out.lines() {
-        assert!(rest.any(|known| known == line), "`{line}` is not next in Java's list");
+    assert_eq!((ours.status, ours.out), (0, stdout("00-no-arguments")));
+}
+
+#[test]
+fn the_help_of_every_command_is_javas() {
+    let all = fixture("help-all");
+    // Here the help tells more than Java's: which options exclude each other, JSON instead of class
+    // names, long names without the blank at their end.
+    let clearer = [
+        "updateTopicList",
+        "updateSubGroup",
+        "updateSubGroupList",
+        "deleteSubGroup",
+        "updateBrokerConfig",
+        "updateTopicPerm",
+        "resetMasterFlushOffset",
+        "printMsg",
+        "printMsgByQueue",
+        "consumeMessage",
+        "deleteExpiredCommitLog",
+    ];
+    let mut count = 0;
+    let mut different = Vec::new();
+    for part in all.split("### ").skip(1) {
+        let (name, usage) = part.split_once('\n').expect("a name line");
+        let ours = run(&["help", name], None);
+        assert_eq!(ours.status, 0, "{name}");
+        let mut java = usage.lines();
+        let other = ours.out.lines().filter(|line| java.next() != Some(line));
+        if !clearer.contains(&name) {
+            different.extend(other.map(|line| format!("{name}: {line}")));
+        }
+        count += 1;
     }
+    assert_eq!(different, Vec::<String>::new());
+    assert_eq!(count, 96);
+}
+
+#[test]
+fn what_skua_does_not_have_is_answered_with_the_reason_and_2() {
+    for line in [
+        "updateStaticTopic -c C -t T -qn 4",
+        "remappingStaticTopic -c C -t T",
+        "exportMetadataInRocksDB -p /x -t topics",
+        "rocksDBConfigToJson -p /x -t topics",
+        "checkRocksdbCqWriteProgress -c C -n 127.0.0.1:1",
+    ] {
+        let args: Vec<&str> = line.split(' ').collect();
+        let ran = run(&args, None);
+        assert_eq!(ran.status, 2, "{line}");
+        assert!(ran.err.contains("not available: Skua"), "{line}: {}", ran.err);
+        assert_eq!(ran.err.lines().count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn an_election_is_told_although_javas_tool_cannot_read_its_answer() {
+    let fake = Fake::start();
+    let addr = fake.addr.as_str();
+    let ran = fake.run(&["electMaster", "-a", addr, "-b", "2", "-bn", "ctl-a", "-c", "CtlCluster"]);
+    assert_eq!(
+        (ran.status, ran.out),
+        (
+            0,
+            format!(
+                "\n#ClusterName\tCtlCluster\n#BrokerName\tctl-a\n#BrokerMasterAddr\t{addr}\n#MasterEpoch\t6\n#SyncStateSetEpoch\t6\n\t#Broker\t1\t{addr}\n\t#Broker\t2\t{addr}\n"
+            )
+        )
+    );
+}
+
+#[test]
+fn limits_of_cold_reads_are_shown_as_javas_tool_shows_them() {
+    let fake = Fake::start();
+    let ran = fake.run(&["getColdDataFlowCtrInfo", "-b", &fake.addr]);
+    let expected = fill(&stdout("getColdDataFlowCtrInfo"), &fake.addr);
+    // Java's order is that of a hash table, so only the last line's comma differs.
+    let plain = |text: &str| text.replace(",\n", "\n");
+    assert_eq!(sorted(&plain(&ran.out)), sorted(&plain(&expected)));
+}
+
+#[test]
+fn a_user_that_is_not_there_prints_nothing() {
+    let fake = Fake::start();
+    let ran = fake.run(&["getUser", "-b", &fake.addr, "-u", "nobody"]);
+    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (0, "", ""));
+}
+
+#[test]
+fn queues_are_shared_out_in_runs_and_the_first_clients_get_one_more() {
+    let fake = Fake::start();
+    let ran = fake.run(&["allocateMQ", "-t", "TopicA", "-i", "10.0.0.1,10.0.0.2,10.0.0.3"]);
+    let value: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+    let ids = |client: &str| -> Vec<i64> {
+        let queues = value["result"][client].as_array().expect("a list");
+        queues.iter().map(|queue| queue["queueId"].as_i64().expect("a number")).collect()
+    };
+    assert_eq!((ids("10.0.0.1"), ids("10.0.0.2"), ids("10.0.0.3")), (vec![0, 1], vec![2], vec![3]));
 }
 
 #[test]
@@ -250,6 +370,25 @@ fn a_failure_is_one_line_with_cause_and_address() {
             1,
             "/nonexistent.json: No such".to_owned(),
         ),
+        ("clusterRT -c NoSuch", 1, "cluster NoSuch not found".to_owned()),
+        ("haStatus -c NoSuch", 1, "cluster NoSuch not found".to_owned()),
+        ("getBrokerEpoch -b nobody", 1, "broker nobody is not known".to_owned()),
+        ("getControllerMetaData -a 127.0.0.1:1", 1, "127.0.0.1:1: Connection refused".to_owned()),
+        ("setConsumeMode -b ADDR -t T -g G -m PUSH", 2, "-m: `PUSH`".to_owned()),
+        ("switchTimerEngine -b ADDR -e X", 2, "-e: `X`".to_owned()),
+        ("setCommitLogReadAheadMode -b ADDR -m 2", 2, "-m: `2`".to_owned()),
+        ("removeBroker -c ADDR -b one:two", 2, "-b: `one:two`".to_owned()),
+        ("cleanBrokerMetadata -a ADDR -bn b -b x -c C", 2, "-b: `x`".to_owned()),
+        ("cleanBrokerMetadata -a ADDR -bn b", 2, "Missing required option: c".to_owned()),
+        (
+            "cleanBrokerMetadata -a ADDR -b 2 -bn ctl-a -c CtlCluster",
+            1,
+            "Broker [ctl-a,  2] is still alive, clean up failure CONTROLLER".to_owned(),
+        ),
+        ("queryMsgTraceById -i ID", 1, "CODE: 17".to_owned()),
+        ("dumpCompactionLog", 2, "Missing required option: f".to_owned()),
+        ("dumpCompactionLog -f /nonexistent", 1, "/nonexistent: No such".to_owned()),
+        ("updateColdDataFlowCtrGroupConfig -b ADDR -g G -v x", 2, "-v: `x`".to_owned()),
         ("printMsg -t TopicA -c GBK", 2, "-c: `GBK`".to_owned()),
         ("queryMsgByOffset -t TopicA -b nobody -i 0 -o 0", 1, "broker[nobody]".to_owned()),
     ] {
@@ -381,4 +520,23 @@ fn a_server_that_never_answers_is_given_up() {
     });
     assert!(failure.to_string().contains(&addr), "{failure}");
     assert_eq!(failure.exit_status(), 1);
+}
+
+#[test]
+fn produce_sends_every_line_of_a_file() {
+    use clap::Parser;
+
+    let fake = Fake::start();
+    let path = std::env::temp_dir().join(format!("skua-produce-{}.txt", std::process::id()));
+    std::fs::write(&path, "one\ntwo\n\nthree\n").expect("a temporary file");
+    let file = path.to_str().expect("a plain path");
+    let args = ["produce", "-n", &fake.addr, "-t", "TopicA", "--tag", "T1", file];
+    let ended = skua_admin::produce::run(&skua_admin::produce::Args::parse_from(args));
+    std::fs::remove_file(&path).expect("still there");
+    assert_eq!(format!("{ended:?}"), format!("{:?}", std::process::ExitCode::SUCCESS));
+    let mut sent: Vec<_> = fake.asked(RequestCode::SendMessageV2);
+    // The first was refused and sent again.
+    sent.remove(0);
+    let bodies: Vec<&[u8]> = sent.iter().map(|request| &request.body[..]).collect();
+    assert_eq!(bodies, [&b"one"[..], b"two", b"three"]);
 }

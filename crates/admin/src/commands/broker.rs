@@ -7,7 +7,9 @@ use serde::Serialize;
 use skua_protocol::Command;
 use skua_protocol::code::RequestCode;
 use skua_protocol::header::Fields;
-use skua_protocol::request::{GetBrokerConfig, UpdateBrokerConfig};
+use skua_protocol::request::{
+    AddBroker, GetBrokerConfig, RemoveBroker, SwitchTimerEngine, UpdateBrokerConfig,
+};
 
 use super::cluster::runtime;
 use super::properties::{self, Properties};
@@ -71,7 +73,7 @@ pub const DELETE_EXPIRED_COMMIT_LOG: SubCommand = SubCommand {
 pub const CLEAN_UNUSED_TOPIC: SubCommand = SubCommand {
     name: "cleanUnusedTopic",
     about: "Clean unused topic on broker.",
-    options: CLEANING,
+    options: &[value("b", "brokerAddr", "Broker address"), value("c", "cluster", "cluster name")],
     run: |context| Box::pin(clean(context, RequestCode::CleanUnusedTopic)),
 };
 
@@ -86,6 +88,47 @@ pub const RESET_MASTER_FLUSH_OFFSET: SubCommand = SubCommand {
         required("o", "offset", "the offset to reset at"),
     ],
     run: |context| Box::pin(reset_master_flush_offset(context)),
+};
+
+pub const ADD_BROKER: SubCommand = SubCommand {
+    name: "addBroker",
+    about: "Add a broker to specified container.",
+    options: &[
+        required("c", "brokerContainerAddr", "Broker container address"),
+        required("b", "brokerConfigPath", "Broker config path"),
+    ],
+    run: |context| Box::pin(add_broker(context)),
+};
+
+pub const REMOVE_BROKER: SubCommand = SubCommand {
+    name: "removeBroker",
+    about: "Remove a broker from specified container.",
+    options: &[
+        required("c", "brokerContainerAddr", "Broker container address"),
+        required(
+            "b",
+            "brokerIdentity",
+            "Information to identify a broker: clusterName:brokerName:brokerId(dLedgerId for dLedger)",
+        ),
+    ],
+    run: |context| Box::pin(remove_broker(context)),
+};
+
+pub const SWITCH_TIMER_ENGINE: SubCommand = SubCommand {
+    name: "switchTimerEngine",
+    about: "switch the engine of timer message in broker",
+    options: &[
+        Entry::OneOf(&[
+            alternative("b", "brokerAddr", "update which broker"),
+            alternative("c", "clusterName", "update which cluster"),
+        ]),
+        required(
+            "e",
+            "engineType",
+            "R/F, R for rocksdb timeline engine, F for file time wheel engine",
+        ),
+    ],
+    run: |context| Box::pin(switch_timer_engine(context)),
 };
 
 #[derive(Serialize)]
@@ -189,4 +232,60 @@ async fn reset_master_flush_offset(context: &Context<'_>) -> Result<(), Failure>
     context.cluster.call(addr, request).await?.accepted(Role::Broker)?;
     let sentence = format!("reset master flush offset to {offset} success");
     context.print(&Done::new(sentence).with("brokerAddr", addr).with("offset", offset))
+}
+
+/// Asks a broker container (a process of several Java brokers) to start one more.
+async fn add_broker(context: &Context<'_>) -> Result<(), Failure> {
+    let addr = context.required("c")?;
+    let header = AddBroker { config_path: Some(context.required("b")?.into()) };
+    context.cluster.broker(addr, &header).await?;
+    let sentence = format!("add broker to {addr} success");
+    context.print(&Done::new(sentence).with("containerAddr", addr))
+}
+
+async fn remove_broker(context: &Context<'_>) -> Result<(), Failure> {
+    let addr = context.required("c")?;
+    let given = context.required("b")?;
+    let parts: Vec<&str> = given.split(':').map(str::trim).collect();
+    let wrong = || Failure::BadValue {
+        option: "b",
+        given: given.to_owned(),
+        accepted: "clusterName:brokerName:brokerId",
+    };
+    let &[cluster, name, id] = parts.as_slice() else { return Err(wrong()) };
+    let header = RemoveBroker {
+        broker_name: name.into(),
+        broker_cluster_name: cluster.into(),
+        broker_id: id.parse().ok().filter(|id: &i64| *id >= 0).ok_or_else(wrong)?,
+    };
+    context.cluster.broker(addr, &header).await?;
+    let sentence = format!("remove broker from {addr} success");
+    context.print(&Done::new(sentence).with("containerAddr", addr))
+}
+
+async fn switch_timer_engine(context: &Context<'_>) -> Result<(), Failure> {
+    let engine = context.required("e")?;
+    let name = match engine {
+        "R" => "ROCKSDB_TIMELINE",
+        "F" => "FILE_TIME_WHEEL",
+        _ => {
+            return Err(Failure::BadValue {
+                option: "e",
+                given: engine.to_owned(),
+                accepted: "R or F",
+            });
+        }
+    };
+    let header = SwitchTimerEngine { engine_type: Some(engine.into()) };
+    for addr in context.masters().await? {
+        match context.cluster.broker(&addr, &header).await {
+            Ok(_) => {
+                let sentence = format!("switchTimerEngine to {name} success, {addr}");
+                context.print(&Done::new(sentence).with("brokerAddr", addr))?;
+            }
+            Err(failure) if context.has("c") => context.complain(&failure),
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
 }

@@ -85,7 +85,7 @@ pub async fn consume_stats(
 }
 
 /// The clients of a group, from the first broker that knows it.
-async fn connections(
+pub async fn connections(
     context: &Context<'_>,
     group: &str,
     addr: Option<&str>,
@@ -293,7 +293,7 @@ impl fmt::Display for Groups {
     }
 }
 
-async fn progress_of_all(context: &Context<'_>) -> Result<(), Failure> {
+pub async fn progress_of_all(context: &Context<'_>) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for retry in all_topics(&context.cluster).await? {
         let Some(group) = retry.strip_prefix(RETRY_PREFIX) else { continue };

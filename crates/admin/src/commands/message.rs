@@ -27,7 +27,6 @@ use crate::mqadmin::options::{flag, required, value};
 use crate::mqadmin::{Context, SubCommand};
 use crate::{text, time};
 
-const BODY_LEN_MAX: usize = 64 * 1024 * 1024;
 const CLUSTER_HELP: &str = "Cluster name or lmq parent topic, lmq is used to find the route.";
 
 pub const QUERY_MSG_BY_ID: SubCommand = SubCommand {
@@ -56,8 +55,12 @@ pub const QUERY_MSG_BY_KEY: SubCommand = SubCommand {
         value("e", "endTimestamp", "End timestamp(ms). default:Long.MAX_VALUE, eg:1676730526212"),
         value("m", "maxNum", "The maximum number of messages returned by the query, default:64"),
         value("c", "cluster", CLUSTER_HELP),
-        value("p", "keyType", "index key type, default index key type is K"),
-        value("l", "lastKey", "last Key"),
+        value(
+            "p",
+            "keyType",
+            "Index key type, default index key type is K, you can use K for keys OR T for tags",
+        ),
+        value("l", "lastKey", "Last Key"),
     ],
     run: |context| Box::pin(by_key(context)),
 };
@@ -72,8 +75,8 @@ pub const QUERY_MSG_BY_UNIQUE_KEY: SubCommand = SubCommand {
         required("t", "topic", "The topic of msg"),
         flag("a", "showAll", "Print all message, the limit is 32"),
         value("c", "cluster", CLUSTER_HELP),
-        value("s", "startTime", "start time"),
-        value("e", "endTime", "end time"),
+        value("s", "startTime", "startTime"),
+        value("e", "endTime", "endTime"),
     ],
     run: |context| Box::pin(by_unique_key(context)),
 };
@@ -184,7 +187,7 @@ async fn show(
     message: &Message,
     with_offset_id: bool,
 ) -> Result<(), Failure> {
-    let body = message.plain_body(BODY_LEN_MAX).unwrap_or_else(|cause| {
+    let body = crate::body::plain(message).unwrap_or_else(|cause| {
         context.complain(&Failure::other(format!("message {}: {cause}", message.offset_id())));
         message.body.clone()
     });
@@ -295,12 +298,14 @@ async fn track(
 }
 
 /// Everything an index holds under a key; `KEY_NOT_FOUND` becomes Java's sentence.
-async fn query(
+/// Messages of `topic` under a key, from the brokers of `route_topic`.
+pub async fn query(
     context: &Context<'_>,
+    route_topic: &str,
     topic: &str,
     header: &QueryMessage,
 ) -> Result<Vec<Message>, Failure> {
-    let route = context.cluster.route(context.get("c").unwrap_or(topic)).await?;
+    let route = context.cluster.route(route_topic).await?;
     let mut messages = Vec::new();
     for addr in route::broker_addrs(&route) {
         let answer = context.cluster.call(&addr, Command::request(header)).await?;
@@ -362,7 +367,7 @@ async fn by_unique_id(
         unique_key_query: Some(true),
         ..Default::default()
     };
-    query(context, topic, &header).await
+    query(context, context.get("c").unwrap_or(topic), topic, &header).await
 }
 
 async fn by_id(context: &Context<'_>) -> Result<(), Failure> {
@@ -428,8 +433,7 @@ async fn consume_directly(
 
 async fn send_again(context: &Context<'_>, message: &Message, id: &str) -> Result<(), Failure> {
     let producer = Producer::new(&context.cluster, &message.topic, "ReSendMsgById").await?;
-    let body = message
-        .plain_body(BODY_LEN_MAX)
+    let body = crate::body::plain(message)
         .map_err(|cause| Failure::other(format!("message {id}: {cause}")))?;
     let again = NewMessage {
         body,
@@ -496,7 +500,7 @@ async fn by_key(context: &Context<'_>) -> Result<(), Failure> {
         last_key: context.get("l").map(Into::into),
         unique_key_query: None,
     };
-    let messages = query(context, topic, &header).await?;
+    let messages = query(context, context.get("c").unwrap_or(topic), topic, &header).await?;
     let hits = messages.iter().map(|message| {
         let offset_id = message.offset_id();
         let id = message.unique_id().unwrap_or(&offset_id);

@@ -15,11 +15,19 @@ use crate::mqadmin::options::{UsageError, required, value};
 use crate::mqadmin::{Context, SubCommand};
 use crate::{text, time};
 
-const BODY_LEN_MAX: usize = 64 * 1024 * 1024;
+/// Longest compaction log that is read.
+const DUMP_LEN_MAX: u64 = 4 * 1024 * 1024 * 1024;
 const CHARSET: &str = "CharsetName(eg: UTF-8,GBK)";
 const SUBSCRIPTION: &str = "Subscribe Expression(eg: TagA || TagB)";
 const BEGIN: &str = "Begin timestamp[currentTimeMillis|yyyy-MM-dd#HH:mm:ss:SSS]";
 const END: &str = "End timestamp[currentTimeMillis|yyyy-MM-dd#HH:mm:ss:SSS]";
+
+pub const DUMP_COMPACTION_LOG: SubCommand = SubCommand {
+    name: "dumpCompactionLog",
+    about: "Parse compaction log to message.",
+    options: &[value("f", "file", "to dump file name")],
+    run: |context| Box::pin(dump(context)),
+};
 
 pub const PRINT_MSG: SubCommand = SubCommand {
     name: "printMsg",
@@ -130,7 +138,7 @@ struct Printed {
 
 impl Printed {
     fn new(message: &Message, broker_name: &str, with_body: bool) -> Self {
-        let body = message.plain_body(BODY_LEN_MAX).unwrap_or_else(|_| message.body.clone());
+        let body = crate::body::plain(message).unwrap_or_else(|_| message.body.clone());
         let offset_id = message.offset_id();
         Self {
             msg_id: message.unique_id().unwrap_or(&offset_id).to_owned(),
@@ -420,4 +428,20 @@ async fn consume_queue(
         }
     }
     Ok(())
+}
+
+/// The messages of a compaction log, which has the records of a commit log.
+async fn dump(context: &Context<'_>) -> Result<(), Failure> {
+    let Some(path) = context.get("f") else {
+        return Err(UsageError::MissingRequired(vec!["f".to_owned()]).into());
+    };
+    let file = |cause| Failure::File { path: path.to_owned(), cause };
+    let size = std::fs::metadata(path).map_err(file)?.len();
+    if size > DUMP_LEN_MAX {
+        return Err(Failure::other(format!("{path}: {size} bytes are more than {DUMP_LEN_MAX}")));
+    }
+    let bytes = bytes::Bytes::from(std::fs::read(path).map_err(file)?);
+    let messages =
+        Message::decode_all(&bytes).map_err(|cause| Failure::other(format!("{path}: {cause}")))?;
+    messages.iter().try_for_each(|message| context.print(&Printed::new(message, "null", true)))
 }

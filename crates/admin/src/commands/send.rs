@@ -41,6 +41,35 @@ pub const CHECK_MSG_SEND_RT: SubCommand = SubCommand {
     run: |context| Box::pin(check_send(context)),
 };
 
+pub const SEND_MSG_STATUS: SubCommand = SubCommand {
+    name: "sendMsgStatus",
+    about: "Send msg to broker.",
+    options: &[
+        required(
+            "b",
+            "brokerName",
+            "Broker Name e.g. clusterName_brokerName as DefaultCluster_broker-a",
+        ),
+        value("s", "messageSize", "Message Size, Default: 128"),
+        value("c", "count", "send message count, Default: 50"),
+    ],
+    run: |context| Box::pin(send_status(context)),
+};
+
+pub const CLUSTER_RT: SubCommand = SubCommand {
+    name: "clusterRT",
+    about: "List All clusters Message Send RT.",
+    options: &[
+        value("a", "amount", "message amount | default 100"),
+        value("s", "size", "message size | default 128 Byte"),
+        value("c", "cluster", "cluster name | default display all cluster"),
+        value("p", "print log", "print as tlog | default false"),
+        value("m", "machine room", "machine room name | default noname"),
+        value("i", "interval", "print interval | default 10 seconds"),
+    ],
+    run: |context| Box::pin(cluster_times(context)),
+};
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SendResult {
@@ -167,4 +196,143 @@ async fn check_send(context: &Context<'_>) -> Result<(), Failure> {
     let later = sends.iter().skip(1).map(|send| send.rt).sum::<u64>();
     let average_rt = later as f64 / sends.len().saturating_sub(1).max(1) as f64;
     context.print(&Times { sends, average_rt })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Timed {
+    rt: u64,
+    topic: String,
+    #[serde(flatten)]
+    result: SendResult,
+}
+
+impl fmt::Display for Timed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SendResult { broker_name, queue_id, send_result, msg_id, offset_msg_id, queue_offset } =
+            &self.result;
+        writeln!(
+            f,
+            "rt={}ms, SendResult=SendResult [sendStatus={send_result}, msgId={msg_id}, offsetMsgId={offset_msg_id}, messageQueue=MessageQueue [topic={}, brokerName={broker_name}, queueId={queue_id}], queueOffset={queue_offset}, recallHandle=null]",
+            self.rt, self.topic
+        )
+    }
+}
+
+/// Sends to the topic that every broker has under its own name.
+async fn send_status(context: &Context<'_>) -> Result<(), Failure> {
+    let topic = context.required("b")?;
+    let size = context.number::<u32>("s")?.unwrap_or(128);
+    let count = context.number::<u32>("c")?.unwrap_or(50);
+    let producer = Producer::new(&context.cluster, topic, GROUP).await?;
+    let message = |size| NewMessage { body: Bytes::from(vec![b'a'; size]), ..Default::default() };
+    // The first send also connects, so it is not shown.
+    producer.send(&message(16), None).await?;
+    let message = message(size as usize);
+    for _ in 0..count {
+        let start = Instant::now();
+        let Sent { queue, queue_offset, unique_ids, offset_id, status } =
+            producer.send(&message, None).await?;
+        context.print(&Timed {
+            rt: start.elapsed().as_millis() as u64,
+            topic: topic.to_owned(),
+            result: SendResult {
+                broker_name: queue.broker_name,
+                queue_id: queue.id,
+                send_result: status.name(),
+                msg_id: unique_ids.into_iter().next().unwrap_or_default(),
+                offset_msg_id: offset_id,
+                queue_offset,
+            },
+        })?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BrokerTime {
+    cluster: String,
+    broker_name: String,
+    /// Milliseconds; the first send is left out, as it also connects.
+    rt: f64,
+    success_count: u32,
+    fail_count: u32,
+    /// The machine room, if lines are to be read by machines.
+    #[serde(skip)]
+    log: Option<(String, String)>,
+}
+
+impl fmt::Display for BrokerTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cluster, broker_name, rt, success_count, fail_count, log } = self;
+        if let Some((now, room)) = log {
+            return writeln!(f, "{now}|{room}|{cluster}|{broker_name}|{}", rt.round());
+        }
+        let rt = format!("{rt:.2}");
+        writeln!(
+            f,
+            "{cluster:<24}  {broker_name:<24}  {rt:<8}  {success_count:<16}  {fail_count:<16}"
+        )
+    }
+}
+
+#[derive(Serialize)]
+struct BrokerTimeHead {}
+
+impl fmt::Display for BrokerTimeHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<24}  {:<24}  {:<4}  {:<8}  {:<8}",
+            "#Cluster Name", "#Broker Name", "#RT", "#successCount", "#failCount"
+        )
+    }
+}
+
+/// Sends to every broker of the clusters, again and again until stopped.
+async fn cluster_times(context: &Context<'_>) -> Result<(), Failure> {
+    let amount = context.number::<u32>("a")?.unwrap_or(100);
+    let size = context.number::<u32>("s")?.unwrap_or(128);
+    let pause = std::time::Duration::from_secs(context.number("i")?.unwrap_or(10));
+    let as_log = context.truth("p")?.unwrap_or(false);
+    let room = context.get("m").unwrap_or("noname");
+    let message =
+        NewMessage { body: Bytes::from(vec![b'a'; size as usize]), ..NewMessage::default() };
+    let info = context.cluster.info().await?;
+    let clusters: Vec<String> = match context.get("c") {
+        Some(name) => vec![name.to_owned()],
+        None => info.cluster_addr_table.keys().map(|name| name.to_string()).collect(),
+    };
+    if !as_log && !context.has("json") {
+        context.print(&BrokerTimeHead {})?;
+    }
+    loop {
+        for cluster in &clusters {
+            for broker in crate::client::route::brokers_of(&info, cluster)? {
+                let name = broker.broker_name.to_string();
+                let producer = Producer::new(&context.cluster, &name, GROUP).await?;
+                let (mut sent, mut failed, mut later) = (0, 0, 0);
+                for turn in 0..amount {
+                    let start = Instant::now();
+                    match producer.send(&message, None).await {
+                        Ok(_) => sent += 1,
+                        Err(_) => failed += 1,
+                    }
+                    later += if turn > 0 { start.elapsed().as_millis() } else { 0 };
+                }
+                let log =
+                    as_log.then(|| (crate::time::to_second(crate::time::now()), room.to_owned()));
+                context.print(&BrokerTime {
+                    cluster: cluster.clone(),
+                    broker_name: name,
+                    rt: later as f64 / f64::from(amount.saturating_sub(1).max(1)),
+                    success_count: sent,
+                    fail_count: failed,
+                    log,
+                })?;
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
 }

@@ -95,6 +95,13 @@ impl<'a> Context<'a> {
             .transpose()
     }
 
+    /// Waits the seconds that option `key` tells between two rounds; false if it is not given.
+    pub async fn again(&self, key: &'static str) -> Result<bool, Failure> {
+        let Some(seconds) = self.number::<u64>(key)? else { return Ok(false) };
+        tokio::time::sleep(std::time::Duration::from_secs(seconds.max(1))).await;
+        Ok(true)
+    }
+
     /// `true` or `false`; Java takes every other word for false, which hides mistakes.
     pub fn truth(&self, key: &'static str) -> Result<Option<bool>, Failure> {
         self.get(key)

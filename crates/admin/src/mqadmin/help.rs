@@ -18,7 +18,9 @@ pub fn usage(command: &str, syntax: &Syntax) -> String {
             // A group is written where its first member stands; the others leave only a blank.
             Some(members) if !groups.contains(&members.as_ptr()) => {
                 groups.push(members.as_ptr());
-                let forms: Vec<String> = members.iter().map(form).collect();
+                let mut members: Vec<&Opt> = members.iter().collect();
+                members.sort_by_key(|opt| opt.key().to_lowercase());
+                let forms: Vec<String> = members.into_iter().map(form).collect();
                 line.push_str(&bracketed(&forms.join(" | "), *required));
             }
             Some(_) => {}

@@ -65,6 +65,13 @@ impl Fake {
     }
 }
 
+const USERS: [&str; 2] = [
+    r#"{"password":"secret34","userStatus":"enable","userType":"Normal","username":"alice"}"#,
+    r#"{"password":"secret12","userStatus":"enable","userType":"Super","username":"bob"}"#,
+];
+
+const ACL: &str = r#"{"policies":[{"entries":[{"actions":["Pub"],"decision":"Deny","resource":"Topic:TopicA"},{"actions":["Pub","Sub"],"decision":"Allow","resource":"Group:CG*","sourceIps":["192.168.0.0/24"]}],"policyType":"Custom"}],"subject":"User:alice"}"#;
+
 struct World {
     addr: String,
     requests: Arc<Mutex<Vec<Command>>>,
@@ -184,6 +191,83 @@ impl World {
                 } else {
                     Command::error(ResponseCode::SystemBusy, "[REJECTREQUEST]system busy")
                 }
+            }
+            RequestCode::GetBrokerHaStatus => body(
+                r#"{"haClientRuntimeInfo":{"lastReadTimestamp":0,"lastWriteTimestamp":0,"masterFlushOffset":0,"maxOffset":0,"transferredByteInSecond":0},"haConnectionInfo":[],"inSyncSlaveNums":0,"master":true,"masterCommitLogMaxOffset":6409}"#
+            ),
+            RequestCode::ControllerGetMetadataInfo => fields(&[
+                ("group", "group1"),
+                ("controllerLeaderId", "n0"),
+                ("controllerLeaderAddress", addr),
+                ("isLeader", "true"),
+                ("peers", &format!("n0:{addr}")),
+            ]),
+            RequestCode::ControllerGetSyncStateData => body(format!(
+                r#"{{"replicasInfoTable":{{"ctl-a":{{"inSyncReplicas":[{{"alive":true,"brokerAddress":"{addr}","brokerId":2,"brokerName":"ctl-a"}}],"masterAddress":"{addr}","masterBrokerId":2,"masterEpoch":6,"notInSyncReplicas":[{{"alive":true,"brokerAddress":"{addr}","brokerId":1,"brokerName":"ctl-a"}}],"syncStateSetEpoch":6}}}}}}"#
+            )),
+            RequestCode::ControllerElectMaster => fields(&[
+                ("masterAddress", addr),
+                ("masterEpoch", "6"),
+                ("syncStateSetEpoch", "6"),
+            ])
+            .with_body(format!(
+                r#"{{"brokerMemberGroup":{{"brokerAddrs":{{1:"{addr}",2:"{addr}"}},"brokerName":"ctl-a","cluster":"CtlCluster"}},"syncStateSet":[2]}}"#
+            )),
+            RequestCode::CleanBrokerData => Command::error(
+                ResponseCode::SystemError,
+                "Broker [ctl-a,  2] is still alive, clean up failure",
+            ),
+            RequestCode::GetBrokerConsumeStats => body(format!(
+                r#"{{"brokerAddr":"{addr}","consumeStatsList":[{{"CG_LIVE":[{{"consumeTps":0.0,"offsetTable":{}}}]}},{{"CG_LAG":[{{"consumeTps":0.0,"offsetTable":{}}}]}}],"totalDiff":8,"totalInflightDiff":0}}"#,
+                per_queue(
+                    r#"{"brokerOffset":5,"consumerOffset":5,"lastTimestamp":1795492272349,"pullOffset":5}"#
+                ),
+                per_queue(
+                    r#"{"brokerOffset":5,"consumerOffset":3,"lastTimestamp":1795492272349,"pullOffset":3}"#
+                )
+            )),
+            RequestCode::QueryConsumeQueue => {
+                let entries = [(0, 272), (1090, 273), (2181, 273)];
+                let count = field("count").parse().unwrap_or(0);
+                let entries: Vec<String> = entries
+                    .iter()
+                    .take(count)
+                    .map(|(offset, size)| {
+                        format!(
+                            r#"{{"eval":false,"physicOffset":{offset},"physicSize":{size},"tagsCode":2598919}}"#
+                        )
+                    })
+                    .collect();
+                let subscription = match &*field("consumerGroup") {
+                    "" => "",
+                    _ => {
+                        r#","subscriptionData":{"classFilterMode":false,"codeSet":[2598919,2598920],"expressionType":"TAG","subString":"TagA || TagB","subVersion":1795492272349,"tagsSet":["TagA","TagB"],"topic":"TopicA"}"#
+                    }
+                };
+                body(format!(
+                    r#"{{"maxQueueIndex":5,"minQueueIndex":0,"queueData":[{}]{subscription}}}"#,
+                    entries.join(",")
+                ))
+            }
+            RequestCode::GetColdDataFlowCtrInfo => body(
+                r#"{"runtimeTable":{},"configTable":{},"cgColdReadThreshold":3145728,"globalColdReadThreshold":104857600,"globalAcc":0}"#,
+            ),
+            RequestCode::SetCommitLogReadMode => {
+                let mut answer = Command::success();
+                answer.remark = Some("set commitlog readahead mode success, mode: 1".into());
+                answer
+            }
+            RequestCode::AuthGetUser if field("username") == "nobody" => Command::success(),
+            RequestCode::AuthGetUser if field("username") == "alice" => body(USERS[0]),
+            RequestCode::AuthGetUser => body(USERS[1]),
+            RequestCode::AuthListUser => body(format!("[{}]", USERS.join(","))),
+            RequestCode::AuthGetAcl => body(ACL),
+            RequestCode::AuthListAcl => body(format!("[{ACL}]")),
+            RequestCode::GetBrokerLiteInfo => body(
+                r#"{"cqTableSize":8,"currentLmqNum":0,"eventMapSize":0,"liteSubscriptionCount":0,"maxLmqNum":20000,"offsetTableSize":4,"orderInfoCount":0,"storeType":"default"}"#,
+            ),
+            RequestCode::ViewBrokerStatsData => {
+                Command::error(ResponseCode::SystemError, "The stats not exist in broker")
             }
             RequestCode::QueryMessage => {
                 Command::error(ResponseCode::QueryNotFound, "can not find message")
