@@ -59,6 +59,11 @@ pub trait Service: Send + Sync + 'static {
     /// the wall clock. The answer's `opaque` and codec are set by the caller.
     fn serve(self: Arc<Self>, peer: &Arc<dyn Peer>, request: Command, now: Millis) -> Outcome;
 
+    /// Work that could wait until now: answers of the requests served since the last call are with
+    /// the socket, those that come later aside. Called on a connection's task after every round of
+    /// requests, so it must not block.
+    fn round_ended(&self) {}
+
     /// The connection has ended, for whatever reason. Called exactly once for each connection.
     fn closed(&self, peer: ConnectionId, now: Millis);
 }

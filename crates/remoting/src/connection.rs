@@ -91,6 +91,7 @@ struct Connection {
     calls_due: Option<Instant>,
     paused: bool,
     over_total: bool,
+    served_in_round: bool,
     tally: Tally,
     peer: Arc<dyn Peer>,
     registration: Registration,
@@ -140,6 +141,7 @@ pub(crate) fn spawn(
         calls_due: None,
         paused: false,
         over_total: false,
+        served_in_round: false,
         tally: Tally::default(),
         peer: Arc::clone(&link) as Arc<dyn Peer>,
         registration: Registration::new(shared, &link),
@@ -215,6 +217,9 @@ impl Connection {
             let held_back = self.answers_full() || matches!(served, Ok(Buffered::Left));
             let before = self.tally.bytes_out;
             let wrote = self.write.poll_write(cx, &mut self.socket, &mut self.tally.bytes_out);
+            if std::mem::take(&mut self.served_in_round) {
+                self.shared().service.round_ended();
+            }
             if self.tally.bytes_out > before {
                 self.last_progress = now;
             }
@@ -329,6 +334,7 @@ impl Connection {
             one_way: request.is_one_way(),
             bytes,
         };
+        self.served_in_round = true;
         self.tally.requests += 1;
         self.tally.one_way += u64::from(ticket.one_way);
         // A one-way request is still served: its sender would not learn that it has to go.

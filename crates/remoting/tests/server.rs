@@ -34,6 +34,22 @@ async fn answers_come_in_any_order_with_the_opaque_of_their_request() {
 }
 
 #[tokio::test]
+async fn every_round_of_requests_has_an_end_even_the_last_of_a_client_that_leaves() {
+    let running = start(Limits::default());
+    let ended = || running.service.in_round.load(SeqCst) == 0;
+    let mut client = running.client().await;
+    client.send(1, raw(ECHO, "one")).await;
+    client.answer().await;
+    until("the end of the round", ended).await;
+    client.send(2, raw(ECHO, "two").one_way()).await;
+    client.send(3, raw(CLOSE_ME, "")).await;
+    drop(client);
+    until("the connection's end", || !running.service.closed.lock().expect("no panic").is_empty())
+        .await;
+    until("the end of the last round", ended).await;
+}
+
+#[tokio::test]
 async fn a_pipelined_burst_is_answered_completely() {
     let running = start(Limits::default());
     let client = running.client().await;

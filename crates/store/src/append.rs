@@ -40,6 +40,14 @@ impl Store {
     /// Stores a message. When this returns it is in the page cache: it survives the end of the
     /// process, and [`flushed`](Self::flushed) tells when it survives that of the machine.
     pub fn append(&self, record: &NewRecord<'_>, now: Millis) -> Result<Receipt, AppendError> {
+        let receipt = self.append_only(record, now)?;
+        self.dispatch_wanted.wake();
+        Ok(receipt)
+    }
+
+    /// As [`append`](Self::append), but nobody is woken for it: the caller comes back soon with
+    /// [`dispatch_here`](Self::dispatch_here), its answers first.
+    pub fn append_only(&self, record: &NewRecord<'_>, now: Millis) -> Result<Receipt, AppendError> {
         let mut receipt = None;
         self.append_all(std::slice::from_ref(record), now, &mut |stored| receipt = Some(stored))?;
         receipt.ok_or(AppendError::Closed)
@@ -47,6 +55,18 @@ impl Store {
 
     /// Stores messages one behind the other in one file, all or none.
     pub fn append_batch(
+        &self,
+        records: &[NewRecord<'_>],
+        now: Millis,
+    ) -> Result<Vec<Receipt>, AppendError> {
+        let receipts = self.append_batch_only(records, now)?;
+        self.dispatch_wanted.wake();
+        Ok(receipts)
+    }
+
+    /// As [`append_batch`](Self::append_batch), but nobody is woken for it, as by
+    /// [`append_only`](Self::append_only).
+    pub fn append_batch_only(
         &self,
         records: &[NewRecord<'_>],
         now: Millis,
@@ -115,7 +135,6 @@ impl Store {
             match self.log.append(buffer, &parts, now, assigned)? {
                 Appended::QueueGone => {}
                 Appended::At { store_timestamp } => {
-                    self.dispatch_wanted.wake();
                     for ((physical_offset, queue_offset), part) in offsets.into_iter().zip(&parts) {
                         stored(receipt(physical_offset, queue_offset, part, store_timestamp));
                     }
@@ -140,7 +159,6 @@ impl Store {
             match self.log.append(buffer, std::slice::from_ref(&part), now, assigned)? {
                 Appended::QueueGone => {}
                 Appended::At { store_timestamp } => {
-                    self.dispatch_wanted.wake();
                     stored(receipt(offsets.0, offsets.1, &part, store_timestamp));
                     return Ok(());
                 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +25,8 @@ use crate::signal::Signal;
 
 /// How long dispatch waits when the disk is full.
 const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
+/// Rounds of dispatch on a caller's thread until the dispatch thread has to go on.
+const ROUNDS_HERE: usize = 4;
 /// How long a sleeping thread sleeps when nothing wakes it.
 const LONG_SLEEP: Duration = Duration::from_secs(3600);
 /// How often the work on files looks around unasked, in milliseconds.
@@ -260,11 +262,33 @@ impl Store {
     /// Takes some of what was appended into the queues; returns how many records, 0 if there are
     /// none or the disk fails. That stops the store's writes, unless it is merely full.
     pub fn dispatch(&self) -> usize {
-        self.dispatch_round().unwrap_or(0)
+        self.dispatch_round(lock(&self.dispatcher)).unwrap_or(0)
     }
 
-    fn dispatch_round(&self) -> DiskResult<usize> {
-        let mut dispatcher = lock(&self.dispatcher);
+    /// Takes what was appended into the queues on the caller's thread, which saves waking the
+    /// dispatch thread for a few records. Leaves it to that thread when it is at it already, or
+    /// when there is much.
+    pub fn dispatch_here(&self) {
+        for _ in 0..ROUNDS_HERE {
+            if self.dispatched().0 >= self.log.appended() {
+                return;
+            }
+            let dispatcher = match self.dispatcher.try_lock() {
+                Ok(dispatcher) => dispatcher,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                // Whoever holds it looks once more afterwards.
+                Err(TryLockError::WouldBlock) => return,
+            };
+            if self.dispatch_round(dispatcher).is_err() {
+                break;
+            }
+        }
+        if self.dispatched().0 < self.log.appended() {
+            self.dispatch_wanted.wake();
+        }
+    }
+
+    fn dispatch_round(&self, mut dispatcher: MutexGuard<'_, Dispatcher>) -> DiskResult<usize> {
         let end = self.log.appended();
         if dispatcher.position >= end {
             return Ok(0);
@@ -306,7 +330,7 @@ impl Store {
     fn dispatch_all(&self) -> DiskResult<()> {
         let end = self.log.appended();
         while self.dispatched().0 < end {
-            self.dispatch_round()?;
+            self.dispatch_round(lock(&self.dispatcher))?;
         }
         Ok(())
     }
@@ -315,7 +339,7 @@ impl Store {
     pub fn run_dispatch(&self) {
         while !self.is_closing() {
             let ready = || self.is_closing() || self.dispatched().0 < self.log.appended();
-            match self.dispatch_round() {
+            match self.dispatch_round(lock(&self.dispatcher)) {
                 Ok(0) => self.dispatch_wanted.sleep(LONG_SLEEP, ready),
                 Ok(_) => {}
                 Err(cause) if cause.is_full() => {

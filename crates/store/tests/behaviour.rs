@@ -292,6 +292,50 @@ fn block_on<F: std::future::Future>(future: F) -> F::Output {
 }
 
 #[test]
+fn what_senders_dispatch_themselves_needs_no_dispatch_thread_to_notice() {
+    const SENDERS: u64 = 4;
+    const EACH: u64 = 2000;
+    let dir = tempfile::tempdir().expect("there is space");
+    let store =
+        Store::open(StoreOptions::new(dir.path()), Arc::new(RealDisk), clock()).expect("it opens");
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&arrived);
+    store.on_arrival(Box::new(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    }));
+    std::thread::scope(|threads| {
+        let dispatch = threads.spawn(|| store.run_dispatch());
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|sender| {
+                let store = &store;
+                threads.spawn(move || {
+                    for number in 0..EACH {
+                        let message = message("TopicA", sender as u32, &[b'x'; 40]);
+                        store.append_only(&message, clock()).expect("stored");
+                        // As a round of a connection: some requests, then the call.
+                        if number % 3 == 0 || number == EACH - 1 {
+                            store.dispatch_here();
+                        }
+                    }
+                })
+            })
+            .collect();
+        for sender in senders {
+            sender.join().expect("no sender panicked");
+        }
+        // Nobody appends or calls any more: a record that everyone left to another is lost here.
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while store.dispatched() < store.appended() {
+            assert!(std::time::Instant::now() < patience, "records wait for nobody");
+            std::thread::yield_now();
+        }
+        store.close().expect("nothing fails");
+        dispatch.join().expect("no loop panicked");
+    });
+    assert_eq!(arrived.load(Ordering::SeqCst) as u64, SENDERS * EACH);
+}
+
+#[test]
 fn many_senders_on_a_real_disk_with_all_threads_running() {
     const SENDERS: u32 = 8;
     const EACH: u32 = 300;
@@ -319,9 +363,14 @@ fn many_senders_on_a_real_disk_with_all_threads_running() {
                     for number in 0..EACH {
                         let body = format!("{sender}-{number}-{}", "x".repeat(number as usize * 3));
                         let queue = number % 4;
-                        let receipt = store
-                            .append(&message("TopicA", queue, body.as_bytes()), clock())
-                            .expect("stored");
+                        let message = message("TopicA", queue, body.as_bytes());
+                        let receipt = if sender % 2 == 0 {
+                            store.append(&message, clock()).expect("stored")
+                        } else {
+                            let receipt = store.append_only(&message, clock()).expect("stored");
+                            store.dispatch_here();
+                            receipt
+                        };
                         if number % 20 == 0 {
                             block_on(store.flushed(receipt.end)).expect("flushed");
                             assert!(store.flushed_offset() >= receipt.end);

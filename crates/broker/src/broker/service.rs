@@ -21,6 +21,10 @@ impl Service for Broker {
         serve(&Call { broker: &self, peer, now }, request)
     }
 
+    fn round_ended(&self) {
+        self.store.dispatch_here();
+    }
+
     fn closed(&self, peer: ConnectionId, _now: Millis) {
         self.long_polls.closed(peer);
         self.consumers.closed(peer, |group| self.notifies_group(group));

@@ -52,14 +52,20 @@ pub fn send(
     now: Millis,
 ) -> Outcome {
     let from = peer.remote_addr();
-    match (Send { broker, from, code, request: &request, now, may_create: false }).run() {
+    match (Send { broker, from, code, request: &request, now, on_connection: true }).run() {
         Ok(outcome) => outcome,
         Err(Stop::Error(error)) => Outcome::Reply(refuse(broker, &error)),
         Err(Stop::NeedsDisk) => {
             let broker = broker.clone();
             Outcome::Blocking(Box::new(move || {
-                let send =
-                    Send { broker: &broker, from, code, request: &request, now, may_create: true };
+                let send = Send {
+                    broker: &broker,
+                    from,
+                    code,
+                    request: &request,
+                    now,
+                    on_connection: false,
+                };
                 match send.run() {
                     Ok(outcome) => outcome,
                     Err(Stop::Error(error)) => Outcome::Reply(refuse(&broker, &error)),
@@ -95,7 +101,9 @@ struct Send<'a> {
     code: RequestCode,
     request: &'a Command,
     now: Millis,
-    may_create: bool,
+    /// On the connection's task, which must not wait for the disk, and where
+    /// [`round_ended`](skua_protocol::service::Service::round_ended) follows.
+    on_connection: bool,
 }
 
 /// What is stored, and where to.
@@ -172,7 +180,7 @@ impl Send<'_> {
         if let Some(topic) = self.broker.topics.get(&header.topic) {
             return Ok(topic);
         }
-        if !self.may_create {
+        if self.on_connection {
             return Err(Stop::NeedsDisk);
         }
         let retry = header.topic.starts_with(RETRY_PREFIX);
@@ -270,7 +278,11 @@ impl Send<'_> {
             body: &self.request.body,
             properties: &properties,
         };
-        let receipt = self.broker.store.append(&record, self.now)?;
+        let store = &self.broker.store;
+        let receipt = match self.on_connection {
+            true => store.append_only(&record, self.now)?,
+            false => store.append(&record, self.now)?,
+        };
         topic.puts.add(1, self.now);
         self.broker.counters.put(1, u64::from(receipt.size), self.now);
         let answer = SendMessageResponse {
@@ -291,7 +303,7 @@ impl Send<'_> {
         let group = group.split('+').next().unwrap_or(group);
         let broker = self.broker;
         let auto = broker.auto_create_groups();
-        if broker.groups.would_create(group, auto) && !self.may_create {
+        if broker.groups.would_create(group, auto) && self.on_connection {
             return Err(Stop::NeedsDisk);
         }
         let Some(config) = broker.groups.find(group, auto, self.now)? else {
@@ -307,7 +319,7 @@ impl Send<'_> {
         if let Some(topic) = broker.topics.get(&wanted.topic_name) {
             return Ok(Some(topic));
         }
-        if !self.may_create {
+        if self.on_connection {
             return Err(Stop::NeedsDisk);
         }
         let (topic, _) = broker.topics.ensure(wanted, self.now)?;
@@ -395,7 +407,11 @@ impl Send<'_> {
                 properties: properties.encoded(),
             });
         }
-        let receipts = self.broker.store.append_batch(&records, self.now)?;
+        let store = &self.broker.store;
+        let receipts = match self.on_connection {
+            true => store.append_batch_only(&records, self.now)?,
+            false => store.append_batch(&records, self.now)?,
+        };
         let (Some(first), Some(last)) = (receipts.first(), receipts.last()) else {
             return Err(RequestError::EmptyBody.into());
         };

@@ -46,6 +46,8 @@ pub const CALL_BACK: i32 = 10_012;
 #[derive(Default)]
 pub struct TestService {
     pub one_way: AtomicU64,
+    /// Requests since the last end of a round.
+    pub in_round: AtomicU64,
     pub closed: Mutex<Vec<ConnectionId>>,
     pub peers: Mutex<Vec<Arc<dyn Peer>>>,
     parked: Mutex<HashMap<i32, oneshot::Sender<()>>>,
@@ -70,6 +72,7 @@ impl TestService {
 
 impl Service for TestService {
     fn serve(self: Arc<Self>, peer: &Arc<dyn Peer>, request: Command, _: Millis) -> Outcome {
+        self.in_round.fetch_add(1, SeqCst);
         if request.is_one_way() {
             self.one_way.fetch_add(1, SeqCst);
         }
@@ -121,6 +124,10 @@ impl Service for TestService {
                 format!(" request type {code} not supported"),
             )),
         }
+    }
+
+    fn round_ended(&self) {
+        self.in_round.store(0, SeqCst);
     }
 
     fn closed(&self, peer: ConnectionId, _: Millis) {

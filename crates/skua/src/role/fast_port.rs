@@ -27,6 +27,10 @@ impl Service for FastPort {
         }
     }
 
+    fn round_ended(&self) {
+        self.0.round_ended();
+    }
+
     fn closed(&self, peer: ConnectionId, now: Millis) {
         self.0.closed(peer, now);
     }
