@@ -117,16 +117,6 @@ impl Broker {
     ) -> Self {
         let port = ports::free();
         let dir = scene.folder(name);
-        if kind == Kind::Skua {
-            let text = format!(
-                "brokerClusterName=DefaultCluster\nbrokerName={name}\nbrokerId=0\n\
-                 brokerIP1=127.0.0.1\nlistenPort={port}\nstorePathRootDir={0}/store\n\
-                 storePathCommitLog={0}/store/commitlog\nmappedFileSizeCommitLog=67108864\n{1}\n",
-                dir.display(),
-                tuning.settings.join("\n")
-            );
-            fs::write(dir.join("broker.conf"), text).expect("a configuration file");
-        }
         let process = Self::launch(kind, &dir, name, port, namesrv, &tuning);
         let addr = format!("127.0.0.1:{port}");
         let namesrv = namesrv.to_owned();
@@ -153,6 +143,18 @@ impl Broker {
                 command
             }
             Kind::Skua => {
+                let text = format!(
+                    "brokerClusterName=DefaultCluster\nbrokerName={name}\nbrokerId=0\n\
+                     brokerIP1=127.0.0.1\nlistenPort={port}\nstorePathRootDir={0}/store\n\
+                     storePathCommitLog={0}/store/commitlog\nmappedFileSizeCommitLog=67108864\n{1}\n",
+                    dir.display(),
+                    tuning.settings.join("\n")
+                );
+                let file = dir.join("broker.conf");
+                // What was changed at run time stays over a restart.
+                if !file.exists() {
+                    fs::write(file, text).expect("a configuration file");
+                }
                 let mut command = skua();
                 command.args(["broker", "-n", namesrv, "-c"]).arg(dir.join("broker.conf"));
                 command.current_dir(dir);
@@ -160,6 +162,11 @@ impl Broker {
             }
         };
         Process::start(&mut command, dir.join("broker.log"))
+    }
+
+    /// Where its files are (`storePathRootDir`).
+    pub fn store(&self) -> PathBuf {
+        self.dir.join("store")
     }
 
     pub fn wait_registered(&mut self) {
@@ -173,6 +180,21 @@ impl Broker {
     /// As `kill -9`, and starts it again on the same folder and port.
     pub fn crash(&mut self) {
         self.process.kill();
+        self.start_again(self.kind);
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn stop(&mut self) {
+        self.process.terminate();
+        self.process.wait(START);
+    }
+
+    /// After its end: starts a broker of this kind on the same folder and port.
+    pub fn start_again(&mut self, kind: Kind) {
+        if kind != self.kind {
+            fs::remove_file(self.dir.join("broker.conf")).expect("of the other kind");
+            self.kind = kind;
+        }
         let name = self.dir.file_name().and_then(|n| n.to_str()).expect("named by `start`");
         self.process =
             Self::launch(self.kind, &self.dir, name, self.port, &self.namesrv, &self.tuning);

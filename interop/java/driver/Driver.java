@@ -17,6 +17,7 @@ import java.util.concurrent.ConcurrentHashMap;
  * consumer NAME namesrv=A group=G topic=T kind=concurrent|orderly|broadcast|lite [tags=EXPR]
  *          [fail=N] [retries=N] [delay=L]           fail: how often each message is refused
  * scan     NAME namesrv=A topic=T                   reads every queue from its least to its greatest offset
+ * query    NAME topic=T key=K [max=N] by=B          asks the brokers for messages with this key, by producer NAME
  * stop     NAME
  * </pre>
  */
@@ -64,6 +65,9 @@ public final class Driver {
                 break;
             case "halt":
                 ((Sender) clients.get(c.name)).halt();
+                break;
+            case "query":
+                ((Sender) clients.get(c.name)).query(c);
                 break;
             case "consumer":
                 clients.put(c.name, Receiver.start(c));

@@ -30,6 +30,8 @@ final class Receiver {
         consumer.setConsumeThreadMin(4);
         consumer.setConsumeThreadMax(4);
         consumer.setMaxReconsumeTimes(c.number("retries", -1));
+        // A message refused right before the end is sent back still.
+        consumer.setAwaitTerminationMillisWhenShutdown(5000);
         consumer.subscribe(c.get("topic"), c.get("tags", "*"));
         int refusals = c.number("fail", 0);
         int delay = c.number("delay", 0);

@@ -4,11 +4,14 @@ import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import org.apache.rocketmq.client.QueryResult;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 
 /** A producer; tells each acknowledged message as {@code sent}, each refused one as {@code lost}. */
@@ -136,6 +139,22 @@ final class Sender implements Driver.Client {
             Thread.sleep(millis);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Messages with a key, told as {@code got}; none is no failure. */
+    void query(Command c) throws Exception {
+        try {
+            QueryResult found = producer.queryMessage(c.get("topic"), c.get("key"), c.number("max", 32), 0,
+                Long.MAX_VALUE);
+            for (MessageExt m : found.getMessageList()) {
+                Line.of("got", c.get("by"), m).print();
+            }
+        } catch (MQClientException e) {
+            // The classes with the codes stand in different packages in 4.x and 5.x.
+            if (!String.valueOf(e.getErrorMessage()).contains("no message")) {
+                throw e;
+            }
         }
     }
 
