@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/apache/rocketmq-client-go/v2"
@@ -58,6 +59,9 @@ func newReceiver(c command) (client, error) {
 }
 
 func tags(c command) consumer.MessageSelector {
+	if sql := c.get("sql", ""); sql != "" {
+		return consumer.MessageSelector{Type: consumer.SQL92, Expression: strings.ReplaceAll(sql, "~", " ")}
+	}
 	return consumer.MessageSelector{Type: consumer.TAG, Expression: c.get("tags", "*")}
 }
 

@@ -95,6 +95,12 @@ impl Driver {
     /// # Panics
     /// When the client fails it.
     pub fn run(&mut self, command: &str) {
+        let client = self.client;
+        self.try_run(command).unwrap_or_else(|why| panic!("{client:?}: {command}: {why}"));
+    }
+
+    /// As [`Driver::run`], or why the client failed it.
+    pub fn try_run(&mut self, command: &str) -> Result<(), String> {
         self.commands += 1;
         let id = self.commands.to_string();
         let stdin = self.stdin.as_mut().expect("open until dropped");
@@ -103,7 +109,7 @@ impl Driver {
             let mut ends = events.iter().filter(|e| e.word == "end" || e.word == "fail");
             ends.find(|e| e.plain[0] == id).cloned()
         });
-        assert_eq!(last.word, "end", "{:?}: {command}: {:?}", self.client, last.plain);
+        if last.word == "end" { Ok(()) } else { Err(last.plain[1..].join(" ")) }
     }
 
     /// All that was told so far with this word.

@@ -22,6 +22,7 @@ use crate::client::{Consumers, Producers};
 use crate::consumer_offsets::{self, ConsumerOffsets};
 use crate::delay::{self, DelayLevels, SaveRules};
 use crate::files::{ConfigFile, Files};
+use crate::filters::Filters;
 use crate::group_table::{AutoCreateGroups, GroupTable};
 use crate::long_poll::{LongPolls, PARKED_MAX};
 use crate::names::SystemTopics;
@@ -29,6 +30,8 @@ use crate::queue_locks::QueueLocks;
 use crate::registration::{Identity, Registration, ordered_topics};
 use crate::request::ParkedPull;
 use crate::retention::retention_rules;
+use crate::sql92::bloom::Bloom;
+use crate::sql92::consumer_filters;
 use crate::stats::Counters;
 use crate::swap_map::lock;
 use crate::topic_table::{SystemTopicOptions, TopicTable};
@@ -70,6 +73,7 @@ pub struct Broker {
     pub(crate) system_topics: SystemTopics,
     pub(crate) groups: GroupTable,
     pub(crate) offsets: ConsumerOffsets,
+    pub(crate) filters: Arc<Filters>,
     pub(crate) consumers: Consumers,
     pub(crate) producers: Producers,
     pub(crate) locks: QueueLocks,
@@ -107,6 +111,12 @@ impl Broker {
         let offsets = ConsumerOffsets::new(step, now);
         let offsets_file = file(consumer_offsets::FILE);
         offsets.load(&offsets_file)?;
+
+        let bloom = Bloom::new(
+            broker.max_error_rate_of_bloom_filter,
+            broker.expect_consumer_num_use_filter,
+        )?;
+        let filters = Arc::new(Filters::open(bloom, file(consumer_filters::FILE), now)?);
 
         let delays = delay::parse_levels(&stored.message_delay_level)?;
         let rules = SaveRules {
@@ -148,6 +158,7 @@ impl Broker {
             topics,
             groups,
             offsets,
+            filters,
             consumers: Consumers::new(expire_after_ms),
             producers: Producers::new(expire_after_ms),
             locks: QueueLocks::default(),

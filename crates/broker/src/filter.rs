@@ -1,16 +1,41 @@
-//! Which messages of a queue a subscription takes, by the tag hashes of the consume queue.
+//! Which messages of a queue a subscription takes: by the tag hashes of the consume queue, or by
+//! the properties of the records.
 
+use std::fmt;
 use std::sync::Arc;
 
 use skua_protocol::body::{SUBSCRIBE_ALL, SubscriptionData};
+use skua_protocol::properties::Properties;
 
-/// A subscription's filter as far as a consume queue entry can tell; the client compares the tags
+use crate::filters::Filters;
+use crate::sql92::CompiledFilter;
+
+/// A subscription's filter as far as the broker applies it; the client compares the tags
 /// themselves, so hashes that collide do no harm.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Filter {
     All,
     /// Tag hashes, sorted.
     Tags(Arc<[i32]>),
+    /// An SQL expression over the record's properties.
+    Sql(Arc<CompiledFilter>),
+    /// A group's retry topic, filtered by the expressions for the topics that its messages are
+    /// from (`filterSupportRetry`).
+    Retried {
+        filters: Arc<Filters>,
+        group: Arc<str>,
+    },
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("All"),
+            Self::Tags(codes) => f.debug_tuple("Tags").field(codes).finish(),
+            Self::Sql(filter) => f.debug_tuple("Sql").field(&filter.expression()).finish(),
+            Self::Retried { group, .. } => f.debug_tuple("Retried").field(group).finish(),
+        }
+    }
 }
 
 impl Filter {
@@ -24,13 +49,30 @@ impl Filter {
         Self::Tags(subscription.code_set.iter().copied().collect())
     }
 
+    /// Whether a queue entry is taken, as far as it tells.
     pub fn takes(&self, tags_code: i64) -> bool {
         match self {
-            Self::All => true,
+            Self::All | Self::Sql(_) | Self::Retried { .. } => true,
             // Numbers that are no hash point to where the hash is; the client compares then.
             Self::Tags(codes) => {
                 i32::try_from(tags_code).map_or(true, |code| codes.binary_search(&code).is_ok())
             }
+        }
+    }
+
+    /// Whether the record has to be asked as well.
+    pub fn looks_at_records(&self) -> bool {
+        matches!(self, Self::Sql(_) | Self::Retried { .. })
+    }
+
+    /// Whether a record with these properties is taken, where its queue entry was.
+    pub fn takes_record(&self, properties: Properties<'_>) -> bool {
+        match self {
+            Self::All | Self::Tags(_) => true,
+            Self::Sql(filter) => filter.matches(properties),
+            Self::Retried { filters, group } => filters
+                .for_retried(group, properties)
+                .is_none_or(|filter| filter.matches(properties)),
         }
     }
 }
@@ -58,7 +100,7 @@ mod tests {
 
     #[test]
     fn everything_is_taken_by_a_star() {
-        assert_eq!(filter("*"), Filter::All);
+        assert!(matches!(filter("*"), Filter::All));
         assert!(filter("*").takes(0));
     }
 }

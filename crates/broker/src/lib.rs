@@ -10,6 +10,7 @@ mod consumer_offsets;
 mod delay;
 mod files;
 mod filter;
+mod filters;
 mod group_table;
 mod long_poll;
 pub mod names;

@@ -10,6 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
+use bytes::Bytes;
 use skua_protocol::service::ConnectionId;
 use skua_protocol::{Millis, QueueId};
 
@@ -35,8 +36,9 @@ pub enum Woken {
 
 /// What a parked pull waits for.
 pub trait Wanted {
-    /// Whether a message with this tag hash may be for it; false positives are harmless.
-    fn wants(&self, tags_code: i64) -> bool;
+    /// Whether a message with this tag hash may be for it; false positives are harmless. `record`
+    /// gives the message itself if it can still be read.
+    fn wants(&self, tags_code: i64, record: &dyn Fn() -> Option<Bytes>) -> bool;
     /// Lets it go on.
     fn wake(self, why: Woken);
 }
@@ -164,7 +166,14 @@ impl<W: Wanted> LongPolls<W> {
     }
 
     /// A message with this offset and tag hash can be read now. Called after it can.
-    pub fn arrived(&self, topic: &str, queue: QueueId, offset: i64, tags_code: i64) {
+    pub fn arrived(
+        &self,
+        topic: &str,
+        queue: QueueId,
+        offset: i64,
+        tags_code: i64,
+        record: &dyn Fn() -> Option<Bytes>,
+    ) {
         fence(Ordering::SeqCst);
         if self.parked.load(Ordering::SeqCst) == 0 {
             return;
@@ -173,7 +182,7 @@ impl<W: Wanted> LongPolls<W> {
         lock(&self.shards[self.shard_of(topic, queue)]).drain(
             topic,
             queue,
-            |parked| offset >= parked.from && parked.wanted.wants(tags_code),
+            |parked| offset >= parked.from && parked.wanted.wants(tags_code, record),
             &mut out,
         );
         self.wake_all(out, Woken::Arrival);

@@ -7,7 +7,7 @@ use skua_protocol::record::{
     self, FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK, Peek,
     Record, RecordError,
 };
-use skua_protocol::{Millis, QueueId, QueueOffset};
+use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
 
 use crate::commit_log::CommitLog;
 use crate::consume_queue::{Queue, Queues, Slot, is_storable_topic};
@@ -35,6 +35,9 @@ pub struct Arrival<'a> {
     pub queue_offset: QueueOffset,
     pub tags_code: i64,
     pub store_timestamp: Millis,
+    /// Where its record is, and how long.
+    pub physical_offset: PhysicalOffset,
+    pub size: u32,
 }
 
 /// What recovery demands of the records on the way.
@@ -271,6 +274,8 @@ impl Dispatcher {
                     queue_offset: QueueOffset(pending.queue_offset),
                     tags_code: pending.slot.tags_code,
                     store_timestamp: pending.store_timestamp,
+                    physical_offset: PhysicalOffset(pending.slot.physical_offset),
+                    size: pending.slot.size as u32,
                 });
             }
         }

@@ -34,7 +34,7 @@ pub use error::{AppendError, Failure, FlushError, OpenError, ReadError};
 pub use flush::Flushed;
 pub use index::{Found, KeyKind, KeyQuery};
 pub use options::{FileSize, FlushRules, IndexOptions, StoreOptions, TransferRules};
-pub use read::{Read, ReadLimits, ReadStatus};
+pub use read::{KeepRecord, Read, ReadLimits, ReadStatus};
 pub use recovery::Recovered;
 pub use retention::{DiskFull, DiskUse, NeededFrom, RetentionRules};
 pub use store::{OnArrival, Store};

@@ -88,6 +88,20 @@ impl Store {
         limits: ReadLimits,
         keep: &mut dyn FnMut(&Entry) -> bool,
     ) -> Read {
+        self.read_where(topic, queue_id, from, limits, keep, None)
+    }
+
+    /// As [`read`](Self::read); of the entries that `keep` takes, those whose records
+    /// `keep_record` takes too. Records that are gone are not asked about.
+    pub fn read_where(
+        &self,
+        topic: &str,
+        queue_id: QueueId,
+        from: i64,
+        limits: ReadLimits,
+        keep: &mut dyn FnMut(&Entry) -> bool,
+        keep_record: Option<KeepRecord<'_>>,
+    ) -> Read {
         let Ok(queue) = self.queues.get(topic, queue_id) else {
             return empty(ReadStatus::OffsetFoundNull, from.max(0) as u64, 0, 0);
         };
@@ -101,6 +115,7 @@ impl Store {
             Ok(from) if from > max => return bounds(ReadStatus::OffsetOverflowBadly, max),
             Ok(from) => from,
         };
+        let keep = Keep { entry: keep, record: keep_record };
         match self.select(&queue, from, max, limits, keep) {
             Ok(selected) => self.collect(selected, min, max),
             Err(cause) => {
@@ -146,7 +161,7 @@ impl Store {
         from: u64,
         max: u64,
         limits: ReadLimits,
-        keep: &mut dyn FnMut(&Entry) -> bool,
+        mut keep: Keep<'_, '_>,
     ) -> DiskResult<Selected> {
         let rules = &self.options.transfer;
         let log_end = self.log.appended();
@@ -156,6 +171,7 @@ impl Store {
         let mut selected =
             Selected { entries: Vec::new(), bytes: 0, next: from, last_looked_at: None };
         let mut chunk = Vec::with_capacity(wanted);
+        let mut buffer = Vec::new();
         'chunks: while selected.next < end {
             chunk.clear();
             let count = wanted.min((end - selected.next) as usize);
@@ -183,7 +199,7 @@ impl Store {
                 if entry.has_extension() {
                     entry.tags_code = self.tags_code_of_record(entry).unwrap_or(0);
                 }
-                if keep(entry) {
+                if (keep.entry)(entry) && self.keeps_record(&mut keep, entry, &mut buffer) {
                     selected.bytes = bytes;
                     selected.entries.push(*entry);
                 }
@@ -241,6 +257,22 @@ impl Store {
         read
     }
 
+    fn keeps_record(&self, keep: &mut Keep<'_, '_>, entry: &Entry, buffer: &mut Vec<u8>) -> bool {
+        let Some(keep_record) = &mut keep.record else { return true };
+        let (at, size) = (entry.physical_offset.0, entry.size as usize);
+        let hot = self.log.hot_bytes(at, size);
+        let bytes = match &hot {
+            Some(bytes) => bytes,
+            None => {
+                if self.log.record_at(at, Some(size), buffer).is_err() {
+                    return true;
+                }
+                buffer.as_slice()
+            }
+        };
+        Record::parse(bytes).map_or(true, |record| keep_record(&record))
+    }
+
     fn tags_code_of_record(&self, entry: &Entry) -> Option<i64> {
         let mut bytes = Vec::new();
         let size = Some(entry.size as usize);
@@ -254,6 +286,15 @@ impl Store {
         let rules = &self.options.transfer;
         rules.physical_memory / 100 * u64::from(rules.memory_percent)
     }
+}
+
+/// Whether a record is wanted.
+pub type KeepRecord<'a> = &'a mut dyn FnMut(&Record<'_>) -> bool;
+
+/// What is wanted of a queue.
+struct Keep<'e, 'r> {
+    entry: &'e mut dyn FnMut(&Entry) -> bool,
+    record: Option<KeepRecord<'r>>,
 }
 
 struct Selected {

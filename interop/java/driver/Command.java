@@ -34,6 +34,11 @@ final class Command {
         return values.getOrDefault(key, otherwise);
     }
 
+    /** A value in which blanks are written as {@code ~}. */
+    static String blanks(String value) {
+        return value.replace('~', ' ');
+    }
+
     int number(String key, int otherwise) {
         return Integer.parseInt(get(key, String.valueOf(otherwise)));
     }

@@ -2,12 +2,14 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
@@ -32,7 +34,7 @@ final class Receiver {
         consumer.setMaxReconsumeTimes(c.number("retries", -1));
         // A message refused right before the end is sent back still.
         consumer.setAwaitTerminationMillisWhenShutdown(5000);
-        consumer.subscribe(c.get("topic"), c.get("tags", "*"));
+        consumer.subscribe(c.get("topic"), selector(c));
         int refusals = c.number("fail", 0);
         int delay = c.number("delay", 0);
         switch (c.get("kind")) {
@@ -73,7 +75,7 @@ final class Receiver {
         consumer.setNamesrvAddr(c.get("namesrv"));
         consumer.setInstanceName(c.name);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
-        consumer.subscribe(c.get("topic"), c.get("tags", "*"));
+        consumer.subscribe(c.get("topic"), selector(c));
         consumer.start();
         AtomicBoolean stopped = new AtomicBoolean();
         Thread poller = new Thread(() -> {
@@ -91,31 +93,65 @@ final class Receiver {
         };
     }
 
+    private static MessageSelector selector(Command c) {
+        String sql = c.get("sql", "");
+        return sql.isEmpty() ? MessageSelector.byTag(c.get("tags", "*")) : MessageSelector.bySql(Command.blanks(sql));
+    }
+
     static void scan(Command c) throws Exception {
         DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(c.get("group", "scan"));
         consumer.setNamesrvAddr(c.get("namesrv"));
         consumer.setInstanceName(c.name);
         consumer.start();
         try {
-            for (MessageQueue queue : consumer.fetchSubscribeMessageQueues(c.get("topic"))) {
-                long offset = consumer.minOffset(queue);
-                long end = consumer.maxOffset(queue);
-                Line.of("range").add("queue", queue.getQueueId()).add("min", offset).add("max", end).print();
-                while (offset < end) {
-                    PullResult result = consumer.pull(queue, c.get("tags", "*"), offset, 32);
-                    if (result.getPullStatus() == PullStatus.FOUND) {
-                        for (MessageExt m : result.getMsgFoundList()) {
-                            tell("got", c, m);
-                        }
-                    }
-                    if (result.getNextBeginOffset() <= offset) {
-                        throw new IllegalStateException(queue + " at " + offset + ": " + result);
-                    }
-                    offset = result.getNextBeginOffset();
+            String sql = c.get("sql", "");
+            if (sql.isEmpty()) {
+                scan(consumer, c.get("topic"), MessageSelector.byTag(c.get("tags", "*")), c.name);
+            } else {
+                String[] expressions = sql.split(";");
+                for (int i = 0; i < expressions.length; i++) {
+                    MessageSelector selector = MessageSelector.bySql(Command.blanks(expressions[i]));
+                    scan(consumer, c.get("topic"), selector, c.name + "." + i);
                 }
             }
         } finally {
             consumer.shutdown();
+        }
+    }
+
+    private static void scan(DefaultMQPullConsumer consumer, String topic, MessageSelector selector, String by)
+        throws Exception {
+        for (MessageQueue queue : consumer.fetchSubscribeMessageQueues(topic)) {
+            long offset = consumer.minOffset(queue);
+            long end = consumer.maxOffset(queue);
+            Line.of("range").add("by", by).add("queue", queue.getQueueId()).add("min", offset).add("max", end).print();
+            while (offset < end) {
+                PullResult result = pull(consumer, queue, selector, offset);
+                if (result.getPullStatus() == PullStatus.FOUND) {
+                    for (MessageExt m : result.getMsgFoundList()) {
+                        Line.of("got", by, m).print();
+                    }
+                }
+                if (result.getNextBeginOffset() <= offset) {
+                    throw new IllegalStateException(queue + " at " + offset + ": " + result);
+                }
+                offset = result.getNextBeginOffset();
+            }
+        }
+    }
+
+    /** The client refuses SQL until its first heartbeat has told it the broker's version. */
+    private static PullResult pull(DefaultMQPullConsumer consumer, MessageQueue queue, MessageSelector selector,
+        long offset) throws Exception {
+        for (int left = 200; ; left--) {
+            try {
+                return consumer.pull(queue, selector, offset, 32);
+            } catch (MQClientException e) {
+                if (left == 0 || !String.valueOf(e.getMessage()).contains("does not upgrade")) {
+                    throw e;
+                }
+                Thread.sleep(50);
+            }
         }
     }
 

@@ -180,6 +180,12 @@ final class Sender implements Driver.Client {
         }
         Message m = new Message(c.get("topic"), tags[i % tags.length], c.get("prefix") + "-" + i,
             body.toString().getBytes(StandardCharsets.UTF_8));
+        for (String property : c.get("props", "").split(";")) {
+            int colon = property.indexOf(':');
+            if (colon > 0) {
+                m.putUserProperty(property.substring(0, colon), Command.blanks(property.substring(colon + 1)));
+            }
+        }
         int delay = c.number("delay", 0);
         if (delay > 0) {
             m.setDelayTimeLevel(delay);

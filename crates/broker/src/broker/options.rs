@@ -11,6 +11,7 @@ use skua_store::{ConfigFiles, Store};
 
 use crate::delay::DelayLevelError;
 use crate::files::{Files, LoadError};
+use crate::sql92::bloom::BloomError;
 
 pub struct BrokerOptions {
     pub settings: Arc<Settings>,
@@ -45,6 +46,8 @@ pub enum OpenError {
     File(#[from] LoadError),
     #[error(transparent)]
     DelayLevels(#[from] DelayLevelError),
+    #[error(transparent)]
+    Bloom(#[from] BloomError),
 }
 
 /// The store's folder of configuration files.

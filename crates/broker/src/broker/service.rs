@@ -25,9 +25,10 @@ impl Service for Broker {
         self.store.dispatch_here();
     }
 
-    fn closed(&self, peer: ConnectionId, _now: Millis) {
+    fn closed(&self, peer: ConnectionId, now: Millis) {
         self.long_polls.closed(peer);
         self.consumers.closed(peer, |group| self.notifies_group(group));
+        self.bury_filters(now);
         self.producers.closed(peer);
     }
 }

@@ -1,5 +1,6 @@
 //! Work that is not a request: arrivals, deadlines, saving, the end.
 
+use std::cell::OnceCell;
 use std::sync::atomic::Ordering;
 
 use skua_protocol::Millis;
@@ -14,7 +15,20 @@ impl Broker {
     /// A message can be read now. Called by whoever runs the store's dispatch.
     pub fn on_arrival(&self, arrival: &Arrival<'_>) {
         let offset = arrival.queue_offset.0 as i64;
-        self.long_polls.arrived(arrival.topic, arrival.queue_id, offset, arrival.tags_code);
+        let read = OnceCell::new();
+        let record = || {
+            let size = Some(arrival.size);
+            let read =
+                read.get_or_init(|| self.store.record_at(arrival.physical_offset, size).ok()?);
+            read.clone()
+        };
+        self.long_polls.arrived(
+            arrival.topic,
+            arrival.queue_id,
+            offset,
+            arrival.tags_code,
+            &record,
+        );
         if arrival.topic == SCHEDULE_TOPIC
             && let Some(at) = self.delay.arrived(arrival.queue_id, arrival.tags_code)
         {
@@ -34,6 +48,9 @@ impl Broker {
         next = earlier(next, self.locks.run_due(now));
         let notify = |group: &str| self.notifies_group(group);
         next = earlier(next, self.consumers.run_due(now, notify));
+        self.bury_filters(now);
+        let span_ms = self.settings().broker.filter_data_clean_time_span;
+        next = earlier(next, self.filters.run_due(span_ms, now));
         next = earlier(next, self.producers.run_due(now));
         next = earlier(next, self.save_offsets_due(now));
         if let Some(at) = next {
@@ -65,13 +82,20 @@ impl Broker {
         saved
     }
 
+    /// Groups may have lost their last members.
+    pub(crate) fn bury_filters(&self, now: Millis) {
+        self.filters.groups_ended(|group| self.consumers.get(group).is_some(), now);
+    }
+
     /// Lets all waiting pulls go and writes every table. Clients that know how are sent away from
     /// then on; other requests are served still, but what they change may be lost.
     pub fn shutdown(&self, now: Millis) {
         self.tell_time(now);
         self.stopping.store(true, Ordering::SeqCst);
         self.long_polls.shutdown();
+        let span_ms = self.settings().broker.filter_data_clean_time_span;
         let saved = [
+            ("filters of consumers", self.filters.save(span_ms, now)),
             ("topics", self.topics.save()),
             ("subscription groups", self.groups.save()),
             ("consumer offsets", self.save_offsets()),

@@ -13,7 +13,7 @@ struct Waiting {
 }
 
 impl Wanted for Waiting {
-    fn wants(&self, tags_code: i64) -> bool {
+    fn wants(&self, tags_code: i64, _: &dyn Fn() -> Option<Bytes>) -> bool {
         self.tag.is_none_or(|tag| tag == tags_code)
     }
 
@@ -50,12 +50,12 @@ fn an_arrival_wakes_only_pulls_that_want_it() {
     bench.park(1, 5, None, 100);
     bench.park(2, 6, None, 100);
     bench.park(3, 5, Some(7), 100);
-    bench.polls.arrived("T", QueueId(1), 5, 7);
-    bench.polls.arrived("U", QueueId(0), 5, 7);
+    bench.polls.arrived("T", QueueId(1), 5, 7, &|| None);
+    bench.polls.arrived("U", QueueId(0), 5, 7, &|| None);
     assert_eq!(bench.woken(), []);
-    bench.polls.arrived("T", QueueId(0), 5, 8);
+    bench.polls.arrived("T", QueueId(0), 5, 8, &|| None);
     assert_eq!(bench.woken(), [(1, Woken::Arrival)]);
-    bench.polls.arrived("T", QueueId(0), 6, 7);
+    bench.polls.arrived("T", QueueId(0), 6, 7, &|| None);
     assert_eq!(bench.woken(), [(2, Woken::Arrival), (3, Woken::Arrival)]);
     assert_eq!(bench.polls.parked(), 0);
 }
@@ -140,7 +140,7 @@ proptest! {
             match step {
                 Step::Store => max += 1,
                 Step::Announce if announced < max => {
-                    bench.polls.arrived("T", QueueId(0), announced, 0);
+                    bench.polls.arrived("T", QueueId(0), announced, 0, &|| None);
                     announced += 1;
                 }
                 Step::Announce => {}

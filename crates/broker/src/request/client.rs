@@ -18,6 +18,8 @@ use super::error::RequestError;
 use super::{Answer, blocking, reply};
 use crate::broker::Broker;
 use crate::client::{ConsumerBeat, Consumers, Member, Producers};
+use crate::names;
+use crate::sql92::consumer_filters;
 use crate::topic_table::retry_topic_config;
 
 /// A client announces itself. What does not exist yet, groups and retry topics, is made: that
@@ -109,6 +111,9 @@ fn take_up(
             notify: config.notify_consumer_ids_changed_enable && broker.notifies_clients(),
         };
         subscription_changed |= broker.consumers.beat(member.again(), &beat, now);
+        if !short {
+            broker.filters.register(group, &consumer.subscription_data_set, now);
+        }
     }
     for producer in &heartbeat.producer_data_set {
         broker.producers.beat(member.again(), &producer.group_name, now);
@@ -124,25 +129,34 @@ fn take_up(
     Ok(Command::success().with_header(&header))
 }
 
-pub fn unregister(broker: &Broker, peer: &Arc<dyn Peer>, request: &Command) -> Answer {
+pub fn unregister(broker: &Broker, peer: &Arc<dyn Peer>, request: &Command, now: Millis) -> Answer {
     let header: UnregisterClient = request.header()?;
     if let Some(group) = header.producer_group {
         broker.producers.unregister(&group, peer.id());
     }
     if let Some(group) = header.consumer_group {
         broker.consumers.unregister(&group, peer.id(), broker.notifies_group(&group));
+        broker.bury_filters(now);
     }
     Ok(Command::success())
 }
 
 /// Asked by a consumer before it starts, whether its subscription can be served.
-pub fn check_config(request: &Command) -> Answer {
-    let CheckClient { subscription_data, .. } = json::from_slice(&request.body)?;
+pub fn check_config(broker: &Broker, request: &Command) -> Answer {
+    let CheckClient { subscription_data, client_id, group, .. } = json::from_slice(&request.body)?;
     if subscription_data.is_by_tags() {
-        Ok(Command::success())
-    } else {
-        Err(RequestError::FilterType(subscription_data.expression_type))
+        return Ok(Command::success());
     }
+    let kind = subscription_data.expression_type.as_str();
+    if !broker.settings().broker.enable_property_filter {
+        return Err(RequestError::FilterType(names::shown(kind)));
+    }
+    let expression = subscription_data.sub_string.as_str();
+    consumer_filters::compile(kind, expression).map_err(|cause| {
+        tracing::info!(client_id, group, expression, cause, "filter does not compile");
+        RequestError::FilterSyntax(cause)
+    })?;
+    Ok(Command::success())
 }
 
 /// Client ids of a group; all its clients must see the same, in any order.

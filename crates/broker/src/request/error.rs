@@ -135,6 +135,12 @@ pub enum RequestError {
     BadSubscription,
     #[error("The broker does not support consumer to filter message by {0}")]
     FilterType(String),
+    #[error("the filter expression is wrong: {0}")]
+    FilterSyntax(String),
+    #[error("The broker's consumer filter data is not exist!Your expression may be wrong!")]
+    NoFilter,
+    #[error("the consumer's consumer filter data not latest")]
+    OldFilter,
     #[error(
         "[OVERLOAD]system busy, {flow}: {parked} pulls wait, at most {limit} may",
         flow = FLOW_CONTROL
@@ -229,7 +235,9 @@ impl RequestError {
             E::Slave | E::TooManyParked { .. } => ResponseCode::SystemBusy,
             E::GroupNotConnected | E::NoSubscription => ResponseCode::SubscriptionNotExist,
             E::OldSubscription => ResponseCode::SubscriptionNotLatest,
-            E::BadSubscription => ResponseCode::SubscriptionParseFailed,
+            E::BadSubscription | E::FilterSyntax(_) => ResponseCode::SubscriptionParseFailed,
+            E::NoFilter => ResponseCode::FilterDataNotExist,
+            E::OldFilter => ResponseCode::FilterDataNotLatest,
             E::OffsetUnknown | E::OffsetUnknownNotZero => ResponseCode::QueryNotFound,
             E::ConsumerOffline(_) => ResponseCode::ConsumerNotOnline,
             E::GoAway => ResponseCode::GoAway,

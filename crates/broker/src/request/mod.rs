@@ -66,8 +66,8 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         }
 
         C::HeartBeat => client::heartbeat(broker, peer, &request, now),
-        C::UnregisterClient => reply(client::unregister(broker, peer, &request)),
-        C::CheckClientConfig => reply(client::check_config(&request)),
+        C::UnregisterClient => reply(client::unregister(broker, peer, &request, now)),
+        C::CheckClientConfig => reply(client::check_config(broker, &request)),
         C::GetConsumerListByGroup => reply(client::list(&broker.consumers, &request)),
         C::GetConsumerConnectionList => reply(client::consumers(&broker.consumers, &request)),
         C::GetProducerConnectionList => reply(client::producers(&broker.producers, &request)),

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use skua_config::Settings;
 use skua_protocol::body::{
     EXPRESSION_TAG, MessageModel, PERM_READ, SubscriptionData, SubscriptionGroupConfig,
 };
+use skua_protocol::record::Record;
 use skua_protocol::request::{
     PULL_COMMIT_OFFSET, PULL_SUBSCRIPTION, PULL_SUSPEND, PullMessage, PullMessageResponse,
 };
@@ -20,6 +22,7 @@ use crate::consumer_offsets::Pulled;
 use crate::filter::Filter;
 use crate::long_poll::{Place, Wanted, Woken};
 use crate::names;
+use crate::sql92::{CompiledFilter, consumer_filters};
 use crate::topic_table::Topic;
 use crate::waiting::{Giver, hand_over};
 
@@ -44,8 +47,12 @@ pub struct ParkedPull {
 }
 
 impl Wanted for ParkedPull {
-    fn wants(&self, tags_code: i64) -> bool {
-        self.filter.takes(tags_code)
+    fn wants(&self, tags_code: i64, record: &dyn Fn() -> Option<Bytes>) -> bool {
+        if !self.filter.takes(tags_code) || !self.filter.looks_at_records() {
+            return self.filter.takes(tags_code);
+        }
+        let Some(bytes) = record() else { return true };
+        Record::parse(&bytes).map_or(true, |record| self.filter.takes_record(record.properties()))
     }
 
     fn wake(self, why: Woken) {
@@ -143,7 +150,7 @@ fn check(
         }
     };
     let filter = if header.sys_flag & PULL_SUBSCRIPTION != 0 {
-        filter_of_request(header)?
+        filter_of_request(broker, header)?
     } else {
         filter_of_group(broker, &group, header)?
     };
@@ -168,19 +175,47 @@ fn suspend_ms(settings: &Settings, asked: i64) -> i64 {
     }
 }
 
-/// Compiled anew for each request, so it needs no heartbeat.
-fn filter_of_request(header: &PullMessage) -> Result<Filter, RequestError> {
+/// Compiled anew for each request, so it needs no heartbeat. Java: an expression that does not
+/// compile takes everything here; refused is better.
+fn filter_of_request(broker: &Broker, header: &PullMessage) -> Result<Filter, RequestError> {
     let kind = header.expression_type.as_deref().unwrap_or(EXPRESSION_TAG);
-    if !kind.is_empty() && kind != EXPRESSION_TAG {
-        return Err(RequestError::FilterType(names::shown(kind)));
-    }
     let expression = header.subscription.as_deref().unwrap_or_default();
-    let subscription = SubscriptionData::by_tags("", expression, Millis(header.sub_version));
-    // Java: nothing but separators does not parse.
-    if !expression.is_empty() && expression.split("||").all(str::is_empty) {
+    if kind.is_empty() || kind == EXPRESSION_TAG {
+        let subscription = SubscriptionData::by_tags("", expression, Millis(header.sub_version));
+        // Java: nothing but separators does not parse.
+        if !expression.is_empty() && expression.split("||").all(str::is_empty) {
+            return Err(RequestError::BadSubscription);
+        }
+        return Ok(Filter::of(&subscription));
+    }
+    if expression.is_empty() {
         return Err(RequestError::BadSubscription);
     }
-    Ok(Filter::of(&subscription))
+    let compiled = may_filter_by(broker, kind).and_then(|()| {
+        consumer_filters::compile(kind, expression).map_err(RequestError::FilterSyntax)
+    })?;
+    Ok(sql_filter(broker, header, Some(Arc::new(compiled))))
+}
+
+fn may_filter_by(broker: &Broker, kind: &str) -> Result<(), RequestError> {
+    if broker.settings().broker.enable_property_filter {
+        Ok(())
+    } else {
+        Err(RequestError::FilterType(names::shown(kind)))
+    }
+}
+
+fn sql_filter(
+    broker: &Broker,
+    header: &PullMessage,
+    compiled: Option<Arc<CompiledFilter>>,
+) -> Filter {
+    if broker.settings().broker.filter_support_retry
+        && let Some(group) = header.topic.strip_prefix(names::RETRY_PREFIX)
+    {
+        return Filter::Retried { filters: broker.filters.clone(), group: group.into() };
+    }
+    compiled.map_or(Filter::All, Filter::Sql)
 }
 
 fn filter_of_group(
@@ -207,11 +242,15 @@ fn filter_of_group(
     if subscription.data.sub_version < header.sub_version {
         return Err(RequestError::OldSubscription);
     }
-    if !subscription.data.is_by_tags() {
-        let kind = names::shown(&subscription.data.expression_type);
-        return Err(RequestError::FilterType(kind));
+    if subscription.data.is_by_tags() {
+        return Ok(subscription.filter.clone());
     }
-    Ok(subscription.filter.clone())
+    let found = broker.filters.find(&header.topic, name).ok_or(RequestError::NoFilter)?;
+    if found.client_version < header.sub_version {
+        return Err(RequestError::OldFilter);
+    }
+    may_filter_by(broker, &subscription.data.expression_type)?;
+    Ok(sql_filter(broker, header, found.compiled))
 }
 
 /// Answers, or parks the pull when there is nothing and it may wait.
@@ -289,9 +328,15 @@ fn attempt(broker: &Broker, pull: &Pull, now: Millis) -> Command {
     let limits = ReadLimits { max_messages: pull.max_messages };
     let topic = &pull.topic.config.topic_name;
     let filter = &pull.filter;
-    let read = broker
-        .store
-        .read(topic, pull.queue, pull.from, limits, &mut |entry| filter.takes(entry.tags_code));
+    let mut record = |record: &Record<'_>| filter.takes_record(record.properties());
+    let read = broker.store.read_where(
+        topic,
+        pull.queue,
+        pull.from,
+        limits,
+        &mut |entry| filter.takes(entry.tags_code),
+        filter.looks_at_records().then_some(&mut record),
+    );
     let found = Found {
         code: code_of(read.status, pull.from),
         status: read.status.name(),

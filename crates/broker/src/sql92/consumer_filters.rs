@@ -83,6 +83,10 @@ impl ConsumerFilters {
         Self { bloom, topics: BTreeMap::new(), has_changed: false }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
     /// A group's filter of a topic, dead or not.
     pub fn get(&self, topic: &str, group: &str) -> Option<&FilterData> {
         self.topics.get(topic)?.group_filter_data.get(group)
@@ -157,9 +161,16 @@ impl ConsumerFilters {
         self.has_changed = true;
     }
 
-    /// The group's last member is gone.
-    pub fn unregister(&mut self, group: &str, now: Millis) {
-        self.bury(group, now, |_| true);
+    /// The filters of groups that `is_there` denies die: their last members are gone.
+    pub fn bury_absent(&mut self, is_there: impl Fn(&str) -> bool, now: Millis) {
+        for filters in self.topics.values_mut() {
+            for (group, data) in &mut filters.group_filter_data {
+                if !data.is_dead() && !is_there(group) {
+                    data.set_dead_time(now);
+                    self.has_changed = true;
+                }
+            }
+        }
     }
 
     fn bury(&mut self, group: &str, now: Millis, which: impl Fn(&str) -> bool) {

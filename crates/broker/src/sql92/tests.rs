@@ -249,7 +249,7 @@ fn filters_that_nobody_subscribes_to_die_and_are_cleaned_later() {
         |filters: &ConsumerFilters, topic| filters.get(topic, "g").expect("the filter").is_dead();
     assert!(!is_dead(&filters, "T"));
     assert!(is_dead(&filters, "U"));
-    filters.unregister("g", Millis(30));
+    filters.bury_absent(|_| false, Millis(30));
     assert!(is_dead(&filters, "T"));
 
     filters.clean(100, Millis(119));

@@ -161,7 +161,7 @@ config_table! {
     /// Exports metrics of pop.
     inert "enablePopMetrics": bool = true;
     /// Filters by SQL expressions over message properties.
-    inert @important "enablePropertyFilter": bool = false;
+    live @important enable_property_filter "enablePropertyFilter": bool = false;
     /// Keeps track of producers.
     inert "enableRegisterProducer": bool = true;
     /// Lets a broker without a master hand messages to other brokers.
@@ -193,7 +193,7 @@ config_table! {
     /// Estimates lag of filtered subscriptions by sampling.
     inert "estimateAccumulation": bool = true;
     /// Consumers expected per topic, for the size of filter bit maps.
-    inert "expectConsumerNumUseFilter": i32 = 32;
+    restart expect_consumer_num_use_filter "expectConsumerNumUseFilter": i32 = 32, in 1..=1 << 20;
     /// Looks up controllers in the DNS.
     inert "fetchControllerAddrByDnsLookup": bool = false;
     /// Asks an HTTP address server for name servers.
@@ -203,9 +203,9 @@ config_table! {
     /// Milliseconds between two look-ups of name servers.
     inert "fetchNamesrvAddrInterval": i64 = 10_000;
     /// Milliseconds that filters of a consumer that is gone are kept.
-    inert "filterDataCleanTimeSpan": i64 = 86_400_000;
+    live filter_data_clean_time_span "filterDataCleanTimeSpan": i64 = 86_400_000;
     /// Applies SQL filters to retried messages.
-    inert "filterSupportRetry": bool = false;
+    live filter_support_retry "filterSupportRetry": bool = false;
     /// Milliseconds between two writes of old offsets.
     inert "flushConsumerOffsetHistoryInterval": i32 = 60_000;
     /// Milliseconds between two writes of changed consumer offsets.
@@ -273,7 +273,7 @@ config_table! {
     /// Lite events kept per client.
     inert "maxClientEventCount": i32 = 100;
     /// Percent of wrong hits that filter bit maps may have.
-    inert "maxErrorRateOfBloomFilter": i32 = 20;
+    restart max_error_rate_of_bloom_filter "maxErrorRateOfBloomFilter": i32 = 20, in 1..=99;
     /// Lite subscriptions of a broker.
     inert "maxLiteSubscriptionCount": i64 = 100_000;
     /// Messages looked at before a waiting pop is woken.

@@ -334,3 +334,117 @@ fn another_connection_may_wait_at_the_same_queue() {
     assert_eq!(bodies(&ready(first)), ["x"]);
     ready(second);
 }
+
+fn sql(expression: &str, version: i64) -> SubscriptionData {
+    SubscriptionData {
+        topic: "T".into(),
+        sub_string: expression.into(),
+        sub_version: version,
+        expression_type: "SQL92".into(),
+        ..SubscriptionData::default()
+    }
+}
+
+fn filtering(more: &str) -> TestBroker {
+    let test = TestBroker::with(&format!("enablePropertyFilter=true\n{more}"));
+    test.create_topic(TopicConfig::new("T", 4, 6));
+    test
+}
+
+fn by_subscription(version: i64) -> PullMessage {
+    PullMessage { sys_flag: 0, subscription: None, sub_version: version, ..pull_with("", 0) }
+}
+
+#[test]
+fn sql_filters_by_the_properties_of_records() {
+    let test = filtering("");
+    for (properties, body) in [("a\u{1}1\u{2}", "one"), ("a\u{1}5\u{2}", "five"), ("", "none")] {
+        test.send("T", 0, properties, body);
+    }
+    let by_request = PullMessage { expression_type: Some("SQL92".into()), ..pull_with("a > 2", 0) };
+    assert_eq!(bodies(&test.request(&by_request)), ["five"]);
+
+    test.beat(&test.peer, "g", vec![sql("a <= 2 OR a IS NULL", 3)]);
+    let answer = test.request(&by_subscription(3));
+    assert_eq!(bodies(&answer), ["one", "none"]);
+    assert_eq!(code(&test.request(&by_subscription(4))), ResponseCode::SubscriptionNotLatest);
+    test.beat(&test.peer, "g", vec![sql("a = 9", 4)]);
+    let answer = test.request(&by_subscription(4));
+    assert_eq!(code(&answer), ResponseCode::PullRetryImmediately);
+    assert_eq!(header(&answer).next_begin_offset, 3);
+}
+
+#[test]
+fn a_subscription_that_does_not_compile_has_no_filter_and_a_pull_tells_where_it_is_wrong() {
+    let test = filtering("");
+    test.beat(&test.peer, "g", vec![sql("a = = 2", 3)]);
+    assert_eq!(code(&test.request(&by_subscription(3))), ResponseCode::FilterDataNotExist);
+    let pull = PullMessage { expression_type: Some("SQL92".into()), ..pull_with("a = = 2", 0) };
+    let answer = test.request(&pull);
+    assert_eq!(code(&answer), ResponseCode::SubscriptionParseFailed);
+    let remark = answer.remark.unwrap_or_default();
+    assert!(remark.contains("line 1, column 5"), "{remark}");
+}
+
+#[test]
+fn a_waiting_pull_is_woken_by_messages_that_its_filter_takes() {
+    let test = filtering("");
+    test.beat(&test.peer, "g", vec![sql("a BETWEEN 2 AND 4", 3)]);
+    let pull = PullMessage {
+        sys_flag: PULL_SUSPEND,
+        suspend_timeout_millis: SUSPEND_MS,
+        ..by_subscription(3)
+    };
+    let mut waiting = parked(&test, &pull);
+    test.send("T", 0, "a\u{1}1\u{2}", "one");
+    assert!(poll(&mut waiting).is_pending());
+    test.send("T", 0, "a\u{1}3\u{2}", "three");
+    assert_eq!(bodies(&ready(waiting)), ["three"]);
+}
+
+#[test]
+fn filters_survive_a_restart_and_come_alive_with_their_group() {
+    let mut test = filtering("filterDataCleanTimeSpan=60000\n");
+    test.beat(&test.peer, "g", vec![sql("a = 1", 3)]);
+    test.pass(40_000);
+    test = test.restart();
+    assert!(test.broker.filters.find("T", "g").is_some());
+    test.run_after(20_000);
+    test.run_after(20_000);
+    assert!(test.broker.filters.find("T", "g").is_none(), "dead for 30 s when it was read");
+
+    test.beat(&test.peer, "g", vec![sql("a = 1", 3)]);
+    test.run_after(100_000);
+    assert!(test.broker.filters.find("T", "g").is_some(), "its group is there");
+    test.broker.clone().closed(skua_protocol::service::ConnectionId(1), test.now);
+    test.run_after(50_000);
+    assert!(test.broker.filters.find("T", "g").is_some());
+    test.run_after(20_000);
+    assert!(test.broker.filters.find("T", "g").is_none());
+}
+
+#[test]
+fn retried_messages_are_filtered_by_their_first_topic_where_configured() {
+    let test = filtering("filterSupportRetry=true\n");
+    let retry = SubscriptionData { topic: "%RETRY%g".into(), ..sql("TRUE", 3) };
+    test.beat(&test.peer, "g", vec![sql("a = 1", 3), retry]);
+    for a in ["1", "2"] {
+        let properties = format!("a\u{1}{a}\u{2}RETRY_TOPIC\u{1}T\u{2}");
+        let host = test.peer.remote_addr();
+        test.append(&skua_protocol::record::NewRecord {
+            topic: "%RETRY%g",
+            queue_id: QueueId(0),
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp: test.now,
+            born_host: host,
+            store_host: host,
+            reconsume_times: 1,
+            prepared_transaction_offset: 0,
+            body: a.as_bytes(),
+            properties: properties.as_bytes(),
+        });
+    }
+    let pull = PullMessage { topic: "%RETRY%g".into(), ..by_subscription(3) };
+    assert_eq!(bodies(&test.request(&pull)), ["1"]);
+}
