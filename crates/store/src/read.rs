@@ -1,12 +1,14 @@
 //! Reading a queue for consumers: which entries, then their records, by RocketMQ's bounds.
 
+use std::io;
+
 use bytes::Bytes;
 use skua_protocol::record::Record;
 use skua_protocol::{QueueId, QueueOffset};
 
 use crate::Store;
 use crate::consume_queue::{Entry, Queue};
-use crate::disk::DiskResult;
+use crate::disk::{DiskError, DiskResult, Wait};
 use crate::dispatch::tags_code;
 use crate::error::ReadError;
 
@@ -77,7 +79,7 @@ pub struct Read {
 }
 
 impl Store {
-    /// Messages of a queue from `from` on that `keep` takes.
+    /// Messages of a queue from `from` on that `keep` takes. May wait for the disk.
     ///
     /// Entries whose tags code is in an extension file are shown with the record's.
     pub fn read(
@@ -102,38 +104,56 @@ impl Store {
         keep: &mut dyn FnMut(&Entry) -> bool,
         keep_record: Option<KeepRecord<'_>>,
     ) -> Read {
-        let Ok(queue) = self.queues.get(topic, queue_id) else {
-            return empty(ReadStatus::OffsetFoundNull, from.max(0) as u64, 0, 0);
-        };
+        let keep = Keep { entry: keep, record: keep_record };
+        match self.queues.get(topic, queue_id) {
+            Ok(queue) => self.read_queue(&queue, from, limits, Wait::ForDisk, keep),
+            Err(_) => Err(DiskWait),
+        }
+        .unwrap_or_else(|DiskWait| empty(ReadStatus::OffsetFoundNull, from.max(0) as u64, 0, 0))
+    }
+
+    /// As [`read_where`](Self::read_where) if that needs nothing but memory; `None` if it would
+    /// wait for the disk.
+    pub fn read_cached(
+        &self,
+        topic: &str,
+        queue_id: QueueId,
+        from: i64,
+        limits: ReadLimits,
+        keep: &mut dyn FnMut(&Entry) -> bool,
+        keep_record: Option<KeepRecord<'_>>,
+    ) -> Option<Read> {
+        let queue = self.queues.get_loaded(topic, queue_id)?;
+        let keep = Keep { entry: keep, record: keep_record };
+        self.read_queue(&queue, from, limits, Wait::Never, keep).ok()
+    }
+
+    fn read_queue(
+        &self,
+        queue: &Queue,
+        from: i64,
+        limits: ReadLimits,
+        wait: Wait,
+        keep: Keep<'_, '_>,
+    ) -> Result<Read, DiskWait> {
         let (min, max) = (queue.min(), queue.max());
         let bounds = |status, next| empty(status, next, min, max);
         let from = match u64::try_from(from) {
-            _ if max == 0 => return bounds(ReadStatus::NoMessageInQueue, 0),
-            Err(_) => return bounds(ReadStatus::OffsetTooSmall, min),
-            Ok(from) if from < min => return bounds(ReadStatus::OffsetTooSmall, min),
-            Ok(from) if from == max => return bounds(ReadStatus::OffsetOverflowOne, from),
-            Ok(from) if from > max => return bounds(ReadStatus::OffsetOverflowBadly, max),
+            _ if max == 0 => return Ok(bounds(ReadStatus::NoMessageInQueue, 0)),
+            Err(_) => return Ok(bounds(ReadStatus::OffsetTooSmall, min)),
+            Ok(from) if from < min => return Ok(bounds(ReadStatus::OffsetTooSmall, min)),
+            Ok(from) if from == max => return Ok(bounds(ReadStatus::OffsetOverflowOne, from)),
+            Ok(from) if from > max => return Ok(bounds(ReadStatus::OffsetOverflowBadly, max)),
             Ok(from) => from,
         };
-        let keep = Keep { entry: keep, record: keep_record };
-        match self.select(&queue, from, max, limits, keep) {
-            Ok(selected) => self.collect(selected, min, max),
+        match self.select(queue, from, max, limits, wait, keep) {
+            Ok(selected) => self.collect(selected, min, max, wait),
+            Err(cause) if wait == Wait::Never && cause.would_block() => Err(DiskWait),
             Err(cause) => {
-                tracing::warn!(topic, queue = queue_id.0, from, %cause, "entries cannot be read");
-                bounds(ReadStatus::OffsetFoundNull, self.queues.next_file(from).min(max))
+                let (topic, queue) = (queue.topic(), queue.id().0);
+                tracing::warn!(topic, queue, from, %cause, "entries cannot be read");
+                Ok(bounds(ReadStatus::OffsetFoundNull, self.queues.next_file(from).min(max)))
             }
-        }
-    }
-
-    /// Whether a read there would wait for the disk.
-    pub fn would_block(&self, topic: &str, queue_id: QueueId, from: i64) -> bool {
-        let Some(queue) = self.queues.get_loaded(topic, queue_id) else { return true };
-        match u64::try_from(from) {
-            Ok(from) if from >= queue.min() && from < queue.max() => self
-                .queues
-                .entry_in_memory(&queue, from)
-                .is_none_or(|entry| !self.log.is_hot(entry.physical_offset.0)),
-            _ => false,
         }
     }
 
@@ -145,7 +165,7 @@ impl Store {
             if offset.0 < queue.min() {
                 return Ok(());
             }
-            self.queues.entries(&queue, offset.0, 1, &mut entries)
+            self.queues.entries(&queue, offset.0, 1, Wait::ForDisk, &mut entries)
         });
         let end = self.log.appended();
         found.is_ok()
@@ -161,6 +181,7 @@ impl Store {
         from: u64,
         max: u64,
         limits: ReadLimits,
+        wait: Wait,
         mut keep: Keep<'_, '_>,
     ) -> DiskResult<Selected> {
         let rules = &self.options.transfer;
@@ -175,7 +196,7 @@ impl Store {
         'chunks: while selected.next < end {
             chunk.clear();
             let count = wanted.min((end - selected.next) as usize);
-            self.queues.entries(queue, selected.next, count, &mut chunk)?;
+            self.queues.entries(queue, selected.next, count, wait, &mut chunk)?;
             if chunk.is_empty() {
                 break;
             }
@@ -197,9 +218,13 @@ impl Store {
                 selected.next = entry.queue_offset.0 + 1;
                 selected.last_looked_at = Some(physical_offset);
                 if entry.has_extension() {
+                    if wait == Wait::Never {
+                        let path = self.log.path(physical_offset);
+                        return Err(DiskError::new("read", &path, io::ErrorKind::WouldBlock));
+                    }
                     entry.tags_code = self.tags_code_of_record(entry).unwrap_or(0);
                 }
-                if (keep.entry)(entry) && self.keeps_record(&mut keep, entry, &mut buffer) {
+                if (keep.entry)(entry) && self.keeps_record(&mut keep, entry, wait, &mut buffer)? {
                     selected.bytes = bytes;
                     selected.entries.push(*entry);
                 }
@@ -209,7 +234,13 @@ impl Store {
     }
 
     /// Fetches the records, those that lie together at once.
-    fn collect(&self, selected: Selected, min: u64, max: u64) -> Read {
+    fn collect(
+        &self,
+        selected: Selected,
+        min: u64,
+        max: u64,
+        wait: Wait,
+    ) -> Result<Read, DiskWait> {
         let behind = selected.last_looked_at.map_or(0, |at| self.log.appended().saturating_sub(at));
         let mut read = Read {
             behind,
@@ -219,9 +250,8 @@ impl Store {
         let together =
             |a: &Entry, b: &Entry| a.physical_offset.plus(u64::from(a.size)) == b.physical_offset;
         let mut runs = selected.entries.chunk_by(together).peekable();
-        if runs.peek().is_none() {
-            return read;
-        }
+        let Some(first) = runs.peek() else { return Ok(read) };
+        let first = first[0].physical_offset.0;
         read.status = ReadStatus::MessageWasRemoving;
 
         // The common case of a consumer that keeps up with one busy queue: no copy.
@@ -231,12 +261,15 @@ impl Store {
             if are_records(run, &body) {
                 (read.status, read.count, read.body) = (ReadStatus::Found, run.len() as u32, body);
             }
-            return read;
+            return Ok(read);
+        }
+        if wait == Wait::ForDisk {
+            self.log.will_need(first);
         }
         let mut body = Vec::with_capacity(selected.bytes as usize);
         for run in selected.entries.chunk_by(together) {
             let start = body.len();
-            match self.log.read_into(run[0].physical_offset.0, len_of(run), &mut body) {
+            match self.log.read_into(run[0].physical_offset.0, len_of(run), wait, &mut body) {
                 Ok(()) if are_records(run, &body[start..]) => read.count += run.len() as u32,
                 Ok(()) => {
                     let offset = run[0].physical_offset.0;
@@ -244,6 +277,9 @@ impl Store {
                     body.truncate(start);
                 }
                 Err(ReadError::NotThere { .. }) => {}
+                Err(ReadError::Disk(cause)) if wait == Wait::Never && cause.would_block() => {
+                    return Err(DiskWait);
+                }
                 Err(cause) => {
                     tracing::warn!(%cause, "records cannot be read");
                     body.truncate(start);
@@ -254,23 +290,31 @@ impl Store {
             read.status = ReadStatus::Found;
             read.body = body.into();
         }
-        read
+        Ok(read)
     }
 
-    fn keeps_record(&self, keep: &mut Keep<'_, '_>, entry: &Entry, buffer: &mut Vec<u8>) -> bool {
-        let Some(keep_record) = &mut keep.record else { return true };
+    fn keeps_record(
+        &self,
+        keep: &mut Keep<'_, '_>,
+        entry: &Entry,
+        wait: Wait,
+        buffer: &mut Vec<u8>,
+    ) -> DiskResult<bool> {
+        let Some(keep_record) = &mut keep.record else { return Ok(true) };
         let (at, size) = (entry.physical_offset.0, entry.size as usize);
         let hot = self.log.hot_bytes(at, size);
         let bytes = match &hot {
             Some(bytes) => bytes,
             None => {
-                if self.log.record_at(at, Some(size), buffer).is_err() {
-                    return true;
+                buffer.clear();
+                match self.log.read_into(at, size, wait, buffer) {
+                    Ok(()) => buffer.as_slice(),
+                    Err(ReadError::Disk(cause)) if cause.would_block() => return Err(cause),
+                    Err(_) => return Ok(true),
                 }
-                buffer.as_slice()
             }
         };
-        Record::parse(bytes).map_or(true, |record| keep_record(&record))
+        Ok(Record::parse(bytes).map_or(true, |record| keep_record(&record)))
     }
 
     fn tags_code_of_record(&self, entry: &Entry) -> Option<i64> {
@@ -287,6 +331,9 @@ impl Store {
         rules.physical_memory / 100 * u64::from(rules.memory_percent)
     }
 }
+
+/// A read that may not wait for the disk would have to.
+struct DiskWait;
 
 /// Whether a record is wanted.
 pub type KeepRecord<'a> = &'a mut dyn FnMut(&Record<'_>) -> bool;

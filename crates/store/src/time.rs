@@ -5,7 +5,7 @@ use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
 
 use crate::Store;
 use crate::consume_queue::{Queue, bisect};
-use crate::disk::DiskResult;
+use crate::disk::{DiskResult, Wait};
 use crate::error::ReadError;
 
 /// Which of the offsets around a time is meant (Java: `BoundaryType`).
@@ -84,13 +84,13 @@ impl Store {
     ) -> Option<PhysicalOffset> {
         let queue = told(self.queues.get(topic, queue_id))?;
         let mut entries = Vec::with_capacity(1);
-        told(self.queues.entries(&queue, from.0.max(queue.min()), 1, &mut entries))?;
+        told(self.queues.entries(&queue, from.0.max(queue.min()), 1, Wait::ForDisk, &mut entries))?;
         entries.first().map(|entry| entry.physical_offset)
     }
 
     fn stored(&self, queue: &Queue, index: u64) -> DiskResult<Option<Millis>> {
         let mut entries = Vec::with_capacity(1);
-        self.queues.entries(queue, index, 1, &mut entries)?;
+        self.queues.entries(queue, index, 1, Wait::ForDisk, &mut entries)?;
         let Some(entry) = entries.first() else { return Ok(None) };
         let mut bytes = Vec::new();
         let size = Some(entry.size as usize);

@@ -64,6 +64,38 @@ fn a_read_keeps_to_count_and_bytes_but_gives_at_least_one() {
 }
 
 #[test]
+fn a_read_that_may_not_wait_gives_what_a_waiting_one_gives_or_nothing() {
+    let disk = SimDisk::new(1);
+    let mut options = small_options();
+    options.commit_log_file_size = FileSize::Exactly(64 * 1024);
+    options.consume_queue_file_size = FileSize::Exactly(64 * 1024);
+    let store = Store::open(options, Arc::new(disk), NOW).expect("the store opens");
+    for number in 0..500 {
+        let body = vec![b'x'; 300 + number];
+        store.append(&message("TopicA", 0, &body), NOW).expect("stored");
+        store.append(&message("TopicB", 0, &body), NOW).expect("stored");
+        store.files_due(NOW);
+    }
+    dispatch_all(&store);
+    store.files_due(NOW);
+    let (mut cached, mut not_cached) = (0, 0);
+    for from in -1..502 {
+        for max_messages in [1, 3, 32] {
+            let limits = ReadLimits { max_messages };
+            let waiting = store.read("TopicA", QUEUE, from, limits, &mut |_| true);
+            match store.read_cached("TopicA", QUEUE, from, limits, &mut |_| true, None) {
+                Some(read) => {
+                    cached += 1;
+                    assert_eq!(format!("{read:?}"), format!("{waiting:?}"), "from {from}");
+                }
+                None => not_cached += 1,
+            }
+        }
+    }
+    assert!(cached > 100 && not_cached > 100, "{cached} {not_cached}");
+}
+
+#[test]
 fn prepared_and_rolled_back_messages_are_in_no_queue() {
     let store = open(&SimDisk::new(1));
     for sys_flag in [0x4, 0xC, 0x8, 0] {
@@ -258,14 +290,17 @@ fn open_files_stay_few_however_many_queues_there_are() {
 fn a_queue_that_is_read_where_it_is_in_memory_does_not_block() {
     let disk = SimDisk::new(1);
     let store = open(&disk);
-    assert!(store.would_block("TopicA", QUEUE, 0), "nothing is known of the queue yet");
+    let waits = |from| {
+        let limits = ReadLimits { max_messages: 1 };
+        store.read_cached("TopicA", QUEUE, from, limits, &mut |_| true, None).is_none()
+    };
+    assert!(waits(0), "nothing is known of the queue yet");
     for _ in 0..20 {
         store.append(&message("TopicA", 0, b"x"), NOW).expect("stored");
     }
     dispatch_all(&store);
-    assert!(store.would_block("TopicA", QUEUE, 0), "only seven entries are kept");
-    assert!(!store.would_block("TopicA", QUEUE, 19));
-    assert!(!store.would_block("TopicA", QUEUE, 20), "nothing to read");
+    assert!(!waits(19));
+    assert!(!waits(20), "nothing to read");
 }
 
 /// Time for threads of these tests.

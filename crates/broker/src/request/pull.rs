@@ -13,7 +13,7 @@ use skua_protocol::request::{
 };
 use skua_protocol::service::{Outcome, Peer};
 use skua_protocol::{Command, Millis, QueueId, RequestCode, ResponseCode};
-use skua_store::{ReadLimits, ReadStatus};
+use skua_store::{Entry, KeepRecord, Read, ReadLimits, ReadStatus};
 
 use super::error::RequestError;
 use super::offset::{max_of, min_of};
@@ -92,12 +92,15 @@ fn start(
         Ok(pull) => pull,
         Err(error) => return refuse(&error),
     };
-    let topic = &pull.topic.config.topic_name;
-    if !may_block && broker.store.would_block(topic, pull.queue, pull.from) {
-        let (broker, peer) = (broker.clone(), peer.clone());
-        return Outcome::Blocking(Box::new(move || first_attempt(&broker, &peer, pull, now)));
+    let found = if may_block { Some(read(broker, &pull)) } else { read_cached(broker, &pull) };
+    if let Some(found) = found {
+        return first_attempt(broker, peer, pull, found, now);
     }
-    first_attempt(broker, peer, pull, now)
+    let (broker, peer) = (broker.clone(), peer.clone());
+    Outcome::Blocking(Box::new(move || {
+        let found = read(&broker, &pull);
+        first_attempt(&broker, &peer, pull, found, now)
+    }))
 }
 
 fn refuse(error: &RequestError) -> Outcome {
@@ -258,6 +261,7 @@ fn first_attempt(
     broker: &Arc<Broker>,
     peer: &Arc<dyn Peer>,
     mut pull: Pull,
+    read: Read,
     now: Millis,
 ) -> Outcome {
     let topic = &pull.topic.config.topic_name;
@@ -266,7 +270,7 @@ fn first_attempt(
     if let Some(offset) = broker.offsets.take_reset(group, topic, queue) {
         return Outcome::Reply(sent_to(broker, &pull, offset, now));
     }
-    let answer = attempt(broker, &pull, now);
+    let answer = answer_of(broker, &pull, read, now);
     if let Some(offset) = pull.commit.take() {
         broker.offsets.commit(group, topic, queue, offset, now);
         broker.wake_to_save_offsets(now);
@@ -302,7 +306,7 @@ fn park(broker: &Arc<Broker>, peer: &Arc<dyn Peer>, pull: Pull, deadline: Millis
             Woken::Closed => Command::response(ResponseCode::PullNotFound),
             // What woke the pull was stored just now, so it is read from memory.
             Woken::Arrival | Woken::Timeout | Woken::Shutdown => {
-                attempt(&broker, &pull, broker.time_told())
+                answer_of(&broker, &pull, read(&broker, &pull), broker.time_told())
             }
         }
     }))
@@ -324,19 +328,26 @@ fn sent_to(broker: &Broker, pull: &Pull, offset: i64, now: Millis) -> Command {
     answer(broker, pull, &moved, now)
 }
 
-fn attempt(broker: &Broker, pull: &Pull, now: Millis) -> Command {
+fn read(broker: &Broker, pull: &Pull) -> Read {
     let limits = ReadLimits { max_messages: pull.max_messages };
-    let topic = &pull.topic.config.topic_name;
-    let filter = &pull.filter;
+    let (topic, filter) = (&pull.topic.config.topic_name, &pull.filter);
+    let keep = &mut |entry: &Entry| filter.takes(entry.tags_code);
     let mut record = |record: &Record<'_>| filter.takes_record(record.properties());
-    let read = broker.store.read_where(
-        topic,
-        pull.queue,
-        pull.from,
-        limits,
-        &mut |entry| filter.takes(entry.tags_code),
-        filter.looks_at_records().then_some(&mut record),
-    );
+    let record: Option<KeepRecord<'_>> = filter.looks_at_records().then_some(&mut record);
+    broker.store.read_where(topic, pull.queue, pull.from, limits, keep, record)
+}
+
+/// As [`read`], unless that would wait for the disk.
+fn read_cached(broker: &Broker, pull: &Pull) -> Option<Read> {
+    let limits = ReadLimits { max_messages: pull.max_messages };
+    let (topic, filter) = (&pull.topic.config.topic_name, &pull.filter);
+    let keep = &mut |entry: &Entry| filter.takes(entry.tags_code);
+    let mut record = |record: &Record<'_>| filter.takes_record(record.properties());
+    let record: Option<KeepRecord<'_>> = filter.looks_at_records().then_some(&mut record);
+    broker.store.read_cached(topic, pull.queue, pull.from, limits, keep, record)
+}
+
+fn answer_of(broker: &Broker, pull: &Pull, read: Read, now: Millis) -> Command {
     let found = Found {
         code: code_of(read.status, pull.from),
         status: read.status.name(),

@@ -6,13 +6,20 @@ use skua_protocol::record::{self, Record};
 
 use super::CommitLog;
 use super::window::HotWindow;
-use crate::disk::WindowSlice;
+use crate::disk::{Wait, WindowSlice};
 use crate::error::ReadError;
 
+/// Read ahead of a consumer whose messages are on the disk only: it asks for what follows next.
+const READ_AHEAD_LEN: u64 = 2 << 20;
+
 impl CommitLog {
-    /// Whether a read there touches no file.
-    pub(crate) fn is_hot(&self, offset: u64) -> bool {
-        self.hot.load().first().is_some_and(|window| window.range.start <= offset)
+    /// What lies there and after it will be read soon.
+    pub(crate) fn will_need(&self, from: u64) {
+        let Some(base) = self.file_of(from) else { return };
+        let to = (from + READ_AHEAD_LEN).min(base + self.file_size);
+        if let Ok(file) = self.file(base) {
+            file.will_need(from - base..to - base);
+        }
     }
 
     /// `from..from + len` without a copy, if it lies in one window.
@@ -28,6 +35,7 @@ impl CommitLog {
         &self,
         from: u64,
         len: usize,
+        wait: Wait,
         out: &mut Vec<u8>,
     ) -> Result<(), ReadError> {
         let to = from + len as u64;
@@ -54,7 +62,7 @@ impl CommitLog {
             let filled = out.len();
             out.resize(filled + (end - at) as usize, 0);
             if let Err(cause) =
-                self.file(base).and_then(|f| f.read_at(&mut out[filled..], at - base))
+                self.file(base).and_then(|f| f.read(&mut out[filled..], at - base, wait))
             {
                 out.truncate(filled);
                 // It may have expired since the range was checked.
@@ -94,7 +102,7 @@ impl CommitLog {
             }
         }
         buffer.clear();
-        self.read_into(from, together, buffer)?;
+        self.read_into(from, together, Wait::ForDisk, buffer)?;
         Ok(with(buffer))
     }
 
@@ -109,7 +117,7 @@ impl CommitLog {
         let at = PhysicalOffset(offset);
         buffer.clear();
         let room = self.appended().saturating_sub(offset);
-        self.read_into(offset, size.unwrap_or(HEAD), buffer)?;
+        self.read_into(offset, size.unwrap_or(HEAD), Wait::ForDisk, buffer)?;
         if size.is_none() {
             let announced = i32::from_be_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]);
             let announced = usize::try_from(announced).unwrap_or(0);
@@ -118,7 +126,7 @@ impl CommitLog {
                 return Err(ReadError::NoRecord { offset: at, cause });
             }
             buffer.clear();
-            self.read_into(offset, announced, buffer)?;
+            self.read_into(offset, announced, Wait::ForDisk, buffer)?;
         }
         let record =
             Record::parse(buffer).map_err(|cause| ReadError::NoRecord { offset: at, cause })?;

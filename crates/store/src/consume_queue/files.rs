@@ -8,7 +8,7 @@ use super::entry::{ENTRY_LEN, Slot};
 use super::queue::{Queue, QueueState};
 use super::{Entry, Queues};
 use crate::commit_log::base_of;
-use crate::disk::{Allocation, Disk, DiskFile, DiskResult, lock};
+use crate::disk::{Allocation, Disk, DiskFile, DiskResult, Wait, lock};
 use crate::handles::FileKey;
 
 /// Pages as the flush rules count them.
@@ -85,6 +85,7 @@ impl Queues {
         queue: &Queue,
         from: u64,
         count: usize,
+        wait: Wait,
         out: &mut Vec<Entry>,
     ) -> DiskResult<()> {
         let max = queue.max();
@@ -110,7 +111,7 @@ impl Queues {
             let base = self.base(at);
             let end = (to * ENTRY_LEN as u64).min(base + self.file_size);
             bytes.resize((end - at) as usize, 0);
-            self.file(queue, base)?.read_at(&mut bytes, at - base)?;
+            self.file(queue, base)?.read(&mut bytes, at - base, wait)?;
             let (slots, _) = bytes.as_chunks::<ENTRY_LEN>();
             out.extend(slots.iter().zip(index..).map(|(slot, index)| Slot::decode(slot).at(index)));
             index = end / ENTRY_LEN as u64;
@@ -121,14 +122,6 @@ impl Queues {
     /// First queue offset of the file after the one that holds `index`.
     pub(crate) fn next_file(&self, index: u64) -> u64 {
         (self.base(index * ENTRY_LEN as u64) + self.file_size) / ENTRY_LEN as u64
-    }
-
-    /// The entry at `index`, if a read of it touches no file.
-    pub(crate) fn entry_in_memory(&self, queue: &Queue, index: u64) -> Option<Entry> {
-        let state = queue.state();
-        let tail_start = queue.max() - state.tail.len() as u64;
-        let slot = state.tail.get(usize::try_from(index.checked_sub(tail_start)?).ok()?)?;
-        Some(slot.at(index))
     }
 
     pub(super) fn note_dirty(

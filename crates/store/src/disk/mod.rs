@@ -42,12 +42,35 @@ impl DiskError {
         matches!(self.cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
+    /// Nothing is wrong: the disk had to be waited for, and the caller would not.
+    pub fn would_block(&self) -> bool {
+        self.cause.kind() == io::ErrorKind::WouldBlock
+    }
+
     pub fn is_not_found(&self) -> bool {
         self.cause.kind() == io::ErrorKind::NotFound
     }
 }
 
 pub type DiskResult<T> = Result<T, DiskError>;
+
+/// Whether a read may wait for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    ForDisk,
+    /// It fails with an error that [`would_block`](DiskError::would_block) instead.
+    Never,
+}
+
+impl dyn DiskFile {
+    /// Fills `into` from `offset` on.
+    pub(crate) fn read(&self, into: &mut [u8], offset: u64, wait: Wait) -> DiskResult<()> {
+        match wait {
+            Wait::ForDisk => self.read_at(into, offset),
+            Wait::Never => self.read_cached(into, offset),
+        }
+    }
+}
 
 /// How a new file gets its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +177,13 @@ pub trait DiskFile: Send + Sync + fmt::Debug + 'static {
 
     /// Fills `into` from `offset` on; an error if the file ends before.
     fn read_at(&self, into: &mut [u8], offset: u64) -> DiskResult<()>;
+
+    /// As [`read_at`](Self::read_at) if everything is in memory; an error that
+    /// [`would_block`](DiskError::would_block) if the disk had to be waited for.
+    fn read_cached(&self, into: &mut [u8], offset: u64) -> DiskResult<()>;
+
+    /// A hint that the stretch will be read soon. Does not wait for it.
+    fn will_need(&self, range: Range<u64>);
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> DiskResult<()>;
 

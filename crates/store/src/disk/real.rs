@@ -276,6 +276,44 @@ impl DiskFile for RealFile {
         self.file.read_exact_at(into, offset).map_err(|e| self.error("read", e))
     }
 
+    fn read_cached(&self, into: &mut [u8], offset: u64) -> DiskResult<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::io::{Errno, ReadWriteFlags, preadv2};
+            let mut filled = 0;
+            while filled < into.len() {
+                let rest = &mut [io::IoSliceMut::new(&mut into[filled..])];
+                match preadv2(&self.file, rest, offset + filled as u64, ReadWriteFlags::NOWAIT) {
+                    Ok(0) => return Err(self.error("read", io::ErrorKind::UnexpectedEof)),
+                    Ok(n) => filled += n,
+                    Err(Errno::INTR) => {}
+                    // Some file systems cannot tell: they count as never cached.
+                    Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                        return Err(self.error("read", io::ErrorKind::WouldBlock));
+                    }
+                    Err(e) => return Err(self.error("read", e)),
+                }
+            }
+            Ok(())
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = (into, offset);
+            Err(self.error("read", io::ErrorKind::WouldBlock))
+        }
+    }
+
+    fn will_need(&self, range: Range<u64>) {
+        #[cfg(target_os = "linux")]
+        {
+            let len = std::num::NonZeroU64::new(range.end.saturating_sub(range.start));
+            // A hint: what fails here fails again, and is told, when it is read.
+            let _ = rustix::fs::fadvise(&self.file, range.start, len, rustix::fs::Advice::WillNeed);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = range;
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> DiskResult<()> {
         self.file.write_all_at(bytes, offset).map_err(|e| self.error("write", e))
     }
