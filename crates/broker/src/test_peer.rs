@@ -1,5 +1,6 @@
 //! A connection in memory, for tests.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,11 +14,30 @@ pub struct TestPeer {
     id: u64,
     notified: Mutex<Vec<Command>>,
     closed: AtomicBool,
+    /// What the client answers next; without any it does not answer.
+    answers: Mutex<VecDeque<Command>>,
+    called: Mutex<Vec<Command>>,
 }
 
 impl TestPeer {
     pub fn new(id: u64) -> Arc<Self> {
-        Arc::new(Self { id, notified: Mutex::default(), closed: AtomicBool::new(false) })
+        Arc::new(Self {
+            id,
+            notified: Mutex::default(),
+            closed: AtomicBool::new(false),
+            answers: Mutex::default(),
+            called: Mutex::default(),
+        })
+    }
+
+    /// The client answers a later call with this.
+    pub fn will_answer(&self, answer: Command) {
+        lock(&self.answers).push_back(answer);
+    }
+
+    /// The requests that the client was to answer since this was last asked.
+    pub fn take_called(&self) -> Vec<Command> {
+        std::mem::take(&mut *lock(&self.called))
     }
 
     /// The one-way requests sent to the client since this was last asked.
@@ -48,8 +68,10 @@ impl Peer for TestPeer {
         true
     }
 
-    fn call(&self, _: Command, timeout_ms: u64) -> BoxFuture<Result<Command, PeerError>> {
-        Box::pin(async move { Err(PeerError::Timeout(timeout_ms)) })
+    fn call(&self, request: Command, timeout_ms: u64) -> BoxFuture<Result<Command, PeerError>> {
+        lock(&self.called).push(request);
+        let answer = lock(&self.answers).pop_front().ok_or(PeerError::Timeout(timeout_ms));
+        Box::pin(std::future::ready(answer))
     }
 
     fn close(&self) {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use skua_protocol::header::DecodeFieldsError;
 use skua_protocol::json::JsonError;
 use skua_protocol::record::RecordError;
+use skua_protocol::service::PeerError;
 use skua_protocol::{Command, Millis, ResponseCode};
 use skua_store::{AppendError, DiskError, ReadError};
 
@@ -167,6 +168,24 @@ pub enum RequestError {
     ConsumerOffline(String),
     #[error("the producer group[{0}] not exist")]
     NoProducer(String),
+    #[error("The Consumer <{group}> <{client}> not online")]
+    ClientOffline { group: String, client: String },
+    #[error(
+        "The Consumer <{client}> Version <{version}> too low to finish, please upgrade it to \
+         V3_1_8_SNAPSHOT"
+    )]
+    ClientTooOld { client: String, version: i32 },
+    #[error("consumer <{group}> <{client}> Timeout: {cause}")]
+    ClientTimeout { group: String, client: String, cause: PeerError },
+    #[error("invoke consumer <{group}> <{client}> Exception: {cause}")]
+    ClientCall { group: String, client: String, cause: PeerError },
+    #[error("[reset-offset] reset offset failed, no topic in this broker. topic={0}")]
+    NoTopicToReset(String),
+    #[error(
+        "Consumer not online, so can not reset offset, Group: {group} Topic: {topic} \
+         Timestamp: {timestamp}"
+    )]
+    NobodyToReset { group: String, topic: String, timestamp: i64 },
 
     #[error("No topic in this broker. topic: {0}")]
     NoTopicConfig(String),
@@ -218,7 +237,8 @@ impl RequestError {
             | E::NoTopicToPull(_)
             | E::NoTopicToCommit(_)
             | E::NoTopicConfig(_)
-            | E::NoTopic(_) => ResponseCode::TopicNotExist,
+            | E::NoTopic(_)
+            | E::NoTopicToReset(_) => ResponseCode::TopicNotExist,
             E::NoGroupToSend(_)
             | E::NoGroupToPull(_)
             | E::NoGroupToCommit(_)
@@ -239,7 +259,8 @@ impl RequestError {
             E::NoFilter => ResponseCode::FilterDataNotExist,
             E::OldFilter => ResponseCode::FilterDataNotLatest,
             E::OffsetUnknown | E::OffsetUnknownNotZero => ResponseCode::QueryNotFound,
-            E::ConsumerOffline(_) => ResponseCode::ConsumerNotOnline,
+            E::ConsumerOffline(_) | E::NobodyToReset { .. } => ResponseCode::ConsumerNotOnline,
+            E::ClientTimeout { .. } => ResponseCode::ConsumeMsgTimeout,
             E::GoAway => ResponseCode::GoAway,
             E::Header(_)
             | E::Json(_)
@@ -251,6 +272,9 @@ impl RequestError {
             | E::Disk(_)
             | E::NoConsumer(_)
             | E::NoProducer(_)
+            | E::ClientOffline { .. }
+            | E::ClientTooOld { .. }
+            | E::ClientCall { .. }
             | E::UpdateTopic(_)
             | E::UpdateGroup(_)
             | E::Save(_)

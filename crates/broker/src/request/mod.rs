@@ -13,6 +13,7 @@ mod runtime;
 mod send;
 mod send_back;
 mod stats;
+mod to_client;
 mod topic;
 
 use std::sync::Arc;
@@ -95,7 +96,19 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         C::GetAllDelayOffset => reply(offset::all_delay(&broker.delay)),
         C::InvokeBrokerToResetOffset => {
             let broker = broker.clone();
-            blocking(move || offset::reset(&broker, &request))
+            blocking(move || {
+                if broker.settings().broker.use_server_side_reset_offset {
+                    offset::reset(&broker, &request)
+                } else {
+                    to_client::reset_offsets(&broker, request.language, &request)
+                }
+            })
+        }
+        C::InvokeBrokerToGetConsumerStatus => to_client::status(broker, &request),
+        C::GetConsumerRunningInfo => to_client::running_info(broker, request),
+        C::ConsumeMessageDirectly => {
+            let broker = broker.clone();
+            Outcome::Blocking(Box::new(move || to_client::consume_directly(&broker, request)))
         }
         C::CloneGroupOffset => reply(offset::clone_group(broker, &request)),
         C::QueryCorrectionOffset => {
@@ -258,10 +271,7 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         // Served by Java, not by this broker.
         | C::EndTransaction
         | C::ResumeCheckHalfMessage
-        | C::InvokeBrokerToGetConsumerStatus
         | C::QueryConsumeTimeSpan
-        | C::GetConsumerRunningInfo
-        | C::ConsumeMessageDirectly
         | C::ViewBrokerStatsData
         | C::GetBrokerConsumeStats
         | C::QueryConsumeQueue

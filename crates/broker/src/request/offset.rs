@@ -105,7 +105,14 @@ pub fn by_time(broker: &Broker, request: &Command) -> Answer {
     Ok(Command::success().with_header(&SearchOffsetByTimestampResponse { offset }))
 }
 
-fn offset_at(broker: &Broker, topic: &str, queue: i32, time: Millis, boundary: Boundary) -> i64 {
+/// Where a queue's messages of a time begin or end.
+pub fn offset_at(
+    broker: &Broker,
+    topic: &str,
+    queue: i32,
+    time: Millis,
+    boundary: Boundary,
+) -> i64 {
     let queue = broker.queue(topic, queue);
     let offset = queue.and_then(|queue| broker.store.offset_by_time(topic, queue, time, boundary));
     offset.map_or(0, |offset| offset.0 as i64)

@@ -481,7 +481,7 @@ config_table! {
     /// Gives each group its own queue of a retry topic.
     inert "useSeparateRetryQueue": bool = false;
     /// Keeps reset offsets on the broker until they are taken.
-    inert "useServerSideResetOffset": bool = true;
+    live use_server_side_reset_offset "useServerSideResetOffset": bool = true;
     /// Keeps topics, groups and offsets in one RocksDB.
     refused "useSingleRocksDBForAllConfigs": bool = false;
     /// Knows subscriptions from configuration rather than heartbeats.
