@@ -1,11 +1,12 @@
 //! What a broker keeps, and the work it does by itself.
 
+mod counting;
 mod options;
 mod service;
 mod timed;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
@@ -37,6 +38,7 @@ use crate::swap_map::lock;
 use crate::topic_table::{SystemTopicOptions, TopicTable};
 use crate::waiting::{Deadlines, Sleep};
 
+pub(crate) use counting::Moved;
 use options::UpdateError;
 pub use options::{BrokerOptions, OpenError, Outside};
 
@@ -63,6 +65,9 @@ pub struct Broker {
     next_due: AtomicI64,
     /// When consumer offsets are written next; `i64::MAX`: they are not.
     offsets_due: AtomicI64,
+    /// The next sample of what is counted; [`counting::NO_TICK`] while there is nothing.
+    next_tick: AtomicU64,
+    last_counted: AtomicI64,
     stopping: AtomicBool,
     outside: Arc<dyn Outside>,
     deadlines: Arc<Deadlines>,
@@ -150,6 +155,8 @@ impl Broker {
             told: AtomicI64::new(now.0),
             next_due: AtomicI64::new(i64::MAX),
             offsets_due: AtomicI64::new(i64::MAX),
+            next_tick: AtomicU64::new(counting::NO_TICK),
+            last_counted: AtomicI64::new(now.0),
             stopping: AtomicBool::new(false),
             outside,
             deadlines: Arc::default(),

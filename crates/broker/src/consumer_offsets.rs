@@ -14,7 +14,6 @@ use skua_protocol::body::{ConsumerOffsets as File, DataVersion};
 use skua_protocol::{Millis, json};
 
 use crate::files::{ConfigFile, LoadError};
-use crate::stats::Rate;
 use crate::swap_map::lock;
 
 /// Name of the file under `config/`.
@@ -38,14 +37,12 @@ pub struct Pulled {
     pub queue: i32,
     /// Where the next pull begins.
     pub next: i64,
-    pub messages: u32,
 }
 
 #[derive(Default)]
 struct Progress {
     /// Sorted by queue id.
     queues: Vec<Marks>,
-    delivered: Rate,
 }
 
 impl Progress {
@@ -198,16 +195,10 @@ impl ConsumerOffsets {
     }
 
     /// Notes a pull's answer.
-    pub fn note_pull(&self, group: &str, topic: &str, pull: Pulled, now: Millis) {
+    pub fn note_pull(&self, group: &str, topic: &str, pull: Pulled) {
         self.with_mut(group, topic, |progress| {
             progress.marks_mut(pull.queue).pulled = Some(pull.next);
-            progress.delivered.add(u64::from(pull.messages), now);
         });
-    }
-
-    /// Messages a second handed out to the group in the last minute.
-    pub fn delivery_rate(&self, group: &str, topic: &str, now: Millis) -> f64 {
-        self.with(group, topic, |progress| progress.delivered.per_second(now)).unwrap_or(0.0)
     }
 
     /// Sends the group's next pull of the queue back to `offset`.

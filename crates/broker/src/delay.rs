@@ -14,6 +14,7 @@ use skua_protocol::record::{NewRecord, Record};
 use skua_protocol::{Millis, PhysicalOffset, QueueId, json};
 use skua_store::{AppendError, ReadLimits, ReadStatus, Store};
 
+use crate::broker::Moved;
 use crate::files::{ConfigFile, LoadError, SaveError};
 use crate::names::{HALF_TOPIC, SCHEDULE_TOPIC};
 use crate::swap_map::lock;
@@ -124,13 +125,19 @@ impl DelayLevels {
         (deliver_at < before).then_some(Millis(deliver_at))
     }
 
-    /// Delivers what is due and saves the table when it is time. Returns when to come again. Not
+    /// Delivers what is due, telling `delivered` of each, and saves the table when it is time.
+    /// Returns when to come again. Not
     /// to be called twice at a time.
-    pub fn run_due(&self, store: &Store, now: Millis) -> Option<Millis> {
+    pub fn run_due(
+        &self,
+        store: &Store,
+        delivered: &dyn Fn(&str, Moved),
+        now: Millis,
+    ) -> Option<Millis> {
         let mut next = None;
         for (queue, level) in (0..).map(QueueId).zip(&self.levels) {
             if level.due.load(Ordering::Acquire) <= now.0 {
-                self.deliver(store, queue, level, now);
+                self.deliver(store, delivered, queue, level, now);
             }
             let due = level.due.load(Ordering::Acquire);
             next = crate::earlier(next, (due != NEVER).then_some(Millis(due)));
@@ -138,7 +145,14 @@ impl DelayLevels {
         crate::earlier(next, self.save_due(now))
     }
 
-    fn deliver(&self, store: &Store, queue: QueueId, level: &Level, now: Millis) {
+    fn deliver(
+        &self,
+        store: &Store,
+        delivered: &dyn Fn(&str, Moved),
+        queue: QueueId,
+        level: &Level,
+        now: Millis,
+    ) {
         // What arrives from here on sets the time anew.
         level.due.store(NEVER, Ordering::Release);
         let started_at = level.next.load(Ordering::Relaxed);
@@ -148,7 +162,7 @@ impl DelayLevels {
             if waiting.is_empty() {
                 break NEVER;
             }
-            match self.deliver_some(store, level, &waiting, &mut next, now) {
+            match self.deliver_some(store, delivered, level, &waiting, &mut next, now) {
                 Some(due) => break due,
                 None => continue,
             }
@@ -164,6 +178,7 @@ impl DelayLevels {
     fn deliver_some(
         &self,
         store: &Store,
+        delivered: &dyn Fn(&str, Moved),
         level: &Level,
         waiting: &[Waiting],
         next: &mut i64,
@@ -174,7 +189,7 @@ impl DelayLevels {
             if entry.deliver_at > now.0 && entry.deliver_at <= now.plus(level.delay_ms).0 {
                 return Some(entry.deliver_at);
             }
-            if let Err(error) = store_again(store, entry, now) {
+            if let Err(error) = store_again(store, delivered, entry, now) {
                 if let Refused::ForNow(error) = error {
                     tracing::warn!(%error, "a delayed message cannot be delivered now");
                     return Some(now.plus(RETRY_AFTER_MS).0);
@@ -303,7 +318,12 @@ enum Refused {
 }
 
 /// Java: the delivered message keeps all its properties, those of the delay too.
-fn store_again(store: &Store, entry: &Waiting, now: Millis) -> Result<(), Refused> {
+fn store_again(
+    store: &Store,
+    delivered: &dyn Fn(&str, Moved),
+    entry: &Waiting,
+    now: Millis,
+) -> Result<(), Refused> {
     let unreadable = |error: &dyn std::fmt::Display| Refused::Unreadable(error.to_string());
     let bytes = store
         .record_at(entry.physical_offset, Some(entry.size))
@@ -332,7 +352,11 @@ fn store_again(store: &Store, entry: &Waiting, now: Millis) -> Result<(), Refuse
         properties: without_crc.as_deref().unwrap_or(given.encoded()),
     };
     match store.append(&message, now) {
-        Ok(_) => Ok(()),
+        Ok(receipt) => {
+            let queue = message.queue_id.0 as i32;
+            delivered(topic, Moved { queue, messages: 1, bytes: u64::from(receipt.size) });
+            Ok(())
+        }
         Err(error @ (AppendError::TooLarge { .. } | AppendError::Record(_))) => {
             Err(Refused::NotStorable(error))
         }

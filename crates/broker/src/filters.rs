@@ -80,6 +80,14 @@ impl Filters {
         Some(Found { client_version: *client_version, compiled: compiled.clone() })
     }
 
+    /// The filter as the file has it, or `null`.
+    pub fn shown(&self, topic: &str, group: &str) -> String {
+        let table = self.table();
+        let data = table.as_ref().and_then(|table| table.get(topic, group));
+        let text = data.map(json::to_vec);
+        text.and_then(|text| String::from_utf8(text).ok()).unwrap_or_else(|| "null".to_owned())
+    }
+
     /// The filter for a message of a group's retry topic: that of the topic it was read from
     /// first. `None`: all are wanted.
     pub fn for_retried(

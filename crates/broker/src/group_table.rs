@@ -72,6 +72,11 @@ impl GroupTable {
         self.groups.get(group)
     }
 
+    /// Names of all groups, sorted.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.groups.entries().into_iter().map(|(name, _)| name).collect()
+    }
+
     pub fn contains(&self, group: &str) -> bool {
         self.groups.contains(group)
     }

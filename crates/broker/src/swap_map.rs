@@ -84,6 +84,13 @@ impl<V> SwapMap<V> {
         old
     }
 
+    /// Visits all values, in no order.
+    pub fn for_each(&self, mut visit: impl FnMut(&Arc<V>)) {
+        for (shard, _) in &self.shards {
+            shard.load().values().for_each(&mut visit);
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.shards.iter().map(|(shard, _)| shard.load().len()).sum()
     }

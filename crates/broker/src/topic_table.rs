@@ -17,7 +17,7 @@ use skua_protocol::{Millis, json};
 
 use crate::files::{ConfigFile, LoadError, SaveError};
 use crate::names::AUTO_CREATE_TOPIC;
-use crate::stats::Rate;
+use crate::stats::TopicStats;
 use crate::swap_map::{SwapMap, lock};
 use attributes::{AttributeError, Attributes};
 
@@ -31,8 +31,8 @@ pub const SYS_FLAG_UNIT_SUB: i32 = 2;
 /// One topic: its configuration, and what is counted of it.
 pub struct Topic {
     pub config: TopicConfig,
-    /// Messages stored; goes on when the configuration changes.
-    pub puts: Arc<Rate>,
+    /// Goes on when the configuration changes.
+    pub stats: Arc<TopicStats>,
 }
 
 pub struct TopicTable {
@@ -106,11 +106,16 @@ impl TopicTable {
         self.topics.entries().into_iter().map(|(_, topic)| topic).collect()
     }
 
+    /// Visits all topics, in no order.
+    pub fn for_each(&self, visit: impl FnMut(&Arc<Topic>)) {
+        self.topics.for_each(visit);
+    }
+
     /// Replaces a topic's configuration as it is; does not say so to anyone.
     fn put(&self, config: TopicConfig) -> Arc<Topic> {
-        let puts = self.get(&config.topic_name).map(|topic| topic.puts.clone());
+        let stats = self.get(&config.topic_name).map(|topic| topic.stats.clone());
         let name = config.topic_name.clone();
-        let topic = Arc::new(Topic { config, puts: puts.unwrap_or_default() });
+        let topic = Arc::new(Topic { config, stats: stats.unwrap_or_default() });
         self.topics.insert(&name, topic.clone());
         topic
     }

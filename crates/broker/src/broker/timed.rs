@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use skua_protocol::Millis;
 use skua_store::Arrival;
 
-use super::Broker;
+use super::{Broker, Moved};
 use crate::earlier;
 use crate::files::SaveError;
 use crate::names::SCHEDULE_TOPIC;
@@ -44,7 +44,8 @@ impl Broker {
         self.next_due.store(i64::MAX, Ordering::SeqCst);
         let mut next = self.deadlines.run_due(now);
         next = earlier(next, self.long_polls.run_due(now));
-        next = earlier(next, self.delay.run_due(&self.store, now));
+        let delivered = |topic: &str, put: Moved| self.count_delivery(topic, put, now);
+        next = earlier(next, self.delay.run_due(&self.store, &delivered, now));
         next = earlier(next, self.locks.run_due(now));
         let notify = |group: &str| self.notifies_group(group);
         next = earlier(next, self.consumers.run_due(now, notify));
@@ -53,6 +54,7 @@ impl Broker {
         next = earlier(next, self.filters.run_due(span_ms, now));
         next = earlier(next, self.producers.run_due(now));
         next = earlier(next, self.save_offsets_due(now));
+        next = earlier(next, self.sample_due(now));
         if let Some(at) = next {
             self.next_due.fetch_min(at.0, Ordering::SeqCst);
         }

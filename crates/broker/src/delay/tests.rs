@@ -86,7 +86,7 @@ fn progress_is_kept_over_a_restart() {
     assert_eq!(delivered(&test), ["before"]);
     test.run_after(5_000);
     assert_eq!(delivered(&test), ["before", "after"]);
-    assert_eq!(test.run_after(60_000), None, "nothing is delivered twice");
+    test.run_after(60_000);
     assert_eq!(delivered(&test), ["before", "after"]);
 }
 

@@ -110,12 +110,14 @@ fn take_up(
             fingerprint: heartbeat.heartbeat_fingerprint,
             notify: config.notify_consumer_ids_changed_enable && broker.notifies_clients(),
         };
+        broker.count_beat(|counters| &counters.consumer_beats, now);
         subscription_changed |= broker.consumers.beat(member.again(), &beat, now);
         if !short {
             broker.filters.register(group, &consumer.subscription_data_set, now);
         }
     }
     for producer in &heartbeat.producer_data_set {
+        broker.count_beat(|counters| &counters.producer_beats, now);
         broker.producers.beat(member.again(), &producer.group_name, now);
     }
     broker.wake_for_clients(now);

@@ -15,7 +15,6 @@ use super::error::RequestError;
 use super::topic::{Page, page};
 use crate::broker::Broker;
 use crate::client::Consumers;
-use crate::consumer_offsets::ConsumerOffsets;
 use crate::group_table::GroupTable;
 
 pub fn update(groups: &GroupTable, request: &Command, now: Millis) -> Answer {
@@ -61,17 +60,13 @@ pub fn get_all(groups: &GroupTable, request: &Command, settings: &Settings) -> A
     Ok(Command::success().with_header(&header).with_body(json::to_vec(&table)))
 }
 
-pub fn delete(
-    groups: &GroupTable,
-    offsets: &ConsumerOffsets,
-    request: &Command,
-    now: Millis,
-) -> Answer {
+pub fn delete(broker: &Broker, request: &Command, now: Millis) -> Answer {
     let header: DeleteSubscriptionGroup = request.header()?;
-    groups.remove(&header.group_name, now)?;
+    broker.groups.remove(&header.group_name, now)?;
     if header.clean_offset == Some(true) {
-        offsets.remove_group(&header.group_name);
+        broker.offsets.remove_group(&header.group_name);
     }
+    broker.forget_group_counts(&header.group_name);
     Ok(Command::success())
 }
 

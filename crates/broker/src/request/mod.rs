@@ -147,7 +147,7 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         }
         C::DeleteSubscriptionGroup => {
             let broker = broker.clone();
-            blocking(move || group::delete(&broker.groups, &broker.offsets, &request, now))
+            blocking(move || group::delete(&broker, &request, now))
         }
         C::GetSubscriptionGroupConfig => {
             let broker = broker.clone();
@@ -189,11 +189,24 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         }
         C::GetTopicStatsInfo => {
             let broker = broker.clone();
-            blocking(move || stats::topic(&broker, &request, now))
+            blocking(move || stats::topic(&broker, &request))
         }
         C::GetConsumeStats => {
             let broker = broker.clone();
-            blocking(move || stats::consume(&broker, &request, now))
+            blocking(move || stats::consume(&broker, &request))
+        }
+        C::GetBrokerConsumeStats => {
+            let broker = broker.clone();
+            blocking(move || stats::consume_all(&broker, &request))
+        }
+        C::QueryConsumeTimeSpan => {
+            let broker = broker.clone();
+            blocking(move || stats::time_span(&broker, &request, now))
+        }
+        C::ViewBrokerStatsData => reply(stats::view(broker, &request)),
+        C::QueryConsumeQueue => {
+            let broker = broker.clone();
+            blocking(move || query::consume_queue(&broker, &request))
         }
         C::QueryMessage => {
             let broker = broker.clone();
@@ -271,10 +284,6 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         // Served by Java, not by this broker.
         | C::EndTransaction
         | C::ResumeCheckHalfMessage
-        | C::QueryConsumeTimeSpan
-        | C::ViewBrokerStatsData
-        | C::GetBrokerConsumeStats
-        | C::QueryConsumeQueue
         | C::SendReplyMessage
         | C::SendReplyMessageV2
         | C::CheckRocksDbCqWriteProgress

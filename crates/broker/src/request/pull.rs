@@ -17,7 +17,7 @@ use skua_store::{Entry, KeepRecord, Read, ReadLimits, ReadStatus};
 
 use super::error::RequestError;
 use super::offset::{max_of, min_of};
-use crate::broker::Broker;
+use crate::broker::{Broker, Moved};
 use crate::consumer_offsets::Pulled;
 use crate::filter::Filter;
 use crate::long_poll::{Place, Wanted, Woken};
@@ -33,6 +33,8 @@ struct Pull {
     queue: QueueId,
     from: i64,
     max_messages: u32,
+    /// When it came.
+    began: Millis,
     /// Committed with the first attempt.
     commit: Option<i64>,
     /// How long to wait for a message, if at all.
@@ -160,6 +162,7 @@ fn check(
     Ok(Pull {
         queue,
         from: header.queue_offset,
+        began: now,
         max_messages: u32::try_from(header.max_msg_nums).unwrap_or(0).max(1),
         commit: (header.sys_flag & PULL_COMMIT_OFFSET != 0).then_some(header.commit_offset),
         suspend_ms: (header.sys_flag & PULL_SUSPEND != 0 && !broker.is_stopping())
@@ -323,6 +326,7 @@ fn sent_to(broker: &Broker, pull: &Pull, offset: i64, now: Millis) -> Command {
         min_offset: min_of(broker, topic, queue),
         max_offset: max_of(broker, topic, queue),
         count: 0,
+        bytes: 0,
         is_far_behind: false,
     };
     answer(broker, pull, &moved, now)
@@ -355,6 +359,7 @@ fn answer_of(broker: &Broker, pull: &Pull, read: Read, now: Millis) -> Command {
         min_offset: read.min_offset,
         max_offset: read.max_offset,
         count: read.count,
+        bytes: read.body.len() as u64,
         is_far_behind: read.suggest_slave,
     };
     answer(broker, pull, &found, now).with_body(read.body)
@@ -368,16 +373,21 @@ struct Found {
     min_offset: i64,
     max_offset: i64,
     count: u32,
+    bytes: u64,
     is_far_behind: bool,
 }
 
 fn answer(broker: &Broker, pull: &Pull, found: &Found, now: Millis) -> Command {
     let group = &*pull.group;
     let topic = &pull.topic.config;
-    let noted =
-        Pulled { queue: pull.queue.0 as i32, next: found.next_offset, messages: found.count };
-    broker.offsets.note_pull(&group.group_name, &topic.topic_name, noted, now);
+    let queue = pull.queue.0 as i32;
+    let noted = Pulled { queue, next: found.next_offset };
+    broker.offsets.note_pull(&group.group_name, &topic.topic_name, noted);
     broker.counters.get(found.count, now);
+    if found.count > 0 {
+        let got = Moved { queue, messages: u64::from(found.count), bytes: found.bytes };
+        broker.count_got(&pull.topic, &group.group_name, got, pull.began);
+    }
 
     let suggested = match (broker.settings().broker.slave_read_enable, found.is_far_behind) {
         (false, _) => MASTER_ID,

@@ -35,6 +35,7 @@ pub fn info(broker: &Broker, now: Millis) -> Answer {
     let missed = counters.get_missed.rates(now);
     put("getTotalTps", rates([0, 1, 2].map(|at| found[at] + missed[at])));
     put("getTransferredTps", rates(counters.got.rates(now)));
+    counters.note_day(now);
     let stored = counters.put.total();
     put("putMessageTimesTotal", stored.to_string());
     put("putMessageFailedTimes", counters.put_failed.load(Ordering::Relaxed).to_string());
@@ -42,10 +43,9 @@ pub fn info(broker: &Broker, now: Millis) -> Answer {
     put("putMessageSizeTotal", bytes.to_string());
     put("putMessageAverageSize", (bytes as f64 / stored.max(1) as f64).to_string());
     for (name, total, days) in [
-        ("msgPut", stored, &counters.put_days),
-        ("msgGet", counters.got.total(), &counters.got_days),
+        ("msgPut", counters.user_puts.value(), &counters.put_days),
+        ("msgGet", counters.user_gets.value(), &counters.got_days),
     ] {
-        days.note(total, now);
         let (yesterday, today) = days.mornings();
         put(&format!("{name}TotalYesterdayMorning"), yesterday.to_string());
         put(&format!("{name}TotalTodayMorning"), today.to_string());

@@ -18,7 +18,7 @@ use skua_protocol::service::{Outcome, Peer};
 use skua_protocol::{Command, Millis, PhysicalOffset, QueueId, RequestCode, ResponseCode};
 
 use super::error::{BATCH_QUEUES, RequestError, topic_text};
-use crate::broker::Broker;
+use crate::broker::{Broker, Moved};
 use crate::names::{self, RETRY_PREFIX, SCHEDULE_TOPIC};
 use crate::topic_table::attributes::{
     CLEANUP_POLICY, CLEANUP_POLICY_COMPACTION, QUEUE_TYPE, QUEUE_TYPE_BATCH,
@@ -283,8 +283,8 @@ impl Send<'_> {
             true => store.append_only(&record, self.now)?,
             false => store.append(&record, self.now)?,
         };
-        topic.puts.add(1, self.now);
-        self.broker.counters.put(1, u64::from(receipt.size), self.now);
+        let put = Moved { queue: target.queue, messages: 1, bytes: u64::from(receipt.size) };
+        self.count(topic, target.topic, put);
         let answer = SendMessageResponse {
             msg_id: offset_id(self.broker.store_host(), receipt.physical_offset).into(),
             queue_id: answered_queue,
@@ -415,9 +415,9 @@ impl Send<'_> {
         let (Some(first), Some(last)) = (receipts.first(), receipts.last()) else {
             return Err(RequestError::EmptyBody.into());
         };
-        topic.puts.add(receipts.len() as u64, self.now);
         let bytes = receipts.iter().map(|receipt| u64::from(receipt.size)).sum();
-        self.broker.counters.put(receipts.len() as u64, bytes, self.now);
+        let put = Moved { queue, messages: receipts.len() as u64, bytes };
+        self.count(topic, &topic.config.topic_name, put);
 
         let host = self.broker.store_host();
         let ids = receipts.iter().map(|receipt| offset_id(host, receipt.physical_offset));
@@ -430,6 +430,15 @@ impl Send<'_> {
             ..self.answer(settings)
         };
         Ok(self.finish(settings, &answer, last.end, waits(given.get(properties::WAIT))))
+    }
+
+    /// Counts under the topic that was stored to, which need not be the one that was sent to.
+    fn count(&self, sent_to: &Topic, stored_to: &str, put: Moved) {
+        if sent_to.config.topic_name == stored_to {
+            self.broker.count_put(sent_to, put, self.now);
+        } else if let Some(topic) = self.broker.topics.get(stored_to) {
+            self.broker.count_put(&topic, put, self.now);
+        }
     }
 
     fn answer(&self, settings: &Settings) -> SendMessageResponse {

@@ -11,7 +11,7 @@ use skua_protocol::{Command, Millis, PhysicalOffset};
 use super::Answer;
 use super::error::RequestError;
 use super::send::{queue_id, retry_limit};
-use crate::broker::Broker;
+use crate::broker::{Broker, Moved};
 use crate::names::SCHEDULE_TOPIC;
 use crate::topic_table::{DLQ_QUEUES, Topic, dlq_topic_config, retry_topic_config};
 
@@ -87,8 +87,15 @@ pub fn send_back(broker: &Broker, request: &Command, now: Millis) -> Answer {
         body: record.body(),
         properties: properties.as_bytes(),
     };
-    broker.store.append(&again, now)?;
-    topic.puts.add(1, now);
+    let receipt = broker.store.append(&again, now)?;
+    let bytes = u64::from(receipt.size);
+    if let Some(topic) = broker.topics.get(stored_topic) {
+        broker.count_put(&topic, Moved { queue: stored_queue, messages: 1, bytes }, now);
+    }
+    broker.count_send_back(
+        record.properties().get(properties::RETRY_TOPIC).unwrap_or(record.topic()),
+        group,
+    );
     if dead {
         tracing::info!(
             group,

@@ -129,7 +129,7 @@ config_table! {
     /// Creates RocketMQ's own subscription groups when their first consumer comes.
     live enable_create_sys_group "enableCreateSysGroup": bool = true;
     /// Counts traffic per topic and group in detail.
-    inert "enableDetailStat": bool = true;
+    live enable_detail_stat "enableDetailStat": bool = true;
     /// Handles the end of a client's connection by its groups only.
     inert "enableFastChannelEventProcess": bool = false;
     /// Exports metrics about lag and dead letters.

@@ -44,7 +44,7 @@ fn topics_are_printed_as_java_prints_them() {
             attributes: [("message.type".to_owned(), "DELAY".to_owned())].into(),
             ..TopicConfig::new("T", 4, 6)
         },
-        puts: Default::default(),
+        stats: Default::default(),
     };
     assert_eq!(
         topic_text(&topic),

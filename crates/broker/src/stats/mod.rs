@@ -1,8 +1,15 @@
-//! Counters, and the rates that statistics requests show.
+//! Counters, and the rates that statistics requests show: [`item`] has RocketMQ's windows over
+//! what [`topic`] lists, the rest is what runtime information shows.
+
+mod item;
+mod topic;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use skua_protocol::Millis;
+
+pub use item::{Item, TICK_MS};
+pub use topic::{GroupStats, TopicStats};
 
 /// Events a second over about the last `W` milliseconds. Keeps the counts of this window and the
 /// one before: no timer, no samples, one atomic addition an event.
@@ -12,8 +19,6 @@ pub struct RateOver<const W: i64> {
     current: AtomicU64,
     previous: AtomicU64,
 }
-
-pub type Rate = RateOver<60_000>;
 
 impl<const W: i64> RateOver<W> {
     pub fn add(&self, events: u64, now: Millis) {
@@ -90,7 +95,16 @@ pub struct Counters {
     pub get_missed: Counter,
     /// Messages handed out.
     pub got: Counter,
-    /// Midnights' totals of `put` and `got`, for the daily numbers of runtime information.
+    /// Under the cluster's name: messages of clients' topics, and those of all.
+    pub broker_puts: Item,
+    pub broker_gets: Item,
+    pub user_puts: Item,
+    pub user_gets: Item,
+    /// Heartbeats of consumer and producer groups.
+    pub consumer_beats: Item,
+    pub producer_beats: Item,
+    /// Midnights' totals of `user_puts` and `user_gets`, for the daily numbers of runtime
+    /// information.
     pub put_days: Days,
     pub got_days: Days,
 }
@@ -100,6 +114,23 @@ impl Counters {
     pub fn put(&self, messages: u64, bytes: u64, now: Millis) {
         self.put.add(messages, now);
         self.put_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub fn items(&self) -> [&Item; 6] {
+        [
+            &self.broker_puts,
+            &self.broker_gets,
+            &self.user_puts,
+            &self.user_gets,
+            &self.consumer_beats,
+            &self.producer_beats,
+        ]
+    }
+
+    /// Called now and then, so that midnights are not missed.
+    pub fn note_day(&self, now: Millis) {
+        self.put_days.note(self.user_puts.value(), now);
+        self.got_days.note(self.user_gets.value(), now);
     }
 
     /// A pull was answered with this many messages.
@@ -145,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_steady_rate_is_shown_as_it_is() {
-        let rate = Rate::default();
+        let rate = RateOver::<60_000>::default();
         for second in 0..180 {
             rate.add(5, Millis(second * 1000));
         }
@@ -155,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_rate_falls_to_nothing_when_events_stop() {
-        let rate = Rate::default();
+        let rate = RateOver::<60_000>::default();
         rate.add(600, Millis(0));
         assert!(rate.per_second(Millis(59_999)) > 0.0);
         assert_eq!(rate.per_second(Millis(180_000)), 0.0);
