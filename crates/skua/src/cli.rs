@@ -35,6 +35,8 @@ pub enum Program {
     Consume(skua_admin::consume::Args),
     /// Measure a server: messages a second and latency percentiles
     Bench(skua_admin::bench::Args),
+    /// Look at, check and copy what a store's directory holds
+    Store(skua_storetool::Args),
 }
 
 #[derive(Args)]

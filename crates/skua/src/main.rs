@@ -25,6 +25,11 @@ fn main() -> ExitCode {
         Program::Produce(args) => return skua_admin::produce::run(&args),
         Program::Consume(args) => return skua_admin::consume::run(&args),
         Program::Bench(args) => return skua_admin::bench::run(&args),
+        Program::Store(args) => {
+            return skua_storetool::run(&args, &|place| {
+                server::store_options(place).map_err(|error| format!("{error:#}"))
+            });
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

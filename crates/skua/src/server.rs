@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use skua_config::{Environment, Properties, Role, Settings};
+use skua_store::StoreOptions;
 
 use crate::cli::{Broker, Common, NameServer, Standalone};
 use crate::environment::{self, Advertised};
@@ -100,6 +101,22 @@ pub fn standalone(args: Standalone) -> anyhow::Result<()> {
         name_server.stop().await;
         stopped
     })
+}
+
+/// The options of a store that a tool works on.
+pub fn store_options(place: &skua_storetool::Place) -> anyhow::Result<StoreOptions> {
+    let (env, _) = surroundings(None);
+    // `standalone --data` keeps the store in a folder of its own.
+    let dir = place.dir.as_ref().map(|dir| {
+        let inner = dir.join("store");
+        let is_root = dir.join("commitlog").is_dir() || !inner.join("commitlog").is_dir();
+        if is_root { dir.clone() } else { inner }
+    });
+    let root = dir.map(|dir| dir.to_string_lossy().into_owned());
+    let root = root.iter().map(|root| ("storePathRootDir", root.as_str()));
+    let overrides: Vec<_> = root.collect();
+    let settings = load(Role::Broker, place.config.as_deref(), &overrides, &env)?;
+    crate::role::store_options::store_options(&settings)
 }
 
 /// Logs, and what the defaults depend on.

@@ -90,6 +90,14 @@ impl Checkpoint {
         bytes
     }
 
+    /// Where marks of ours begin that do not have their checksum; for those who look for damage.
+    pub(crate) fn broken_marks(bytes: &[u8]) -> Option<u64> {
+        let part = bytes.get(OWN_AT..OWN_AT + OWN_LEN)?;
+        let (content, crc) = part.split_at(OWN_LEN - 4);
+        let is_ours = content[..4] == OWN_MAGIC;
+        (is_ours && crc != crc32fast::hash(content).to_be_bytes()).then_some(OWN_AT as u64)
+    }
+
     /// Never fails: what cannot be read counts as never.
     pub(crate) fn decode(bytes: &[u8]) -> Self {
         let [

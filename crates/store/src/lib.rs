@@ -16,6 +16,7 @@ mod error;
 mod flush;
 mod handles;
 mod index;
+pub mod inspect;
 mod options;
 mod read;
 mod recovery;

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use skua_protocol::QueueId;
 
 pub use entry::Entry;
-pub(crate) use entry::Slot;
+pub(crate) use entry::{ENTRY_LEN, Slot};
 pub(crate) use load::bisect;
 pub(crate) use queue::Queue;
 
@@ -29,7 +29,6 @@ use crate::disk::{Disk, DiskError, DiskResult, lock};
 use crate::error::OpenError;
 use crate::handles::Handles;
 use crate::options::StoreOptions;
-use entry::ENTRY_LEN;
 
 const SHARDS: usize = 64;
 

@@ -129,6 +129,11 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>>;
 
+    /// Opens an existing file for reading, where writing may not be allowed.
+    fn open_read(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
+
     /// Makes a file of `len` zeros, and the directories above it. Leaves nothing behind when it
     /// fails. The file's existence is durable only after [`sync_dir`](Self::sync_dir).
     fn create(&self, path: &Path, len: u64, how: Allocation) -> DiskResult<Arc<dyn DiskFile>>;

@@ -50,6 +50,15 @@ impl Disk for RealDisk {
         open().map(|file| Arc::new(file) as _).map_err(|e| DiskError::new("open", path, e))
     }
 
+    fn open_read(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>> {
+        let open = || -> io::Result<RealFile> {
+            let file = File::open(path)?;
+            let len = file.metadata()?.len();
+            Ok(RealFile::new(file, path, len))
+        };
+        open().map(|file| Arc::new(file) as _).map_err(|e| DiskError::new("open", path, e))
+    }
+
     fn create(&self, path: &Path, len: u64, how: Allocation) -> DiskResult<Arc<dyn DiskFile>> {
         let create = || -> io::Result<RealFile> {
             if let Some(dir) = path.parent() {

@@ -104,23 +104,28 @@ impl Index {
         Ok(if state.position < end { Next::File } else { Next::More { least: 8 } })
     }
 
-    /// Notes all keys of the record at the position: unique id, keys, tag, in this order
-    /// (Java: `IndexService.buildIndex`).
+    /// Notes all keys of the record at the position.
     fn take(&self, state: &mut State, record: &Record<'_>, now: Millis) -> DiskResult<()> {
         let is_rollback = record.sys_flag() & FLAG_TRANSACTION_MASK == FLAG_TRANSACTION_ROLLBACK;
         if is_rollback || state.skips_first {
             return Ok(());
         }
-        let properties = record.properties();
-        let topic = hash_on(hash_on(0, record.topic()), "#");
-        let unique = properties.get(UNIQ_KEY).into_iter();
-        let keys = unique.chain(properties.keys()).map(|key| hash_on(topic, key));
-        let tag = properties.get(TAGS).map(|tag| hash_on(hash_on(topic, "T#"), tag));
         let time = u64::try_from(record.store_timestamp().0).unwrap_or(0);
-        for hash in keys.chain(tag).skip(state.keys_done) {
-            self.put(state, entry_hash(hash), state.position, time, now)?;
+        for hash in key_hashes(record).skip(state.keys_done) {
+            self.put(state, hash, state.position, time, now)?;
             state.keys_done += 1;
         }
         Ok(())
     }
+}
+
+/// The hashes of all keys of a record: unique id, keys, tag, in this order (Java:
+/// `IndexService.buildIndex`).
+pub(crate) fn key_hashes<'a>(record: &Record<'a>) -> impl Iterator<Item = u32> + use<'a> {
+    let properties = record.properties();
+    let topic = hash_on(hash_on(0, record.topic()), "#");
+    let unique = properties.get(UNIQ_KEY).into_iter();
+    let keys = unique.chain(properties.keys()).map(move |key| hash_on(topic, key));
+    let tag = properties.get(TAGS).map(|tag| hash_on(hash_on(topic, "T#"), tag));
+    keys.chain(tag).map(entry_hash)
 }

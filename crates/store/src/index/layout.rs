@@ -10,37 +10,37 @@
 
 use skua_protocol::Millis;
 
-pub(super) const HEADER_LEN: usize = 8 * 4 + 4 * 2;
-pub(super) const SLOT_LEN: u64 = 4;
-pub(super) const ENTRY_LEN: usize = 4 + 8 + 4 + 4;
+pub(crate) const HEADER_LEN: usize = 8 * 4 + 4 * 2;
+pub(crate) const SLOT_LEN: u64 = 4;
+pub(crate) const ENTRY_LEN: usize = 4 + 8 + 4 + 4;
 
 /// How large the files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     pub slots: u32,
     pub entries: u32,
 }
 
 impl Layout {
-    pub(super) fn file_size(self) -> u64 {
+    pub(crate) fn file_size(self) -> u64 {
         self.entry_at(self.entries)
     }
 
-    pub(super) fn slot_at(self, slot: u32) -> u64 {
+    pub(crate) fn slot_at(self, slot: u32) -> u64 {
         HEADER_LEN as u64 + u64::from(slot) * SLOT_LEN
     }
 
-    pub(super) fn entry_at(self, number: u32) -> u64 {
+    pub(crate) fn entry_at(self, number: u32) -> u64 {
         self.slot_at(self.slots) + u64::from(number) * ENTRY_LEN as u64
     }
 
-    pub(super) fn slot_of(self, hash: u32) -> u32 {
+    pub(crate) fn slot_of(self, hash: u32) -> u32 {
         hash % self.slots
     }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Header {
+pub(crate) struct Header {
     pub first_time: u64,
     pub last_time: u64,
     pub first_offset: u64,
@@ -51,7 +51,7 @@ pub(super) struct Header {
 
 impl Header {
     /// Of a new file: it takes over the end of the one before (Java: the same).
-    pub(super) fn after(last: Option<&Self>) -> Self {
+    pub(crate) fn after(last: Option<&Self>) -> Self {
         let (time, offset) = last.map_or((0, 0), |last| (last.last_time, last.last_offset));
         Self {
             first_time: time,
@@ -63,7 +63,7 @@ impl Header {
         }
     }
 
-    pub(super) fn encode(&self) -> [u8; HEADER_LEN] {
+    pub(crate) fn encode(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         let longs = [self.first_time, self.last_time, self.first_offset, self.last_offset];
         for (place, long) in bytes.chunks_exact_mut(8).zip(longs) {
@@ -75,7 +75,7 @@ impl Header {
     }
 
     /// Numbers below zero, which Java never writes, count as 0.
-    pub(super) fn decode(bytes: &[u8; HEADER_LEN]) -> Self {
+    pub(crate) fn decode(bytes: &[u8; HEADER_LEN]) -> Self {
         let (longs, ints) = bytes.split_at(32);
         let (longs, _) = longs.as_chunks::<8>();
         let (ints, _) = ints.as_chunks::<4>();
@@ -91,17 +91,17 @@ impl Header {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count <= 1
     }
 
     /// Tells this header from any other, as the checkpoint notes it; never 0.
-    pub(super) fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> u64 {
         u64::from(crc32fast::hash(&self.encode())) | 1 << 32
     }
 
     /// What an entry keeps of a message's store time (Java: `IndexFile.putKey`).
-    pub(super) fn seconds(&self, time: u64) -> u32 {
+    pub(crate) fn seconds(&self, time: u64) -> u32 {
         match self.first_time {
             0 => 0,
             first => (time.saturating_sub(first) / 1000).min(i32::MAX as u64) as u32,
@@ -109,7 +109,7 @@ impl Header {
     }
 
     /// Counts one more entry in.
-    pub(super) fn note(&mut self, offset: u64, time: u64) {
+    pub(crate) fn note(&mut self, offset: u64, time: u64) {
         if self.is_empty() {
             self.first_offset = offset;
             self.first_time = time;
@@ -121,7 +121,7 @@ impl Header {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub hash: u32,
     pub offset: u64,
     pub seconds: u32,
@@ -130,7 +130,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn encode(&self) -> [u8; ENTRY_LEN] {
+    pub(crate) fn encode(&self) -> [u8; ENTRY_LEN] {
         let mut bytes = [0; ENTRY_LEN];
         bytes[..4].copy_from_slice(&self.hash.to_be_bytes());
         bytes[4..12].copy_from_slice(&self.offset.to_be_bytes());
@@ -139,7 +139,7 @@ impl Entry {
         bytes
     }
 
-    pub(super) fn decode(bytes: &[u8; ENTRY_LEN]) -> Self {
+    pub(crate) fn decode(bytes: &[u8; ENTRY_LEN]) -> Self {
         let (ints, _) = bytes.as_chunks::<4>();
         let int = |nth: usize| u32::from_be_bytes(ints[nth]);
         let offset = u64::from(int(1)) << 32 | u64::from(int(2));
@@ -148,7 +148,7 @@ impl Entry {
 }
 
 /// Java's `String.hashCode` of a text that goes on after what hashes to `before`.
-pub(super) fn hash_on(before: i32, text: &str) -> i32 {
+pub(crate) fn hash_on(before: i32, text: &str) -> i32 {
     let step = |hash: i32, unit: u16| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
     if text.is_ascii() {
         text.bytes().fold(before, |hash, byte| step(hash, u16::from(byte)))
@@ -158,7 +158,7 @@ pub(super) fn hash_on(before: i32, text: &str) -> i32 {
 }
 
 /// A Java hash as it stands in an entry: never below zero.
-pub(super) fn entry_hash(hash: i32) -> u32 {
+pub(crate) fn entry_hash(hash: i32) -> u32 {
     u32::try_from(hash.wrapping_abs()).unwrap_or(0)
 }
 
@@ -166,7 +166,7 @@ pub(super) fn entry_hash(hash: i32) -> u32 {
 ///
 /// In UTC where Java takes local time: names only tell which file is newer, and local time goes
 /// back an hour every autumn.
-pub(super) fn name_at(now: Millis) -> u64 {
+pub(crate) fn name_at(now: Millis) -> u64 {
     let millis = now.0.max(0) as u64;
     let (days, in_day) = (millis / 86_400_000, millis % 86_400_000);
     // Days since 0000-03-01 to a date: years of 365.2425 days begin in March.
@@ -187,7 +187,7 @@ pub(super) fn name_at(now: Millis) -> u64 {
 }
 
 /// The number that a file's name is, if it is one of an index file.
-pub(super) fn name_of(text: &str) -> Option<u64> {
+pub(crate) fn name_of(text: &str) -> Option<u64> {
     (text.len() == 17 && text.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| text.parse().ok())
         .flatten()

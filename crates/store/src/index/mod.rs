@@ -11,7 +11,7 @@
 
 mod batch;
 mod follow;
-mod layout;
+pub(crate) mod layout;
 mod load;
 mod query;
 mod run;
@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use skua_protocol::Millis;
 
 use batch::Batch;
+pub(crate) use follow::key_hashes;
 use layout::{Entry, Header, Layout, entry_hash, hash_on, name_at};
 pub use query::{Found, KeyKind, KeyQuery};
 

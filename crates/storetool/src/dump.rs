@@ -1,0 +1,92 @@
+//! `skua store dump`: messages, for people or as lines of JSON.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use skua_protocol::record::{Message, Record};
+
+use crate::line::Line;
+use crate::select::{Selection, Shown};
+use crate::words::moment;
+use crate::{Failure, Locate, Outcome, Place, open};
+
+/// How much of a body is printed.
+const BODY_CHARS: usize = 120;
+/// A compressed body is opened up to this length.
+const BODY_LEN_MAX: usize = 4 << 20;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    place: Place,
+    /// This topic's messages, in the order they were stored; without it, all that is in the log,
+    /// half messages too.
+    #[arg(short, long)]
+    topic: Option<String>,
+    #[command(flatten)]
+    selection: Selection,
+    /// Print one JSON object a message, with all of its body and properties.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args, locate: Locate<'_>, out: &mut dyn Write) -> Result<Outcome, Failure> {
+    let directory = open(&args.place, locate)?;
+    let mut outcome = Outcome::Good;
+    args.selection.walk(&directory, args.topic.as_deref(), &mut |shown| {
+        match shown {
+            Shown::Message(record) if args.json => {
+                serde_json::to_writer(&mut *out, &Line::of(record))
+                    .map_err(std::io::Error::from)?;
+                writeln!(out)?;
+            }
+            Shown::Message(record) => print(record, out)?,
+            Shown::Damage { offset, reason } => {
+                outcome = Outcome::Damage;
+                eprintln!("skua store: no message at physical offset {offset}: {reason}");
+            }
+        }
+        Ok(())
+    })?;
+    Ok(outcome)
+}
+
+fn print(record: &Record<'_>, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "{}  queue {}  offset {}  physical offset {}  {} bytes  stored {}",
+        record.topic(),
+        record.queue_id(),
+        record.queue_offset(),
+        record.physical_offset(),
+        record.size(),
+        moment(record.store_timestamp().0)
+    )?;
+    write!(out, "   ")?;
+    for (name, value) in record.properties().iter() {
+        write!(out, " {name}={value}")?;
+    }
+    writeln!(out, "\n    {}", body(record))
+}
+
+/// The body's beginning; its bytes where it is no text.
+fn body(record: &Record<'_>) -> String {
+    let shared = Bytes::copy_from_slice(record.bytes());
+    let plain = Message::decode_all(&shared)
+        .ok()
+        .and_then(|messages| messages.into_iter().next())
+        .and_then(|message| message.plain_body(BODY_LEN_MAX).ok());
+    let bytes = plain.as_deref().unwrap_or(record.body());
+    match std::str::from_utf8(bytes) {
+        Ok(text) => {
+            let mut chars = text.chars();
+            let start: String = chars.by_ref().take(BODY_CHARS).collect();
+            let start = start.escape_debug();
+            if chars.next().is_some() { format!("{start}…") } else { start.to_string() }
+        }
+        Err(_) => {
+            let start: Vec<_> = bytes.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
+            format!("{} bytes: {}", bytes.len(), start.join(" "))
+        }
+    }
+}

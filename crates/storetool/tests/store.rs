@@ -1,0 +1,220 @@
+//! The commands on directories that a Java broker left, whole and damaged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use clap::Parser;
+use serde_json::Value;
+use skua_protocol::Millis;
+use skua_store::{IndexOptions, RealDisk, Store, StoreOptions};
+use skua_storetool::{Args, Place, run_on};
+use tempfile::TempDir;
+
+struct Fixture {
+    _dir: TempDir,
+    root: PathBuf,
+}
+
+impl Fixture {
+    fn unpack(name: &str) -> Self {
+        let dir = tempfile::tempdir().expect("there is space");
+        let archive = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("../store/tests/fixtures/{name}.tar.gz"));
+        let tar = Command::new("tar").arg("xzSf").arg(archive).current_dir(dir.path()).status();
+        assert!(tar.expect("tar is installed").success());
+        Self { root: dir.path().join(name), _dir: dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    fn flip(&self, name: &str, at: u64) {
+        let file = fs::OpenOptions::new().read(true).write(true).open(self.path(name));
+        let file = file.expect("it is there");
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).expect("within the file");
+        file.write_all_at(&[byte[0] ^ 0x10], at).expect("writable");
+    }
+
+    /// Status and output of a command on this directory.
+    fn run(&self, words: &str) -> (u8, String) {
+        let (command, rest) = words.split_once(' ').unwrap_or((words, ""));
+        let root = self.root.to_string_lossy().into_owned();
+        let words = ["store", command, &root].into_iter();
+        let words = words.chain(rest.split(' ').filter(|word| !word.is_empty()));
+        let args = Args::try_parse_from(words).expect("these arguments are right");
+        let mut out = Vec::new();
+        let status = run_on(&args, &options, &mut out);
+        (status, String::from_utf8(out).expect("text"))
+    }
+
+    fn lines(&self, words: &str) -> Vec<Value> {
+        let (status, text) = self.run(words);
+        assert_eq!(status, 0, "{words}: {text}");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// All files with their content.
+    fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut dirs = vec![self.root.clone()];
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(dir).expect("a directory") {
+                let path = entry.expect("readable").path();
+                // Large and sparse, and nobody's here.
+                if path.is_dir() {
+                    dirs.push(path);
+                } else if !path.ends_with("timerwheel") {
+                    files.insert(path.clone(), fs::read(&path).expect("readable"));
+                }
+            }
+        }
+        files
+    }
+}
+
+/// The fixtures' own sizes.
+fn options(place: &Place) -> Result<StoreOptions, String> {
+    let root = place.dir.clone().expect("given");
+    let index = Some(IndexOptions { hash_slots: 64, entries: 256 });
+    Ok(StoreOptions { index, ..StoreOptions::new(root) })
+}
+
+#[test]
+fn whole_directories_verify_as_whole_and_are_not_changed() {
+    for (name, records) in [("store-clean", 121), ("store-kill9", 41), ("store-crcprop", 4)] {
+        let fixture = Fixture::unpack(name);
+        let before = fixture.files();
+        let (status, text) = fixture.run("verify --json");
+        assert_eq!(status, 0, "{name}: {text}");
+        let counts: Value =
+            serde_json::from_str(text.lines().last().expect("counts")).expect("JSON");
+        assert_eq!(counts["records"], records, "{name}");
+        assert!(counts["indexEntries"].as_u64() > Some(0), "{name}: {text}");
+        assert_eq!(fixture.run("inspect").0, 0);
+        assert_eq!(fixture.run("dump").0, 0);
+        assert!(before == fixture.files(), "{name} was changed");
+    }
+}
+
+#[test]
+fn every_kind_of_damage_is_told_with_file_and_place() {
+    // File, byte, and what the finding says of the place.
+    let log = "commitlog/00000000000000000000";
+    let queue = "consumequeue/TopicB/0/00000000000000000000";
+    let index = "index/20261123202140029";
+    let entry = 40 + 4 * 64 + 20;
+    let cases = [
+        // In the second record's body.
+        (log, 278 + 92, log, 278),
+        (queue, 7, queue, 0),
+        (queue, 11, queue, 0),
+        (index, entry + 3, index, entry),
+        (index, entry + 11, index, entry),
+    ];
+    for (file, at, said, place) in cases {
+        let fixture = Fixture::unpack("store-clean");
+        fixture.flip(file, at);
+        let (status, text) = fixture.run("verify");
+        assert_eq!(status, 1, "{file} at {at}: {text}");
+        let expected = format!("damage: {} at byte {place}:", fixture.path(said).display());
+        assert!(text.contains(&expected), "{file} at {at}: {text}");
+    }
+    let fixture = Fixture::unpack("store-clean");
+    fs::write(fixture.path("config/topics.json"), "{\"topicConfigTable\":{").expect("writable");
+    let half = fs::OpenOptions::new().write(true).open(fixture.path(log)).expect("there");
+    half.set_len(10_000).expect("writable");
+    let (status, text) = fixture.run("verify");
+    assert_eq!(status, 1);
+    assert!(text.contains("topics.json at byte"), "{text}");
+    let short = format!("damage: {} at byte 10000: 10000 bytes", fixture.path(log).display());
+    assert!(text.contains(&short), "{text}");
+}
+
+#[test]
+fn a_torn_tail_is_a_note_and_damage_before_it_is_not() {
+    let fixture = Fixture::unpack("store-kill9");
+    let last = fixture.path("commitlog/00000000000000065536");
+    let file = fs::OpenOptions::new().write(true).open(&last).expect("there");
+    file.write_all_at(b"\0\0\x01\x02rubbish", 92_338 - 65_536).expect("writable");
+    let (status, text) = fixture.run("verify");
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("at byte 26802: the log ends here"), "{text}");
+}
+
+#[test]
+fn messages_are_found_by_topic_queue_offset_key_time_and_tag() {
+    let fixture = Fixture::unpack("store-clean");
+    let all = fixture.lines("dump --topic TopicA --json");
+    assert_eq!(all.len(), 13);
+    assert_eq!(all[0]["body"], "hello-A-0");
+    let offsets: Vec<_> = all.iter().map(|m| m["physicalOffset"].as_i64()).collect();
+    assert!(offsets.is_sorted(), "in the order they were stored");
+    assert_eq!(fixture.lines("dump --topic TopicA -q 1 -o 2 -n 3 --json").len(), 3);
+    let by_key = fixture.lines("dump --topic TopicA --key k3 --json");
+    assert_eq!(by_key.len(), 1);
+    assert_eq!(by_key[0]["body"], "hello-A-3");
+    assert_eq!(fixture.lines("dump --key k3 --topic TopicA --tag TagA --json").len(), 0);
+    let time = all[5]["storeTime"].to_string();
+    let at = fixture.lines(&format!("dump --topic TopicA --begin {time} --end {time} --json"));
+    assert!(at.contains(&all[5]));
+    // Half messages are in no queue of their topic, but in the log.
+    assert_eq!(fixture.lines("dump --json").len(), 121);
+    assert_eq!(fixture.run("dump --topic NoSuchTopic").0, 2);
+    let (_, text) = fixture.run("dump --topic TopicA -q 1");
+    assert!(text.contains("xxxxxxxx…"), "a compressed body is shown as it was sent: {text}");
+}
+
+#[test]
+fn an_exported_topic_is_imported_with_its_bytes_and_its_configuration() {
+    let fixture = Fixture::unpack("store-clean");
+    let target = tempfile::tempdir().expect("there is space");
+    let file = target.path().join("TopicA.jsonl");
+    let (status, _) = fixture.run(&format!("export --topic TopicA -f {}", file.display()));
+    assert_eq!(status, 0);
+
+    let other = Fixture { root: target.path().join("store"), _dir: target };
+    for nth in 1..=2 {
+        let (status, text) = other.run(&format!("import -f {}", file.display()));
+        assert_eq!(status, 0, "{text}");
+        assert_eq!(text.contains("added to config/topics.json"), nth == 1, "{text}");
+        assert_eq!(other.run("verify").0, 0);
+    }
+    let before = fixture.lines("dump --topic TopicA --json");
+    let after = other.lines("dump --topic TopicA --json");
+    assert_eq!(after.len(), 2 * before.len());
+    for (nth, message) in after.iter().enumerate() {
+        let source = &before[nth % before.len()];
+        for field in ["body", "bodyBase64", "properties", "queueId", "flag", "sysFlag", "bornTime"]
+        {
+            assert_eq!(message[field], source[field], "{field} of message {nth}");
+        }
+    }
+    let topics = fs::read(other.path("config/topics.json")).expect("there");
+    let topics: Value = serde_json::from_slice(&topics).expect("JSON");
+    assert_eq!(topics["topicConfigTable"]["TopicA"]["topicName"], "TopicA");
+    let (status, _) = other.run("import -f /nonexistent");
+    assert_eq!(status, 2);
+}
+
+#[test]
+fn a_directory_in_use_can_be_looked_at_and_not_imported_into() {
+    let fixture = Fixture::unpack("store-clean");
+    let place = Place { dir: Some(fixture.root.clone()), config: None };
+    let options = options(&place).expect("they are right");
+    let now = Millis(1_800_000_000_000);
+    let store = Store::open(options, Arc::new(RealDisk), now).expect("it opens");
+    assert_eq!(fixture.run("verify").0, 0);
+    let (_, text) = fixture.run("inspect");
+    assert!(text.contains("or a broker is running"), "{text}");
+    let file = fixture.path("exported");
+    assert_eq!(fixture.run(&format!("export --topic TopicB -f {}", file.display())).0, 0);
+    assert_eq!(fixture.run(&format!("import -f {}", file.display())).0, 2);
+    store.close().expect("nothing fails");
+    assert_eq!(fixture.run("verify").0, 0);
+}
