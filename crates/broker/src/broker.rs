@@ -20,6 +20,7 @@ use skua_protocol::{Millis, QueueId, json};
 use skua_store::Store;
 
 use crate::client::{Consumers, Producers};
+use crate::cold_data::{self, ColdData};
 use crate::consumer_offsets::{self, ConsumerOffsets};
 use crate::delay::{self, DelayLevels, SaveRules};
 use crate::files::{ConfigFile, Files};
@@ -79,6 +80,7 @@ pub struct Broker {
     pub(crate) groups: GroupTable,
     pub(crate) offsets: ConsumerOffsets,
     pub(crate) filters: Arc<Filters>,
+    pub(crate) cold_data: Mutex<ColdData>,
     pub(crate) consumers: Consumers,
     pub(crate) producers: Producers,
     pub(crate) locks: QueueLocks,
@@ -130,6 +132,7 @@ impl Broker {
         };
         let delay = DelayLevels::open(&delays, file(delay::FILE), rules, now)?;
 
+        store.set_read_ahead(stored.data_read_ahead_enable);
         let identity = Identity {
             broker_name: broker.broker_name.clone(),
             broker_addr: address.to_string(),
@@ -166,6 +169,7 @@ impl Broker {
             groups,
             offsets,
             filters,
+            cold_data: Mutex::default(),
             consumers: Consumers::new(expire_after_ms),
             producers: Producers::new(expire_after_ms),
             locks: QueueLocks::default(),
@@ -195,6 +199,7 @@ impl Broker {
         let settings = self.settings.load().updated(changes)?;
         self.outside.save_settings(&settings)?;
         self.store.set_retention(retention_rules(&settings.store));
+        self.store.set_read_ahead(settings.store.data_read_ahead_enable);
         tracing::info!(?changes, "configuration changed by request");
         self.settings.store(Arc::new(settings));
         version.bump(now);
@@ -237,6 +242,17 @@ impl Broker {
         AutoCreateGroups {
             users: settings.broker.auto_create_subscription_group,
             systems: settings.broker.enable_create_sys_group,
+        }
+    }
+
+    pub(crate) fn cold_rules(&self) -> cold_data::Rules {
+        let settings = self.settings();
+        cold_data::Rules {
+            enabled: settings.store.cold_data_flow_control_enable,
+            group_bytes: settings.broker.cg_cold_read_threshold,
+            all_bytes: settings.broker.global_cold_read_threshold,
+            adaptive: settings.broker.cold_ctr_strategy_enable,
+            by_control_loop: settings.broker.use_pid_cold_ctr_strategy,
         }
     }
 

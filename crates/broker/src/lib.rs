@@ -6,6 +6,7 @@
 
 pub mod broker;
 pub mod client;
+mod cold_data;
 mod consumer_offsets;
 mod delay;
 mod files;

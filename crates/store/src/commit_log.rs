@@ -58,6 +58,8 @@ pub(crate) struct CommitLog {
     refusing: AtomicBool,
     failure: OnceLock<Failure>,
     window_wanted: AtomicBool,
+    /// Whether readers of cold data read ahead (`dataReadAheadEnable`).
+    pub(crate) read_ahead: AtomicBool,
     /// Wakes the work on files: the active window is half full.
     pub(crate) files_wanted: Signal,
 }
@@ -147,6 +149,7 @@ impl CommitLog {
             refusing: AtomicBool::new(false),
             failure: OnceLock::new(),
             window_wanted: AtomicBool::new(false),
+            read_ahead: AtomicBool::new(true),
             files_wanted: Signal::default(),
         })
     }

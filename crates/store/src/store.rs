@@ -233,6 +233,11 @@ impl Store {
         }
     }
 
+    /// Whether readers of what no cache holds read ahead.
+    pub fn set_read_ahead(&self, enabled: bool) {
+        self.log.read_ahead.store(enabled, Ordering::Relaxed);
+    }
+
     /// Files of log and queues open now; bounded by the option `open_files`.
     pub fn open_files(&self) -> usize {
         self.handles.count()

@@ -10,6 +10,7 @@ use super::{Broker, Moved};
 use crate::earlier;
 use crate::files::SaveError;
 use crate::names::SCHEDULE_TOPIC;
+use crate::swap_map::lock;
 
 impl Broker {
     /// A message can be read now. Called by whoever runs the store's dispatch.
@@ -55,6 +56,7 @@ impl Broker {
         next = earlier(next, self.producers.run_due(now));
         next = earlier(next, self.save_offsets_due(now));
         next = earlier(next, self.sample_due(now));
+        next = earlier(next, lock(&self.cold_data).run_due(&self.cold_rules(), now));
         if let Some(at) = next {
             self.next_due.fetch_min(at.0, Ordering::SeqCst);
         }

@@ -147,6 +147,8 @@ pub enum RequestError {
         flow = FLOW_CONTROL
     )]
     TooManyParked { parked: usize, limit: usize },
+    #[error("This consumer group is reading cold data. It has been flow control")]
+    ColdData,
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -252,7 +254,7 @@ impl RequestError {
             | E::InnerBatch(_)
             | E::MessageSize { .. } => ResponseCode::MessageIllegal,
             E::Append(error) => append_code(error),
-            E::Slave | E::TooManyParked { .. } => ResponseCode::SystemBusy,
+            E::Slave | E::TooManyParked { .. } | E::ColdData => ResponseCode::SystemBusy,
             E::GroupNotConnected | E::NoSubscription => ResponseCode::SubscriptionNotExist,
             E::OldSubscription => ResponseCode::SubscriptionNotLatest,
             E::BadSubscription | E::FilterSyntax(_) => ResponseCode::SubscriptionParseFailed,

@@ -6,6 +6,7 @@ mod config;
 pub mod error;
 mod group;
 mod lock;
+mod maintenance;
 mod offset;
 mod pull;
 mod query;
@@ -183,6 +184,17 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
             blocking(move || clean::unused_topics(&broker))
         }
 
+        C::UpdateColdDataFlowCtrConfig => reply(maintenance::set_cold_data(broker, &request)),
+        C::RemoveColdDataFlowCtrConfig => reply(maintenance::unset_cold_data(broker, &request)),
+        C::GetColdDataFlowCtrInfo => reply(maintenance::cold_data(broker)),
+        C::SetCommitLogReadMode => {
+            let broker = broker.clone();
+            blocking(move || maintenance::set_read_mode(&broker, &request, now))
+        }
+        C::CheckRocksDbCqWriteProgress => reply(maintenance::check_rocksdb(&request)),
+        C::ExportRocksDbConfigToJson => reply(maintenance::export_rocksdb(&request)),
+        C::NotifyMinBrokerIdChange => reply(maintenance::min_broker_id(broker, &request)),
+
         C::GetBrokerRuntimeInfo => {
             let broker = broker.clone();
             blocking(move || runtime::info(&broker, now))
@@ -286,14 +298,11 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         | C::ResumeCheckHalfMessage
         | C::SendReplyMessage
         | C::SendReplyMessageV2
-        | C::CheckRocksDbCqWriteProgress
-        | C::ExportRocksDbConfigToJson
         | C::RecallMessage
         | C::QueryAssignment
         | C::SetMessageRequestMode
         | C::GetAllMessageRequestMode
         | C::UpdateAndCreateStaticTopic
-        | C::NotifyMinBrokerIdChange
         | C::ExchangeBrokerHaInfo
         | C::GetBrokerHaStatus
         | C::ResetMasterFlushOffset
@@ -301,10 +310,6 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         | C::NotifyBrokerRoleChanged
         | C::GetTimerCheckPoint
         | C::GetTimerMetrics
-        | C::UpdateColdDataFlowCtrConfig
-        | C::RemoveColdDataFlowCtrConfig
-        | C::GetColdDataFlowCtrInfo
-        | C::SetCommitLogReadMode
         | C::AuthCreateUser
         | C::AuthUpdateUser
         | C::AuthDeleteUser

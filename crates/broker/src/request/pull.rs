@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use skua_config::Settings;
 use skua_protocol::body::{
-    EXPRESSION_TAG, MessageModel, PERM_READ, SubscriptionData, SubscriptionGroupConfig,
+    ConsumeType, EXPRESSION_TAG, MessageModel, PERM_READ, SubscriptionData, SubscriptionGroupConfig,
 };
 use skua_protocol::record::Record;
 use skua_protocol::request::{
@@ -23,6 +23,7 @@ use crate::filter::Filter;
 use crate::long_poll::{Place, Wanted, Woken};
 use crate::names;
 use crate::sql92::{CompiledFilter, consumer_filters};
+use crate::swap_map::lock;
 use crate::topic_table::Topic;
 use crate::waiting::{Giver, hand_over};
 
@@ -99,11 +100,48 @@ fn start(
         return first_attempt(broker, peer, pull, found, now);
     }
     let (broker, peer) = (broker.clone(), peer.clone());
-    Outcome::Blocking(Box::new(move || {
-        let found = read(&broker, &pull);
-        first_attempt(&broker, &peer, pull, found, now)
-    }))
+    Outcome::Blocking(Box::new(move || read_from_disk(&broker, &peer, pull, now)))
 }
+
+/// What the consumer wants is cold: groups that read much of that are slowed down, if configured.
+fn read_from_disk(
+    broker: &Arc<Broker>,
+    peer: &Arc<dyn Peer>,
+    mut pull: Pull,
+    now: Millis,
+) -> Outcome {
+    let rules = broker.cold_rules();
+    let group = pull.group.group_name.clone();
+    if !rules.enabled || names::is_system_group(&group) {
+        let found = read(broker, &pull);
+        return first_attempt(broker, peer, pull, found, now);
+    }
+    let slowed = lock(&broker.cold_data).is_slowed(&group, &rules);
+    let connected = broker.consumers.get(&group).map(|group| group.consume_type);
+    if slowed && connected == Some(ConsumeType::Passively) {
+        return refuse(&RequestError::ColdData);
+    }
+    let held = slowed && connected == Some(ConsumeType::Actively);
+    if held {
+        pull.max_messages = 1;
+    }
+    let found = read(broker, &pull);
+    let ends = lock(&broker.cold_data).add(&group, found.body.len() as u64, now);
+    broker.wake_at(ends);
+    match first_attempt(broker, peer, pull, found, now) {
+        Outcome::Reply(answer) if held => {
+            let sleep = broker.sleep_until(now.plus(COLD_HOLD_MS));
+            Outcome::Later(Box::pin(async move {
+                sleep.await;
+                answer
+            }))
+        }
+        outcome => outcome,
+    }
+}
+
+/// How long the answer to a pull consumer is held that has read too much cold data.
+const COLD_HOLD_MS: i64 = 3_000;
 
 fn refuse(error: &RequestError) -> Outcome {
     let mut answer = error.answer();

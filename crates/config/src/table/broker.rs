@@ -67,7 +67,7 @@ config_table! {
     /// Creates a topic named after the broker at the start.
     restart broker_topic_enable "brokerTopicEnable": bool = true;
     /// Bytes of cold data that a consumer group may read in a period.
-    inert "cgColdReadThreshold": i64 = 3_145_728;
+    live cg_cold_read_threshold "cgColdReadThreshold": i64 = 3_145_728;
     /// Milliseconds without a heartbeat after which a client is forgotten.
     restart channel_expired_timeout "channelExpiredTimeout": i64 = 120_000, in 1..=i64::MAX;
     /// Milliseconds between two looks at which slaves are caught up, in controller mode.
@@ -83,7 +83,7 @@ config_table! {
     /// Creates a topic named after the cluster at the start.
     restart cluster_topic_enable "clusterTopicEnable": bool = true;
     /// Slows down groups that read cold data.
-    inert "coldCtrStrategyEnable": bool = false;
+    live cold_ctr_strategy_enable "coldCtrStrategyEnable": bool = false;
     /// Factor of the commercial message counters.
     inert "commercialBaseCount": i32 = 1;
     /// Bytes that count as one message in the commercial counters.
@@ -215,7 +215,7 @@ config_table! {
     /// Milliseconds that forwarding a request to another broker may take.
     inert "forwardTimeout": i64 = 3000;
     /// Bytes of cold data that all groups together may read in a period.
-    inert "globalColdReadThreshold": i64 = 104_857_600;
+    live global_cold_read_threshold "globalColdReadThreshold": i64 = 104_857_600;
     /// Threads for heartbeats.
     inert "heartbeatThreadPoolNums": i32 = env.cores.min(32), shown "min(32,cores)";
     /// Heartbeats that may wait for a thread.
@@ -477,7 +477,7 @@ config_table! {
     /// Applies filters before a waiting pop is woken.
     inert "useMessageFilterForNotification": bool = true;
     /// Slows down readers of cold data by a control loop.
-    inert "usePIDColdCtrStrategy": bool = true;
+    live use_pid_cold_ctr_strategy "usePIDColdCtrStrategy": bool = true;
     /// Gives each group its own queue of a retry topic.
     inert "useSeparateRetryQueue": bool = false;
     /// Keeps reset offsets on the broker until they are taken.

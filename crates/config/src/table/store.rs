@@ -45,7 +45,7 @@ config_table! {
     /// Milliseconds between two clean-ups of swapped mappings.
     inert "cleanSwapedMapInterval": i64 = 300_000;
     /// Limits reading of cold data.
-    inert "coldDataFlowControlEnable": bool = false;
+    live cold_data_flow_control_enable "coldDataFlowControlEnable": bool = false;
     /// Looks which pages of the log are in memory.
     inert "coldDataScanEnable": bool = false;
     /// Of two kinds of consume queues, the one that assigns offsets.
@@ -87,7 +87,7 @@ config_table! {
     /// Milliseconds between two corrections of least queue offsets.
     inert "correctLogicMinOffsetSleepInterval": i32 = 1;
     /// Lets the kernel read ahead in log files.
-    inert "dataReadAheadEnable": bool = true;
+    live data_read_ahead_enable "dataReadAheadEnable": bool = true;
     /// Reports long waits for the append lock.
     inert "debugLockEnable": bool = false;
     /// Messages of one query's answer.

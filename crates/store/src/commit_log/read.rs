@@ -1,5 +1,7 @@
 //! Reading any stretch: from the windows at the end if it lies there, else from the file.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use skua_protocol::PhysicalOffset;
 use skua_protocol::record::{self, Record};
@@ -15,6 +17,9 @@ const READ_AHEAD_LEN: u64 = 2 << 20;
 impl CommitLog {
     /// What lies there and after it will be read soon.
     pub(crate) fn will_need(&self, from: u64) {
+        if !self.read_ahead.load(Ordering::Relaxed) {
+            return;
+        }
         let Some(base) = self.file_of(from) else { return };
         let to = (from + READ_AHEAD_LEN).min(base + self.file_size);
         if let Ok(file) = self.file(base) {
