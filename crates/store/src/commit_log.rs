@@ -8,6 +8,7 @@
 mod append;
 mod expire;
 mod read;
+mod replica;
 mod window;
 
 use std::collections::VecDeque;
@@ -270,7 +271,16 @@ impl CommitLog {
     /// Makes the file that begins at `base`, unless it is there.
     fn add_file(&self, base: u64) -> DiskResult<()> {
         let _making = lock(&self.making);
-        if self.files().binary_search(&base).is_ok() {
+        let files = self.files();
+        if files.binary_search(&base).is_ok() {
+            return Ok(());
+        }
+        // Asked for before the log was made to begin elsewhere.
+        let fits = match files.last() {
+            Some(last) => base == last + self.file_size,
+            None => base == self.appended(),
+        };
+        if !fits {
             return Ok(());
         }
         let path = self.path(base);

@@ -58,6 +58,28 @@ pub enum AppendError {
     Closed,
 }
 
+/// Bytes of another broker's log were not stored.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReplicateError {
+    /// Nothing more will be stored until restart.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    #[error("no space for the next file: {0}")]
+    NoSpace(DiskError),
+    #[error("the log ends at {end}, the bytes belong to {at}")]
+    NotTheEnd { at: u64, end: u64 },
+    #[error("offset {0} is not the start of a file")]
+    NoFileStart(u64),
+    #[error("bytes up to {end} would reach into the next file")]
+    FileEnd { end: u64 },
+    #[error("no record begins at {offset}: {cause}")]
+    NoRecord { offset: u64, cause: RecordError },
+    #[error("the record at {offset} belongs elsewhere, or its topic cannot be stored")]
+    BadRecord { offset: u64 },
+    #[error("the store is closing")]
+    Closed,
+}
+
 /// What should become durable may not be.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum FlushError {

@@ -20,6 +20,7 @@ use crate::handles::Handles;
 use crate::index::Index;
 use crate::options::StoreOptions;
 use crate::recovery::{self, LastRun, Recovered};
+use crate::replica::OnAppend;
 use crate::retention::Retention;
 use crate::signal::Signal;
 
@@ -48,16 +49,17 @@ pub struct Store {
     config_files: ConfigFiles,
     recovered: Recovered,
     on_arrival: OnceLock<OnArrival>,
+    pub(crate) on_append: OnceLock<OnAppend>,
     /// One round of dispatch at a time.
-    dispatcher: Mutex<Dispatcher>,
+    pub(crate) dispatcher: Mutex<Dispatcher>,
     /// Where dispatch stands and the store time of the last record before.
-    dispatched: Mutex<(u64, Millis)>,
+    pub(crate) dispatched: Mutex<(u64, Millis)>,
     /// Wakes dispatch: something was appended.
     pub(crate) dispatch_wanted: Signal,
     pub(crate) index: Option<Index>,
     /// Wakes indexing: something was dispatched.
     pub(crate) index_wanted: Signal,
-    mark: Arc<FlushMark>,
+    pub(crate) mark: Arc<FlushMark>,
     /// One flush of the log at a time.
     flushing: Mutex<()>,
     flush_clock: Mutex<FlushClock>,
@@ -133,6 +135,7 @@ impl Store {
             config_files: ConfigFiles::new(Arc::clone(&disk), options.root.join("config")),
             recovered,
             on_arrival: OnceLock::new(),
+            on_append: OnceLock::new(),
             dispatched: Mutex::new((dispatcher.position, dispatcher.timestamp)),
             dispatcher: Mutex::new(dispatcher),
             dispatch_wanted: Signal::default(),

@@ -12,7 +12,7 @@ use crate::disk::{DiskError, lock};
 use crate::error::AppendError;
 
 /// Size and magic, without which nothing stands there.
-const HEAD_LEN: usize = 8;
+pub(super) const HEAD_LEN: usize = 8;
 
 /// One record of an append: its bytes in the buffer, and the queue it goes to.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl CommitLog {
 }
 
 /// Copies `bytes` to `at` through the windows over it.
-fn put(tail: &mut Tail, mut at: u64, mut bytes: &[u8]) {
+pub(super) fn put(tail: &mut Tail, mut at: u64, mut bytes: &[u8]) {
     for window in &mut tail.windows {
         if bytes.is_empty() {
             break;
@@ -137,7 +137,7 @@ fn put(tail: &mut Tail, mut at: u64, mut bytes: &[u8]) {
 }
 
 /// Shows readers everything before the end, and lets go of the windows that are full.
-fn publish(tail: &mut Tail) {
+pub(super) fn publish(tail: &mut Tail) {
     while let Some(window) = tail.windows.front_mut() {
         if tail.end < window.range.end {
             window.writer.publish((tail.end.saturating_sub(window.range.start)) as usize);

@@ -1,0 +1,103 @@
+//! What replication needs of a store: reading any stretch of the log, being told that it grew, and
+//! appending records of another broker where they stand there.
+
+use bytes::Bytes;
+use skua_protocol::record::{MAGIC_END_OF_FILE, Peek, Record, RecordError, next};
+use skua_protocol::{Millis, PhysicalOffset};
+
+use crate::Store;
+use crate::consume_queue::is_storable_topic;
+use crate::disk::lock;
+use crate::error::{ReadError, ReplicateError};
+
+/// Told that the log has grown. Called by whoever appends: it must not wait.
+pub type OnAppend = Box<dyn Fn() + Send + Sync>;
+
+impl Store {
+    /// Calls `tell` after each append from now on. A second call changes nothing.
+    pub fn on_append(&self, tell: OnAppend) {
+        let _ = self.on_append.set(tell);
+    }
+
+    pub(crate) fn tell_append(&self) {
+        if let Some(tell) = self.on_append.get() {
+            tell();
+        }
+    }
+
+    /// Bytes of a commit log file.
+    pub fn commit_log_file_size(&self) -> u64 {
+        self.log.file_size()
+    }
+
+    /// `from..from + len` of the log as it is.
+    pub fn log_bytes(&self, from: PhysicalOffset, len: usize) -> Result<Bytes, ReadError> {
+        self.log.bytes(from.0, len)
+    }
+
+    /// Whether [`log_bytes`](Self::log_bytes) there needs no file.
+    pub fn is_hot(&self, from: PhysicalOffset) -> bool {
+        self.log.is_hot(from.0)
+    }
+
+    /// Lets the log of an empty store begin at `at`, where the other broker's begins. False if
+    /// there is something in it.
+    pub fn begin_at(&self, at: PhysicalOffset) -> Result<bool, ReplicateError> {
+        if !at.0.is_multiple_of(self.log.file_size()) {
+            return Err(ReplicateError::NoFileStart(at.0));
+        }
+        let mut dispatcher = lock(&self.dispatcher);
+        let begun = self.log.begin_at(at.0).map_err(|cause| self.log.fail(cause))?;
+        if begun && dispatcher.position < at.0 {
+            dispatcher.position = at.0;
+            lock(&self.dispatched).0 = at.0;
+            self.mark.advance(at.0);
+        }
+        Ok(begun)
+    }
+
+    /// Appends whole records of another broker's log, or the rest of one of its files, at the
+    /// place that they have there; they lie in one file. Dispatch follows as after an append.
+    pub fn append_copy(&self, at: PhysicalOffset, bytes: &[u8]) -> Result<(), ReplicateError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let newest = self.check_copy(at.0, bytes)?;
+        self.log.append_copy(at.0, bytes, newest)?;
+        self.dispatch_wanted.wake();
+        self.tell_append();
+        Ok(())
+    }
+
+    /// Nothing that dispatch or recovery would stumble over; gives the newest store time.
+    fn check_copy(&self, start: u64, bytes: &[u8]) -> Result<Option<Millis>, ReplicateError> {
+        let file_size = self.log.file_size();
+        let file_end = (start / file_size + 1) * file_size;
+        if start + bytes.len() as u64 > file_end {
+            return Err(ReplicateError::FileEnd { end: start + bytes.len() as u64 });
+        }
+        let (mut at, mut newest) = (0, None);
+        while at < bytes.len() {
+            let offset = start + at as u64;
+            let rest = &bytes[at..];
+            let wrong = |cause| ReplicateError::NoRecord { offset, cause };
+            match next(rest).map_err(wrong)? {
+                Peek::Message { size } => {
+                    let record = Record::parse(&rest[..size]).map_err(wrong)?;
+                    let in_place = u64::try_from(record.physical_offset()) == Ok(offset);
+                    if !in_place || !is_storable_topic(record.topic()) {
+                        return Err(ReplicateError::BadRecord { offset });
+                    }
+                    newest = newest.max(Some(record.store_timestamp()));
+                    at += size;
+                }
+                Peek::EndOfFile { size } if offset + size as u64 == file_end => at += size,
+                Peek::EndOfFile { .. } => {
+                    return Err(wrong(RecordError::BadMagic(MAGIC_END_OF_FILE)));
+                }
+                Peek::Empty => return Err(wrong(RecordError::BadSize(0))),
+            }
+        }
+        Ok(newest)
+    }
+}
