@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
 use bytestring::ByteString;
-use skua_config::{Properties, Settings};
+use skua_config::{BrokerRole, Properties, Settings};
+use skua_ha::Replicas;
 use skua_protocol::body::{DataVersion, PERM_WRITE};
 use skua_protocol::message_id::UniqueIdSource;
 use skua_protocol::request::UnregisterBroker;
@@ -30,6 +31,7 @@ use crate::long_poll::{LongPolls, PARKED_MAX};
 use crate::names::SystemTopics;
 use crate::queue_locks::QueueLocks;
 use crate::registration::{Identity, Registration, ordered_topics};
+use crate::replication::SlaveState;
 use crate::request::ParkedPull;
 use crate::retention::retention_rules;
 use crate::sql92::bloom::Bloom;
@@ -75,6 +77,8 @@ pub struct Broker {
     offsets_file: ConfigFile,
 
     pub(crate) store: Arc<Store>,
+    pub(crate) replicas: Arc<Replicas>,
+    pub(crate) slave_state: SlaveState,
     pub(crate) topics: TopicTable,
     pub(crate) system_topics: SystemTopics,
     pub(crate) groups: GroupTable,
@@ -92,8 +96,16 @@ pub struct Broker {
 impl Broker {
     /// Reads the tables of `config/` and makes what every broker has.
     pub fn new(options: BrokerOptions, now: Millis) -> Result<Arc<Self>, OpenError> {
-        let BrokerOptions { settings, store, outside, address, ha_address, process_id, salt } =
-            options;
+        let BrokerOptions {
+            settings,
+            store,
+            outside,
+            address,
+            replicas,
+            ha_address,
+            process_id,
+            salt,
+        } = options;
         let files: Arc<dyn Files> = Arc::new(options::StoreFiles(store.config_files()));
         let file = |name| ConfigFile::new(files.clone(), name);
         let (broker, stored) = (&settings.broker, &settings.store);
@@ -118,6 +130,9 @@ impl Broker {
         let offsets = ConsumerOffsets::new(step, now);
         let offsets_file = file(consumer_offsets::FILE);
         offsets.load(&offsets_file)?;
+        if stored.broker_role == BrokerRole::Slave {
+            offsets.keep_local_commits();
+        }
 
         let bloom = Bloom::new(
             broker.max_error_rate_of_bloom_filter,
@@ -165,6 +180,8 @@ impl Broker {
             deadlines: Arc::default(),
             offsets_file,
             store,
+            replicas,
+            slave_state: SlaveState::default(),
             topics,
             groups,
             offsets,
@@ -218,6 +235,15 @@ impl Broker {
     /// Where clients reach the broker: `ip:port`.
     pub(crate) fn address(&self) -> String {
         self.identity.broker_addr.clone()
+    }
+
+    /// Where slaves reach the broker.
+    pub(crate) fn ha_address(&self) -> String {
+        self.identity.ha_server_addr.clone()
+    }
+
+    pub(crate) fn outside(&self) -> &dyn Outside {
+        &*self.outside
     }
 
     /// The advertised address, which message ids hold.

@@ -29,6 +29,17 @@ struct Marks {
     committed: Option<i64>,
     pulled: Option<i64>,
     reset: Option<i64>,
+    /// Committed at this slave and not known to the master.
+    local: bool,
+}
+
+/// An offset that was committed at a slave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalCommit {
+    pub topic: String,
+    pub group: String,
+    pub queue: i32,
+    pub offset: i64,
 }
 
 /// What a pull was answered with.
@@ -76,6 +87,8 @@ pub struct ConsumerOffsets {
     /// Commits between two changes of the data version (`consumerOffsetUpdateVersionStep`).
     version_step: u64,
     changed: AtomicBool,
+    changes: AtomicU64,
+    keeps_local: AtomicBool,
 }
 
 impl ConsumerOffsets {
@@ -87,6 +100,8 @@ impl ConsumerOffsets {
             commits: AtomicU64::new(0),
             version_step: version_step.max(1),
             changed: AtomicBool::new(false),
+            changes: AtomicU64::new(0),
+            keeps_local: AtomicBool::new(false),
         }
     }
 
@@ -143,7 +158,79 @@ impl ConsumerOffsets {
 
     /// To be written again: the last writing failed.
     pub fn mark_changed(&self) {
+        self.note_change();
+    }
+
+    fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
         self.changed.store(true, Ordering::Release);
+    }
+
+    /// A number that changes whenever something does.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// From now on commits are kept apart until the master has them: this is a slave's table.
+    pub fn keep_local_commits(&self) {
+        self.keeps_local.store(true, Ordering::Relaxed);
+    }
+
+    /// What was committed here and the master does not know yet.
+    pub fn local_commits(&self) -> Vec<LocalCommit> {
+        let mut commits = Vec::new();
+        for shard in &self.shards {
+            for (topic, groups) in lock(shard).iter() {
+                for (group, progress) in groups {
+                    let local = progress.queues.iter().filter(|marks| marks.local);
+                    commits.extend(local.filter_map(|marks| {
+                        let (topic, group) = (topic.to_string(), group.to_string());
+                        Some(LocalCommit {
+                            topic,
+                            group,
+                            queue: marks.queue,
+                            offset: marks.committed?,
+                        })
+                    }));
+                }
+            }
+        }
+        commits
+    }
+
+    /// The master has it.
+    pub fn commit_is_known(&self, commit: &LocalCommit) {
+        self.with_mut(&commit.group, &commit.topic, |progress| {
+            let marks = progress.marks_mut(commit.queue);
+            if marks.committed == Some(commit.offset) {
+                marks.local = false;
+            }
+        });
+    }
+
+    /// Takes over the master's table: offsets committed here that are further stay, and nothing
+    /// is deleted (Java: `SlaveSynchronize.syncConsumerOffset`).
+    pub fn take_masters(&self, file: File) {
+        for (key, offsets) in file.offset_table {
+            let Some((topic, group)) = key.split_once(SEPARATOR) else { continue };
+            self.with_mut(group, topic, |progress| {
+                for (queue, offset) in offsets {
+                    let marks = progress.marks_mut(queue);
+                    if !marks.local || marks.committed.is_none_or(|committed| committed <= offset) {
+                        (marks.committed, marks.local) = (Some(offset), false);
+                    }
+                }
+            });
+        }
+        *lock(&self.version) = file.data_version;
+        self.note_change();
+    }
+
+    /// Commits unless that would go back.
+    pub fn commit_forward(&self, group: &str, topic: &str, queue: i32, offset: i64, now: Millis) {
+        if self.committed(group, topic, queue).is_none_or(|committed| committed < offset) {
+            self.commit(group, topic, queue, offset, now);
+        }
     }
 
     fn shard(&self, group: &str, topic: &str) -> &Mutex<Shard> {
@@ -168,12 +255,16 @@ impl ConsumerOffsets {
 
     /// Sets the committed offset; a smaller one than before is allowed.
     pub fn commit(&self, group: &str, topic: &str, queue: i32, offset: i64, now: Millis) {
-        let before = self
-            .with_mut(group, topic, |progress| progress.marks_mut(queue).committed.replace(offset));
+        let local = self.keeps_local.load(Ordering::Relaxed);
+        let before = self.with_mut(group, topic, |progress| {
+            let marks = progress.marks_mut(queue);
+            marks.local = local;
+            marks.committed.replace(offset)
+        });
         if before.is_some_and(|before| offset < before) {
             tracing::debug!(group, topic, queue, offset, before, "consumer offset goes back");
         }
-        self.changed.store(true, Ordering::Release);
+        self.note_change();
         if (self.commits.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(self.version_step) {
             lock(&self.version).bump(now);
         }
@@ -208,7 +299,7 @@ impl ConsumerOffsets {
             marks.reset = Some(offset);
             marks.committed = Some(offset);
         });
-        self.changed.store(true, Ordering::Release);
+        self.note_change();
     }
 
     pub fn is_reset(&self, group: &str, topic: &str, queue: i32) -> bool {
@@ -241,7 +332,7 @@ impl ConsumerOffsets {
                 progress.marks_mut(queue).committed = Some(offset);
             }
         });
-        self.changed.store(true, Ordering::Release);
+        self.note_change();
     }
 
     /// Forgets a topic.
@@ -249,7 +340,7 @@ impl ConsumerOffsets {
         for shard in &self.shards {
             lock(shard).remove(topic);
         }
-        self.changed.store(true, Ordering::Release);
+        self.note_change();
     }
 
     /// Forgets a group.
@@ -260,7 +351,7 @@ impl ConsumerOffsets {
                 !groups.is_empty()
             });
         }
-        self.changed.store(true, Ordering::Release);
+        self.note_change();
     }
 
     /// Topics and groups of which anything is committed.

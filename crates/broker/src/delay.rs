@@ -76,6 +76,15 @@ struct Saving {
     save_at: Option<Millis>,
 }
 
+/// Why the master's progress was not taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    #[error(transparent)]
+    Json(#[from] json::JsonError),
+    #[error(transparent)]
+    Save(#[from] SaveError),
+}
+
 /// How often the table is written.
 #[derive(Clone, Copy, Debug)]
 pub struct SaveRules {
@@ -247,6 +256,26 @@ impl DelayLevels {
         });
         let offset_table = offsets.collect();
         json::to_vec(&DelayOffsets { data_version: lock(&self.saving).version, offset_table })
+    }
+
+    /// A number that changes with each delivery.
+    pub fn changes(&self) -> u64 {
+        self.levels.iter().map(|level| level.next.load(Ordering::Relaxed) as u64).sum()
+    }
+
+    /// Takes over the master's progress, the content of its file, and writes it.
+    pub fn take_masters(&self, content: &[u8]) -> Result<(), TakeError> {
+        let offsets = json::from_slice::<DelayOffsets>(content)?;
+        for (level, next) in &offsets.offset_table {
+            let nth = usize::try_from(*level).ok().and_then(|level| level.checked_sub(1));
+            if let Some(level) = nth.and_then(|nth| self.levels.get(nth)) {
+                level.next.store((*next).max(0), Ordering::Relaxed);
+                // As after a start: what waits is looked for in the next run as a master.
+                level.due.store(i64::MIN, Ordering::Release);
+            }
+        }
+        lock(&self.saving).version = offsets.data_version;
+        Ok(self.save()?)
     }
 
     /// Levels that have had messages: level, next to deliver, end of the queue.

@@ -186,6 +186,30 @@ impl GroupTable {
         self.save()
     }
 
+    /// Becomes the same as another broker's table.
+    pub fn take_masters(&self, table: SubscriptionGroupTable) -> Result<(), SaveError> {
+        {
+            let mut version = lock(&self.version);
+            for (name, _) in self.groups.entries() {
+                if !table.subscription_group_table.contains_key(&*name) {
+                    self.groups.remove(&name);
+                }
+            }
+            for (name, config) in table.subscription_group_table {
+                let config = SubscriptionGroupConfig { group_name: name.clone(), ..config };
+                self.groups.insert(&name, Arc::new(config));
+            }
+            *version = table.data_version;
+            self.forbidden.store(Arc::new(table.forbidden_table));
+        }
+        self.save()
+    }
+
+    /// The version of the table.
+    pub fn version(&self) -> DataVersion {
+        *lock(&self.version)
+    }
+
     /// The content of the file, and of request 201.
     pub fn snapshot(&self) -> SubscriptionGroupTable {
         let data_version = *lock(&self.version);

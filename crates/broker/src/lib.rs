@@ -17,6 +17,7 @@ mod long_poll;
 pub mod names;
 mod queue_locks;
 mod registration;
+mod replication;
 pub mod request;
 mod retention;
 pub mod sql92;
@@ -30,8 +31,10 @@ mod topic_table;
 mod waiting;
 
 pub use broker::{Broker, BrokerOptions, Outside};
+pub use consumer_offsets::LocalCommit;
 pub use delay::parse_levels as parse_delay_levels;
 pub use registration::Registration;
+pub use replication::{ONLY_FORWARD, SlaveView};
 pub use retention::retention_rules;
 
 use skua_protocol::Millis;

@@ -48,6 +48,8 @@ impl Outside for Asked {
         self.wake.fetch_min(at.0, Ordering::SeqCst);
     }
 
+    fn master_is_at(&self, _ha: &str, _address: Option<&str>) {}
+
     fn save_settings(&self, settings: &Settings) -> io::Result<()> {
         let changes: Vec<_> =
             settings.changes().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
@@ -115,6 +117,7 @@ impl TestBroker {
                 settings: Arc::new(settings),
                 store: store.clone(),
                 outside: asked.clone(),
+                replicas: skua_ha::Replicas::new(1 << 28),
                 address: ([127, 0, 0, 1], 12_911).into(),
                 ha_address: "127.0.0.1:12912".to_owned(),
                 process_id: 7,

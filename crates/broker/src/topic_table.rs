@@ -236,6 +236,27 @@ impl TopicTable {
         Ok(changed)
     }
 
+    /// Becomes the same as another broker's table.
+    pub fn take_masters(&self, table: TopicConfigSerializeWrapper) -> Result<(), SaveError> {
+        {
+            let mut changes = lock(&self.changes);
+            for (name, _) in self.topics.entries() {
+                if !table.topic_config_table.contains_key(&*name) {
+                    self.topics.remove(&name);
+                }
+            }
+            for (name, config) in table.topic_config_table {
+                let config = TopicConfig { topic_name: name, ..config };
+                if self.get(&config.topic_name).is_none_or(|there| there.config != config) {
+                    changes.unregistered.insert(config.topic_name.clone());
+                    self.put(config);
+                }
+            }
+            changes.version = table.data_version;
+        }
+        self.save()
+    }
+
     /// The permission of the whole broker changed: all topics are to be told anew.
     pub fn bump_version(&self, now: Millis) {
         lock(&self.changes).version.bump(now);

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use skua_protocol::Millis;
 
 use crate::wire::{self, HEADER_LEN, Hello, KNOCK_WORDS, TALK, TALK_WORDS, Talk, Versions};
-use crate::{Span, Trouble};
+use crate::{Span, TAIL_LEN, Trouble};
 
 #[derive(Clone, Copy, Debug)]
 pub struct MasterRules {
@@ -237,7 +237,9 @@ impl MasterLink {
         let goes_on = if talk.log.end == 0 {
             talk.begin.is_multiple_of(self.rules.file_size)
         } else {
-            talk.begin == talk.log.end && talk.tail_from <= talk.log.end
+            talk.begin == talk.log.end
+                && talk.tail_from <= talk.log.end
+                && talk.log.end - talk.tail_from <= TAIL_LEN
         };
         if !goes_on {
             return Err(Trouble::BadReport(talk.begin as i64));

@@ -53,7 +53,7 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
         let namesrv = settings.broker.namesrv_addr.clone();
         let name = settings.broker.broker_name.clone();
         let reason = reason(&settings, &advertised);
-        let role = BrokerRole::start(settings, config)?;
+        let role = BrokerRole::start(settings, config).await?;
         let mut line =
             format!("The broker[{name}, {}] boot success. serializeType=JSON", role.address());
         if !namesrv.is_empty() {
@@ -88,7 +88,7 @@ pub fn standalone(args: Standalone) -> anyhow::Result<()> {
         let signals = Signals::listen()?;
         let name_server = NameServerRole::start(name_server)?;
         let reason = reason(&settings, &advertised);
-        let broker = BrokerRole::start(settings, args.config)?;
+        let broker = BrokerRole::start(settings, args.config).await?;
         println!("Skua {}: name server and broker are running.", env!("CARGO_PKG_VERSION"));
         println!("  name server    listens on {}", name_server.local_addr());
         println!("  broker         listens on {}", broker.listens_on());

@@ -63,6 +63,7 @@ impl Outbound for Nothing {
 }
 
 impl Outside for Nothing {
+    fn master_is_at(&self, _: &str, _: Option<&str>) {}
     fn register(&self) -> BoxFuture<()> {
         Box::pin(async {})
     }
@@ -98,6 +99,7 @@ fn the_table_of_request_codes_says_what_is_served() {
     let store = Store::open(options, Arc::new(RealDisk), Millis(1)).expect("an empty folder");
     let broker = Broker::new(
         BrokerOptions {
+            replicas: skua_ha::Replicas::new(0),
             settings: Arc::new(settings(Role::Broker)),
             store: Arc::new(store),
             outside: Arc::new(Nothing),

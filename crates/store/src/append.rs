@@ -82,6 +82,9 @@ impl Store {
         now: Millis,
         stored: &mut dyn FnMut(Receipt),
     ) -> Result<(), AppendError> {
+        if self.options.is_copy {
+            return Err(AppendError::Copy);
+        }
         if let Some(full) = self.retention.full() {
             return Err(full.into());
         }

@@ -211,7 +211,8 @@ impl CommitLog {
 
     /// First offset that is there.
     pub(crate) fn min(&self) -> u64 {
-        self.files().first().copied().unwrap_or_else(|| self.appended())
+        let files = self.files.read().unwrap_or_else(|e| e.into_inner());
+        files.first().copied().unwrap_or_else(|| self.appended())
     }
 
     pub(crate) fn file_size(&self) -> u64 {

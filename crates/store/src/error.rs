@@ -54,6 +54,8 @@ pub enum AppendError {
     Zeros(usize),
     #[error("the queue's files cannot be used: {0}")]
     Queue(DiskError),
+    #[error("the broker is a slave, whose log is its master's")]
+    Copy,
     #[error("the store is closing")]
     Closed,
 }

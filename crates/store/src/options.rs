@@ -131,6 +131,8 @@ pub struct StoreOptions {
     pub consume_queue_file_size: FileSize,
     /// Index files, if there shall be any (`messageIndexEnable`).
     pub index: Option<IndexOptions>,
+    /// The log is another broker's: only copies are appended.
+    pub is_copy: bool,
     pub flush: FlushRules,
     pub retention: RetentionRules,
     /// Hour of the day, 0 to 23, where the operator lives.
@@ -160,6 +162,7 @@ impl StoreOptions {
             commit_log_file_size: FileSize::AsFound { otherwise: 1 << 30 },
             consume_queue_file_size: FileSize::AsFound { otherwise: 300_000 * 20 },
             index: None,
+            is_copy: false,
             flush: FlushRules::default(),
             retention: RetentionRules::default(),
             local_hour: utc_hour,

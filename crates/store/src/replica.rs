@@ -7,7 +7,7 @@ use skua_protocol::{Millis, PhysicalOffset};
 
 use crate::Store;
 use crate::consume_queue::is_storable_topic;
-use crate::disk::lock;
+use crate::disk::{DiskResult, Wait, lock};
 use crate::error::{ReadError, ReplicateError};
 
 /// Told that the log has grown. Called by whoever appends: it must not wait.
@@ -25,6 +25,17 @@ impl Store {
         }
     }
 
+    /// Up to where the master's log was on its disk, as it was last told.
+    pub fn master_flushed_offset(&self) -> PhysicalOffset {
+        PhysicalOffset(lock(&self.checkpoint).master_flushed_offset)
+    }
+
+    /// Notes it in the checkpoint.
+    pub fn set_master_flushed_offset(&self, offset: PhysicalOffset) -> DiskResult<()> {
+        lock(&self.checkpoint).master_flushed_offset = offset.0;
+        self.flush_all()
+    }
+
     /// Bytes of a commit log file.
     pub fn commit_log_file_size(&self) -> u64 {
         self.log.file_size()
@@ -32,12 +43,24 @@ impl Store {
 
     /// `from..from + len` of the log as it is.
     pub fn log_bytes(&self, from: PhysicalOffset, len: usize) -> Result<Bytes, ReadError> {
-        self.log.bytes(from.0, len)
+        self.log.bytes(from.0, len, Wait::ForDisk)
     }
 
-    /// Whether [`log_bytes`](Self::log_bytes) there needs no file.
-    pub fn is_hot(&self, from: PhysicalOffset) -> bool {
-        self.log.is_hot(from.0)
+    /// As [`log_bytes`](Self::log_bytes), if that need not wait for the disk. If it must, what
+    /// follows will be wanted, too.
+    pub fn log_bytes_now(
+        &self,
+        from: PhysicalOffset,
+        len: usize,
+    ) -> Result<Option<Bytes>, ReadError> {
+        match self.log.bytes(from.0, len, Wait::Never) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(ReadError::Disk(cause)) if cause.would_block() => {
+                self.log.will_need(from.0);
+                Ok(None)
+            }
+            Err(cause) => Err(cause),
+        }
     }
 
     /// Lets the log of an empty store begin at `at`, where the other broker's begins. False if

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use skua_config::{ConfigError, Settings};
+use skua_ha::Replicas;
 use skua_protocol::Millis;
 use skua_protocol::service::BoxFuture;
 use skua_store::{ConfigFiles, Store};
@@ -19,6 +20,8 @@ pub struct BrokerOptions {
     pub outside: Arc<dyn Outside>,
     /// Where clients reach the broker: `brokerIP1` and `listenPort`.
     pub address: SocketAddr,
+    /// The slaves of this broker.
+    pub replicas: Arc<Replicas>,
     /// Where slaves reach it: `brokerIP2:haListenPort`.
     pub ha_address: String,
     /// For the ids of messages that come without one.
@@ -34,6 +37,8 @@ pub trait Outside: Send + Sync + 'static {
     fn register(&self) -> BoxFuture<()>;
     /// [`run_due`](crate::Broker::run_due) is to be called at `at`, earlier than it said itself.
     fn wake(&self, at: Millis);
+    /// A broker of the group tells where the master is: for replication, and for requests.
+    fn master_is_at(&self, ha: &str, address: Option<&str>);
     /// Puts the changed keys of `settings` into the configuration file for the next start; does
     /// nothing if the broker was started without one.
     fn save_settings(&self, settings: &Settings) -> io::Result<()>;

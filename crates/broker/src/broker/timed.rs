@@ -45,8 +45,11 @@ impl Broker {
         self.next_due.store(i64::MAX, Ordering::SeqCst);
         let mut next = self.deadlines.run_due(now);
         next = earlier(next, self.long_polls.run_due(now));
-        let delivered = |topic: &str, put: Moved| self.count_delivery(topic, put, now);
-        next = earlier(next, self.delay.run_due(&self.store, &delivered, now));
+        // A slave gets what is delivered from its master.
+        if !self.is_slave() {
+            let delivered = |topic: &str, put: Moved| self.count_delivery(topic, put, now);
+            next = earlier(next, self.delay.run_due(&self.store, &delivered, now));
+        }
         next = earlier(next, self.locks.run_due(now));
         let notify = |group: &str| self.notifies_group(group);
         next = earlier(next, self.consumers.run_due(now, notify));

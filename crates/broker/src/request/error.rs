@@ -98,6 +98,10 @@ pub enum RequestError {
     #[error("[REJECTREQUEST]system busy, {flow}: the broker is a slave", flow = FLOW_CONTROL)]
     Slave,
 
+    /// Java's text; the numbers stand behind it.
+    #[error("in-sync replicas not enough: {there} copies, minInSyncReplicas={least}")]
+    TooFewCopies { there: i32, least: i32 },
+
     #[error("subscription group not exist, {0} {see}", see = SEE_FAQ)]
     NoGroupToSend(String),
     #[error("look message by offset failed, {0}")]
@@ -280,6 +284,7 @@ impl RequestError {
             | E::UpdateTopic(_)
             | E::UpdateGroup(_)
             | E::Save(_)
+            | E::TooFewCopies { .. }
             | E::Other(_) => ResponseCode::SystemError,
         }
     }
@@ -317,6 +322,7 @@ fn append_code(error: &AppendError) -> ResponseCode {
         AppendError::Failed(_)
         | AppendError::NoSpace(_)
         | AppendError::DiskFull(_)
+        | AppendError::Copy
         | AppendError::Closed => ResponseCode::ServiceNotAvailable,
         AppendError::TooLarge { .. } | AppendError::Record(_) | AppendError::Zeros(_) => {
             ResponseCode::MessageIllegal

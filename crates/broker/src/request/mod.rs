@@ -5,6 +5,7 @@ mod client;
 mod config;
 pub mod error;
 mod group;
+mod ha;
 mod lock;
 mod maintenance;
 mod offset;
@@ -171,6 +172,13 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         }
         C::GetBrokerConfig => reply(config::get(broker)),
 
+        C::ExchangeBrokerHaInfo => reply(ha::exchange(broker, &request)),
+        C::GetBrokerHaStatus => reply(ha::status(broker)),
+        C::ResetMasterFlushOffset => {
+            let broker = broker.clone();
+            blocking(move || ha::reset_flushed(&broker, &request))
+        }
+
         C::DeleteExpiredCommitLog => {
             let store = broker.store.clone();
             blocking(move || clean::expired_commit_log(&store))
@@ -303,9 +311,6 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         | C::SetMessageRequestMode
         | C::GetAllMessageRequestMode
         | C::UpdateAndCreateStaticTopic
-        | C::ExchangeBrokerHaInfo
-        | C::GetBrokerHaStatus
-        | C::ResetMasterFlushOffset
         | C::GetBrokerEpochCache
         | C::NotifyBrokerRoleChanged
         | C::GetTimerCheckPoint

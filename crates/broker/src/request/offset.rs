@@ -79,7 +79,13 @@ pub fn update(broker: &Broker, request: &Command, now: Millis) -> Answer {
     if broker.offsets.is_reset(&consumer_group, &topic, queue_id) {
         return Ok(Command::success().with_remark("Offset has been previously reset"));
     }
-    broker.offsets.commit(&consumer_group, &topic, queue_id, commit_offset, now);
+    // From a slave: what was committed there while the master was away.
+    if request.fields.get(crate::replication::ONLY_FORWARD).is_some() {
+        let offsets = &broker.offsets;
+        offsets.commit_forward(&consumer_group, &topic, queue_id, commit_offset, now);
+    } else {
+        broker.offsets.commit(&consumer_group, &topic, queue_id, commit_offset, now);
+    }
     broker.wake_to_save_offsets(now);
     Ok(Command::success())
 }

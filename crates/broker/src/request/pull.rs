@@ -159,6 +159,10 @@ fn check(
     now: Millis,
 ) -> Result<Pull, RequestError> {
     let settings = broker.settings();
+    // Java: a slave serves consumers only if it is told to.
+    if broker.is_slave() && !settings.broker.slave_read_enable {
+        return Err(RequestError::Slave);
+    }
     if settings.broker.broker_permission & PERM_READ == 0 {
         return Err(RequestError::BrokerNotReadable { ip: broker.ip() });
     }
@@ -427,8 +431,15 @@ fn answer(broker: &Broker, pull: &Pull, found: &Found, now: Millis) -> Command {
         broker.count_got(&pull.topic, &group.group_name, got, pull.began);
     }
 
+    let sent_back = broker.is_slave() && !found.is_far_behind && broker.sees_master();
+    let code = match found.code {
+        ResponseCode::PullNotFound if sent_back => ResponseCode::PullRetryImmediately,
+        code => code,
+    };
     let suggested = match (broker.settings().broker.slave_read_enable, found.is_far_behind) {
         (false, _) => MASTER_ID,
+        // Java: a slave sends back to the master who is not far behind, while there is a master.
+        (true, false) if sent_back => MASTER_ID,
         (true, true) => group.which_broker_when_consume_slowly,
         (true, false) => group.broker_id,
     };
@@ -453,7 +464,7 @@ fn answer(broker: &Broker, pull: &Pull, found: &Found, now: Millis) -> Command {
             "pull sent to another offset"
         );
     }
-    Command::response(found.code).with_header(&header).with_remark(found.status)
+    Command::response(code).with_header(&header).with_remark(found.status)
 }
 
 /// Broker id of masters.

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use futures_util::future::{Either, select};
-use skua_config::{BrokerRole, FlushDiskType, Settings};
+use skua_config::{BrokerRole, Settings};
 use skua_protocol::body::{PERM_WRITE, TopicFilterType};
 use skua_protocol::message_id::offset_id;
 use skua_protocol::properties::{self, PROPERTIES_LEN_MAX, Properties, PropertiesEditor};
@@ -165,6 +164,7 @@ impl Send<'_> {
         if settings.store.broker_role == BrokerRole::Slave {
             return Err(RequestError::Slave);
         }
+        self.broker.check_copies(settings)?;
         // Java: without write permission the name servers show no queue for writing, so who
         // still sends has an old route; only ordered topics are refused.
         if settings.broker.broker_permission & PERM_WRITE == 0
@@ -457,27 +457,11 @@ impl Send<'_> {
         end: PhysicalOffset,
         waits: bool,
     ) -> Outcome {
-        let mut answer = Command::success().with_header(answer);
+        let answer = Command::success().with_header(answer);
         if !waits || self.request.is_one_way() {
             return Outcome::Reply(answer);
         }
-        // Without replicas there is nobody to wait for.
-        if settings.store.broker_role == BrokerRole::SyncMaster {
-            answer.code = ResponseCode::SlaveNotAvailable as i32;
-        }
-        if settings.store.flush_disk_type == FlushDiskType::AsyncFlush {
-            return Outcome::Reply(answer);
-        }
-        let limit = self.now.plus(i64::from(settings.store.sync_flush_timeout));
-        let sleep = self.broker.sleep_until(limit);
-        let flushed = Box::pin(self.broker.store.flushed(end));
-        Outcome::Later(Box::pin(async move {
-            // The message is kept either way: the client counts it as sent, not yet safe.
-            if !matches!(select(flushed, sleep).await, Either::Left((Ok(()), _))) {
-                answer.code = ResponseCode::FlushDiskTimeout as i32;
-            }
-            answer
-        }))
+        self.broker.when_safe(settings, answer, end, self.now)
     }
 }
 

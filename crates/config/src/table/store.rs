@@ -16,8 +16,8 @@ config_table! {
     inert "accessMessageInMemoryHotRatio": i32 = 26;
     /// Percent of physical memory behind the log's end that counts as cached.
     restart @important access_message_in_memory_max_ratio "accessMessageInMemoryMaxRatio": i32 = 40, in 0..=100;
-    /// Answers a send once every caught-up replica has it, in controller mode.
-    inert @important "allAckInSyncStateSet": bool = false;
+    /// Answers a send of a SYNC_MASTER once every slave that is in sync has it.
+    live @important all_ack_in_sync_state_set "allAckInSyncStateSet": bool = false;
     /// Makes keys that delete timed messages unique by topic.
     inert "appendTopicForTimerDeleteKey": bool = false;
     /// Makes the slave a copy that nobody waits for.
@@ -131,7 +131,7 @@ config_table! {
     /// Dispatches asynchronously in Raft mode.
     inert "enableAsyncReput": bool = true;
     /// Lowers inSyncReplicas while replicas are missing.
-    inert @important "enableAutoInSyncReplicas": bool = false;
+    live @important enable_auto_in_sync_replicas "enableAutoInSyncReplicas": bool = false;
     /// Sends log entries to Raft members in batches.
     inert "enableBatchPush": bool = false;
     /// Builds consume queues in parallel.
@@ -189,29 +189,29 @@ config_table! {
     /// Refuses messages whose properties have no CRC.
     inert "forceVerifyPropCRC": bool = false;
     /// Limits the speed of replication.
-    inert @important "haFlowControlEnable": bool = false;
+    live @important ha_flow_control_enable "haFlowControlEnable": bool = false;
     /// Milliseconds of silence after which a replication connection is closed.
-    inert "haHousekeepingInterval": i32 = 20_000;
+    restart ha_housekeeping_interval "haHousekeepingInterval": i32 = 20_000, in 1..=INT_MAX;
     /// Port for replication; listenPort + 1 unless given.
     restart @important ha_listen_port "haListenPort": u16 = 10_912;
-    /// Master's replication address, for a slave that name servers do not tell.
-    inert @important "haMasterAddress": Option<String> = None;
+    /// Master's replication address, for a slave that name servers do not tell; RocketMQ 5.5.0 breaks on it.
+    restart @important ha_master_address "haMasterAddress": Option<String> = None;
     /// Bytes that a slave may lag behind and still count as a copy.
-    inert @important "haMaxGapNotInSync" | "haSlaveFallbehindMax": i32 = 268_435_456;
+    restart @important ha_max_gap_not_in_sync "haMaxGapNotInSync" | "haSlaveFallbehindMax": i32 = 268_435_456, in 0..=INT_MAX;
     /// Milliseconds that a slave may lag behind and stay in the sync state set.
     inert "haMaxTimeSlaveNotCatchup": i64 = 15_000;
     /// Milliseconds between two heartbeats of replication.
-    inert "haSendHeartbeatInterval": i32 = 5000;
+    restart ha_send_heartbeat_interval "haSendHeartbeatInterval": i32 = 5000, in 1..=INT_MAX;
     /// Bytes sent to a slave at a time.
-    inert "haTransferBatchSize": i32 = 32_768;
+    restart ha_transfer_batch_size "haTransferBatchSize": i32 = 32_768, in 1..=33_554_432;
     /// Reads index files.
     inert "indexFileReadEnable": bool = true;
     /// Writes index files.
     inert "indexFileWriteEnable": bool = true;
     /// Keeps the index of message keys in RocksDB.
     refused "indexRocksDBEnable": bool = false;
-    /// Copies, the master's included, before a send is answered by a SYNC_MASTER.
-    inert @important "inSyncReplicas": i32 = 1;
+    /// Copies, the master's included, before a send is answered by a SYNC_MASTER; 2 unless given, where RocketMQ 5 is content with the master's.
+    live @important in_sync_replicas "inSyncReplicas": i32 = 1, in 1..=64;
     /// Reads consume queues in RocksDB by iterator.
     inert "iteratorWhenUseRocksdbConsumeQueue": bool = true;
     /// Share of the disk at which consume queue files are deleted before their time.
@@ -247,7 +247,7 @@ config_table! {
     /// Hash slots of an index file.
     restart @important max_hash_slot_num "maxHashSlotNum": i32 = 5_000_000, in 1..=INT_MAX;
     /// Bytes a second sent to one slave.
-    inert "maxHaTransferByteInSecond": i64 = 104_857_600;
+    live max_ha_transfer_byte_in_second "maxHaTransferByteInSecond": i64 = 104_857_600, in 1..=i64::MAX;
     /// Entries of an index file.
     restart @important max_index_num "maxIndexNum": i32 = 20_000_000, in 2..=INT_MAX;
     /// Light message queues of a broker.
@@ -282,8 +282,8 @@ config_table! {
     restart @important message_index_enable "messageIndexEnable": bool = true;
     /// Recovers index files as carefully as the log.
     inert @important "messageIndexSafe": bool = false;
-    /// Least copies, when enableAutoInSyncReplicas lowers them.
-    inert @important "minInSyncReplicas": i32 = 1;
+    /// Least copies: with fewer a SYNC_MASTER refuses sends, and enableAutoInSyncReplicas goes no lower.
+    live @important min_in_sync_replicas "minInSyncReplicas": i32 = 1, in 1..=64;
     /// Checks offsets of replicated messages on a slave.
     inert "offsetCheckInSlave": bool = false;
     /// Milliseconds that an append may hold the log before sends are refused as busy.
@@ -333,7 +333,7 @@ config_table! {
     /// Buffers shared by senders.
     inert "sharedByteBufferNum": i32 = 16;
     /// Milliseconds that a send waits for copies.
-    inert @important "slaveTimeout": i32 = 3000;
+    live @important slave_timeout "slaveTimeout": i32 = 3000, in 0..=INT_MAX;
     /// Turns of the append lock's spinning.
     inert "spinLockCollisionRetreatOptimalDegree": i32 = 1000;
     /// Seconds between two reports on RocksDB.

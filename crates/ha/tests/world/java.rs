@@ -63,7 +63,13 @@ pub struct JavaSlave {
 
 impl JavaSlave {
     /// False when it closes the connection.
-    pub fn run(&mut self, log: &mut Log, bytes: &[u8], now: Millis, out: &mut VecDeque<u8>) -> bool {
+    pub fn run(
+        &mut self,
+        log: &mut Log,
+        bytes: &[u8],
+        now: Millis,
+        out: &mut VecDeque<u8>,
+    ) -> bool {
         let mut report = |log: &Log| {
             self.written_at = Some(now);
             out.extend((log.end() as i64).to_be_bytes());

@@ -261,7 +261,9 @@ impl World {
     fn run_slave(&mut self, connection: &mut Connection, random: &mut Random) -> bool {
         let bytes = connection.down.take(random);
         match &mut connection.slave {
-            SlaveEnd::Java(java) => java.run(&mut self.slave, &bytes, self.now, &mut connection.up.0),
+            SlaveEnd::Java(java) => {
+                java.run(&mut self.slave, &bytes, self.now, &mut connection.up.0)
+            }
             SlaveEnd::Skua(link) => {
                 if !bytes.is_empty() {
                     link.received(&bytes, self.now);
@@ -279,10 +281,9 @@ impl World {
                     match link.act(held, self.now) {
                         SlaveAct::Write(bytes) => connection.up.0.extend(bytes),
                         SlaveAct::Tail { from } => {
-                            let crc = checksum(self.slave.read(
-                                from.max(self.slave.min),
-                                self.slave.end(),
-                            ));
+                            let crc = checksum(
+                                self.slave.read(from.max(self.slave.min), self.slave.end()),
+                            );
                             link.tail(from, crc);
                         }
                         SlaveAct::Wait(_) => return true,
@@ -353,11 +354,8 @@ impl World {
 
     pub fn check(&self) {
         let held = self.replicas.held_by(1);
-        let may_count = if self.sync_flush && !self.kind.java_slave {
-            self.flushed
-        } else {
-            self.slave.end()
-        };
+        let may_count =
+            if self.sync_flush && !self.kind.java_slave { self.flushed } else { self.slave.end() };
         let connected = self.connection.is_some();
         assert!(
             !connected || held <= may_count,
@@ -409,7 +407,9 @@ impl World {
             || self.kind.java_slave;
         match &self.refused {
             Some(why) => assert!(self.diverges || behind || self.kind.java_slave, "{why}"),
-            None => assert!(caught_up || unnoticed, "{:?} {:?}", self.slave.span(), self.master.span()),
+            None => {
+                assert!(caught_up || unnoticed, "{:?} {:?}", self.slave.span(), self.master.span())
+            }
         }
         if caught_up && self.refused.is_none() && !self.kind.java_master {
             for _ in 0..80 {

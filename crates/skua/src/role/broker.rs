@@ -10,11 +10,13 @@ use std::time::Duration;
 use anyhow::Context;
 use skua_broker::{Broker, BrokerOptions};
 use skua_config::Settings;
+use skua_ha::Replicas;
 use skua_remoting::{Client, ClientOptions, Listener, Server};
 use skua_store::{RealDisk, Store};
 
 use super::fast_port::FastPort;
 use super::registration::{Asks, Registrar};
+use super::replication::Replication;
 use super::store_options::store_options;
 use super::{server_options, stop_servers};
 use crate::clock;
@@ -25,13 +27,14 @@ pub struct BrokerRole {
     address: SocketAddr,
     servers: Vec<Server>,
     registrar: Registrar,
+    replication: Replication,
     asks: Arc<Asks>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 impl BrokerRole {
     /// Opens the store, recovering it if need be, listens, and starts to register.
-    pub fn start(settings: Settings, config_file: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub async fn start(settings: Settings, config_file: Option<PathBuf>) -> anyhow::Result<Self> {
         let settings = Arc::new(settings);
         let port = settings.server.listen_port;
         let ip: IpAddr = settings.broker.broker_ip1.parse().with_context(|| {
@@ -49,12 +52,15 @@ impl BrokerRole {
 
         let store = Store::open(store_options(&settings)?, Arc::new(RealDisk), clock::now())?;
         let store = Arc::new(store);
-        let asks = Asks::new(config_file);
+        let asks = Asks::new(config_file, settings.store.ha_master_address.clone());
+        let gap_max = u64::try_from(settings.store.ha_max_gap_not_in_sync).unwrap_or(0);
+        let replicas = Replicas::new(gap_max);
         let broker = Broker::new(
             BrokerOptions {
                 settings: settings.clone(),
                 store: store.clone(),
                 outside: asks.clone(),
+                replicas: replicas.clone(),
                 address,
                 ha_address: format!(
                     "{}:{}",
@@ -81,6 +87,16 @@ impl BrokerRole {
         if let Some(fast) = fast {
             servers.push(Server::start(fast, Arc::new(FastPort(broker.clone())), options)?);
         }
+        let client = Client::new(ClientOptions::default());
+        let replication = Replication::start(
+            broker.clone(),
+            store.clone(),
+            settings.clone(),
+            replicas,
+            asks.master.subscribe(),
+            client.clone(),
+        )
+        .await?;
         let addrs = settings.broker.namesrv_addr.split(';').map(str::trim);
         let addrs = addrs.filter(|addr| !addr.is_empty()).map(str::to_owned).collect();
         let period = settings.broker.register_name_server_period.clamp(10_000, 60_000);
@@ -88,11 +104,11 @@ impl BrokerRole {
             broker.clone(),
             asks.clone(),
             addrs,
-            Client::new(ClientOptions::default()),
+            client,
             Duration::from_millis(u64::try_from(period).unwrap_or(30_000)),
             settings.broker.force_register,
         );
-        Ok(Self { broker, store, address, servers, registrar, asks, threads })
+        Ok(Self { broker, store, address, servers, registrar, replication, asks, threads })
     }
 
     /// Where clients are sent.
@@ -115,6 +131,7 @@ impl BrokerRole {
         self.broker.shutdown(clock::now());
         stop_servers(self.servers).await;
         self.asks.due.stop();
+        self.replication.stop();
         // Once more for what came meanwhile.
         self.broker.shutdown(clock::now());
         let closed = self.store.close();

@@ -5,6 +5,7 @@ mod due;
 mod fast_port;
 pub mod namesrv;
 pub mod registration;
+mod replication;
 pub mod store_options;
 
 use std::time::Duration;

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use skua_broker::{Broker, Outside, Registration};
 use skua_config::{Settings, properties};
 use skua_protocol::json;
-use skua_protocol::request::{QueryDataVersion, QueryDataVersionResponse};
+use skua_protocol::request::{QueryDataVersion, QueryDataVersionResponse, RegisterBrokerResponse};
 use skua_protocol::service::BoxFuture;
 use skua_protocol::{Command, Millis, ResponseCode};
 use skua_remoting::Client;
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::due::Due;
+use super::replication::Place;
 use crate::{clock, files};
 
 /// Time for one name server's answer.
@@ -28,6 +29,8 @@ const CALL_MS: u64 = 3_000;
 const WAIT: Duration = Duration::from_millis(CALL_MS + 500);
 /// Pause before a name server that failed is tried again; doubles up to the period.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often a slave without a master asks where it is.
+const LOST: Duration = Duration::from_secs(2);
 /// Registrations that may wait for one slow name server; then it gets everything anew instead.
 const QUEUED_MAX: usize = 64;
 /// Time for the farewell of a stopping broker.
@@ -41,12 +44,19 @@ pub struct Asks {
     /// The timed work.
     pub due: Due,
     config_file: Option<PathBuf>,
+    /// Where the master of this slave is.
+    pub master: watch::Sender<Place>,
+    /// Its replication address is given by the configuration.
+    fixed_ha: bool,
 }
 
 impl Asks {
-    pub fn new(config_file: Option<PathBuf>) -> Arc<Self> {
+    /// `ha` is the master's replication address if the configuration gives it.
+    pub fn new(config_file: Option<PathBuf>, ha: Option<String>) -> Arc<Self> {
         Arc::new(Self {
             config_file,
+            fixed_ha: ha.is_some(),
+            master: watch::Sender::new(Place { ha, address: None }),
             asked: AtomicU64::new(0),
             changed: Notify::new(),
             done: watch::Sender::new(0),
@@ -55,7 +65,31 @@ impl Asks {
     }
 }
 
+impl Asks {
+    /// What a name server's answer says of the master; nothing while there is none.
+    fn found_master(&self, ha: Option<&str>, address: Option<&str>) {
+        let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+        let (ha, address) = (given(ha), given(address));
+        self.master.send_if_modified(|place| {
+            let mut next = place.clone();
+            if !self.fixed_ha && ha.is_some() {
+                next.ha = ha;
+            }
+            if address.is_some() {
+                next.address = address;
+            }
+            let changed = next != *place;
+            *place = next;
+            changed
+        });
+    }
+}
+
 impl Outside for Asks {
+    fn master_is_at(&self, ha: &str, address: Option<&str>) {
+        self.found_master(Some(ha), address);
+    }
+
     fn register(&self) -> BoxFuture<()> {
         let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let mut done = self.done.subscribe();
@@ -127,7 +161,8 @@ impl Registrar {
             let server =
                 Arc::new(NameServer { addr: addr.clone(), wants_all: AtomicBool::new(true) });
             let (sender, jobs) = mpsc::channel(QUEUED_MAX);
-            tasks.push(tokio::spawn(tell(server.clone(), jobs, client.clone(), broker.clone())));
+            let telling = tell(server.clone(), jobs, client.clone(), broker.clone(), asks.clone());
+            tasks.push(tokio::spawn(telling));
             servers.push((server, sender));
         }
         tasks.push(tokio::spawn(rounds(broker.clone(), asks, servers, period, force)));
@@ -175,7 +210,9 @@ async fn rounds(
         // Whatever goes out goes to all: a whole registration takes the pending changes with it.
         let registration = if timed || missed {
             if timed {
-                whole_due = Instant::now() + period;
+                // The answer tells a slave where its master is.
+                let pause = if broker.lacks_master() { LOST.min(period) } else { period };
+                whole_due = Instant::now() + pause;
                 retry = (retry * 2).min(period);
             }
             Some(broker.registration())
@@ -218,10 +255,11 @@ async fn tell(
     mut jobs: mpsc::Receiver<Job>,
     client: Client,
     broker: Arc<Broker>,
+    asks: Arc<Asks>,
 ) {
     let mut was_well = None;
     while let Some(job) = jobs.recv().await {
-        let told = tell_one(&server.addr, &job, &client, &broker).await;
+        let told = tell_one(&server.addr, &job, &client, &broker, &asks).await;
         server.wants_all.store(told.is_err(), Ordering::Release);
         let well = told.is_ok();
         if was_well.replace(well) != Some(well) {
@@ -233,7 +271,13 @@ async fn tell(
     }
 }
 
-async fn tell_one(addr: &str, job: &Job, client: &Client, broker: &Broker) -> anyhow::Result<()> {
+async fn tell_one(
+    addr: &str,
+    job: &Job,
+    client: &Client,
+    broker: &Broker,
+    asks: &Asks,
+) -> anyhow::Result<()> {
     let Registration { header, body, version } = &*job.registration;
     if matches!(job.said, Said::EverythingIfChanged) {
         let query = QueryDataVersion {
@@ -256,6 +300,11 @@ async fn tell_one(addr: &str, job: &Job, client: &Client, broker: &Broker) -> an
         answer.code,
         answer.remark.as_deref().unwrap_or("")
     );
+    if header.broker_id != 0
+        && let Ok(found) = answer.header::<RegisterBrokerResponse>()
+    {
+        asks.found_master(found.ha_server_addr.as_deref(), found.master_addr.as_deref());
+    }
     broker.registered(&answer.body, clock::now());
     Ok(())
 }

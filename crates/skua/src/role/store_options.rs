@@ -1,7 +1,7 @@
 //! From configuration keys to the store's options.
 
 use skua_broker::{parse_delay_levels, retention_rules};
-use skua_config::Settings;
+use skua_config::{BrokerRole, Settings};
 use skua_store::{FileSize, FlushRules, IndexOptions, StoreOptions, TransferRules};
 
 use crate::clock;
@@ -31,6 +31,7 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
             "mappedFileSizeConsumeQueue",
             positive(store.mapped_file_size_consume_queue),
         ),
+        is_copy: store.broker_role == BrokerRole::Slave,
         index: store.message_index_enable.then_some(index),
         flush: FlushRules {
             log_interval_ms: positive(store.flush_interval_commit_log),

@@ -8,7 +8,7 @@ use skua_protocol::Millis;
 
 use super::append::{HEAD_LEN, publish, put};
 use super::{CommitLog, LOG};
-use crate::disk::{DiskResult, lock};
+use crate::disk::{DiskResult, Wait, lock};
 use crate::error::{ReadError, ReplicateError};
 use crate::handles::FileKey;
 
@@ -88,12 +88,12 @@ impl CommitLog {
     }
 
     /// `from..from + len`, without a copy if it lies in one window.
-    pub(crate) fn bytes(&self, from: u64, len: usize) -> Result<Bytes, ReadError> {
+    pub(crate) fn bytes(&self, from: u64, len: usize, wait: Wait) -> Result<Bytes, ReadError> {
         if let Some(bytes) = self.hot_bytes(from, len) {
             return Ok(bytes);
         }
         let mut bytes = Vec::new();
-        self.read_into(from, len, &mut bytes)?;
+        self.read_into(from, len, wait, &mut bytes)?;
         Ok(bytes.into())
     }
 }

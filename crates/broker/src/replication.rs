@@ -1,0 +1,244 @@
+//! Copies on other brokers: when a send is safe, and what this broker is within its group.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::{Either, join, select};
+use skua_config::{BrokerRole, FlushDiskType, Settings};
+use skua_ha::{Copies, Versions};
+use skua_protocol::body::{
+    ConsumerOffsets, DataVersion, SubscriptionGroupTable, TopicConfigSerializeWrapper,
+};
+use skua_protocol::service::Outcome;
+use skua_protocol::{Command, Millis, PhysicalOffset, ResponseCode};
+
+use crate::broker::Broker;
+use crate::consumer_offsets::LocalCommit;
+use crate::delay::TakeError;
+use crate::files::SaveError;
+use crate::request::error::RequestError;
+use crate::swap_map::lock;
+
+/// Copies of a SYNC_MASTER that is told no number: its own and one more. RocketMQ 5 is content
+/// with its own, which is not what the name says.
+const SYNC_COPIES: usize = 2;
+
+/// A field of request 15, from a slave of ours: the offset is not to go back. Java passes over it.
+pub const ONLY_FORWARD: &str = "onlyForward";
+
+/// What a send waits for beside the own disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Nothing,
+    Slaves(Copies),
+    /// There are not enough slaves to wait for.
+    NotAvailable,
+}
+
+impl Broker {
+    /// Whether this broker copies another and takes no messages of its own.
+    pub(crate) fn is_slave(&self) -> bool {
+        self.settings().store.broker_role == BrokerRole::Slave
+    }
+
+    /// Whether the master of this slave is there, as far as is known.
+    pub(crate) fn sees_master(&self) -> bool {
+        self.slave_state.sees_master.load(Ordering::Relaxed)
+    }
+
+    /// Whether this is a slave that knows no master that lives.
+    pub fn lacks_master(&self) -> bool {
+        self.is_slave() && !self.sees_master()
+    }
+
+    /// Numbers that change whenever a table does that slaves copy.
+    pub fn table_versions(&self) -> Versions {
+        let number = |version: DataVersion| {
+            (version.counter as u64)
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                .wrapping_add(version.timestamp as u64)
+        };
+        Versions {
+            topics: number(self.topics.version()),
+            groups: number(self.groups.version()),
+            offsets: self.offsets.changes(),
+            delays: self.delay.changes(),
+            others: 0,
+        }
+    }
+
+    /// Refuses a message that could not get as many copies as it must have.
+    pub(crate) fn check_copies(&self, settings: &Settings) -> Result<(), RequestError> {
+        let store = &settings.store;
+        if store.broker_role != BrokerRole::SyncMaster || !settings.is_given("minInSyncReplicas") {
+            return Ok(());
+        }
+        let least = store.min_in_sync_replicas;
+        let there = 1 + self.replicas.in_sync(self.store.appended().0) as i32;
+        if there < least {
+            return Err(RequestError::TooFewCopies { there, least });
+        }
+        Ok(())
+    }
+
+    fn wanted(&self, settings: &Settings, end: PhysicalOffset) -> Wanted {
+        let store = &settings.store;
+        if store.broker_role != BrokerRole::SyncMaster {
+            return Wanted::Nothing;
+        }
+        let given = settings.is_given("inSyncReplicas");
+        let count = |key: i32| usize::try_from(key).unwrap_or(1);
+        let in_sync = self.replicas.in_sync(end.0);
+        let mut copies = if given { count(store.in_sync_replicas) } else { SYNC_COPIES };
+        if store.enable_auto_in_sync_replicas {
+            copies = copies.min(in_sync + 1).max(count(store.min_in_sync_replicas));
+        }
+        let slaves = copies.saturating_sub(1);
+        if store.all_ack_in_sync_state_set {
+            return Wanted::Slaves(Copies::EverySynced(slaves));
+        }
+        match slaves {
+            0 => Wanted::Nothing,
+            // RocketMQ 4: who is not there is not waited for. RocketMQ 5, told a number, waits.
+            _ if !given && in_sync < slaves => Wanted::NotAvailable,
+            _ => Wanted::Slaves(Copies::AtLeast(slaves)),
+        }
+    }
+
+    /// Gives `answer` when everything before `end` is as safe as the configuration promises. The
+    /// message is kept in any case: the codes of delay say that it is stored and not yet safe.
+    pub(crate) fn when_safe(
+        self: &Arc<Self>,
+        settings: &Settings,
+        mut answer: Command,
+        end: PhysicalOffset,
+        now: Millis,
+    ) -> Outcome {
+        let wanted = self.wanted(settings, end);
+        let flushes = settings.store.flush_disk_type == FlushDiskType::SyncFlush;
+        if let (Wanted::Nothing | Wanted::NotAvailable, false) = (wanted, flushes) {
+            if wanted == Wanted::NotAvailable {
+                answer.code = ResponseCode::SlaveNotAvailable as i32;
+            }
+            return Outcome::Reply(answer);
+        }
+        let flushed = flushes.then(|| {
+            let limit = now.plus(i64::from(settings.store.sync_flush_timeout));
+            (Box::pin(self.store.flushed(end)), self.sleep_until(limit))
+        });
+        let copied = match wanted {
+            Wanted::Slaves(copies) => {
+                let limit = now.plus(i64::from(settings.store.slave_timeout));
+                Some((self.replicas.wait(end.0, copies), self.sleep_until(limit)))
+            }
+            Wanted::Nothing | Wanted::NotAvailable => None,
+        };
+        Outcome::Later(Box::pin(async move {
+            let flushed = async {
+                match flushed {
+                    Some((flushed, limit)) => {
+                        matches!(select(flushed, limit).await, Either::Left((Ok(()), _)))
+                    }
+                    None => true,
+                }
+            };
+            let copied = async {
+                match copied {
+                    Some((copied, limit)) => matches!(select(copied, limit).await, Either::Left(_)),
+                    None => true,
+                }
+            };
+            let (flushed, copied) = join(Box::pin(flushed), Box::pin(copied)).await;
+            // Java: of two failures that of the copies is told.
+            if wanted == Wanted::NotAvailable {
+                answer.code = ResponseCode::SlaveNotAvailable as i32;
+            } else if !copied {
+                answer.code = ResponseCode::FlushSlaveTimeout as i32;
+            } else if !flushed {
+                answer.code = ResponseCode::FlushDiskTimeout as i32;
+            }
+            answer
+        }))
+    }
+}
+
+/// What a slave knows of its link to the master.
+#[derive(Default)]
+pub(crate) struct SlaveState {
+    sees_master: AtomicBool,
+    view: Mutex<SlaveView>,
+}
+
+/// A slave's link as operators see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlaveView {
+    /// The master's replication address, once it is known.
+    pub master_ha: Option<String>,
+    pub connected: bool,
+    pub heard: Millis,
+    pub told: Millis,
+    pub bytes_per_second: u64,
+    /// Why there is no connection, or the last one ended.
+    pub trouble: Option<String>,
+}
+
+impl Broker {
+    /// The link to the master has changed, or its numbers have.
+    pub fn set_slave_view(&self, view: SlaveView) {
+        self.slave_state.sees_master.store(view.connected, Ordering::Relaxed);
+        *lock(&self.slave_state.view) = view;
+    }
+
+    pub(crate) fn slave_view(&self) -> SlaveView {
+        lock(&self.slave_state.view).clone()
+    }
+
+    /// Takes over the topics of the master, the body of its answer to request 21.
+    pub fn take_topics(&self, table: TopicConfigSerializeWrapper) -> Result<(), SaveError> {
+        if self.topics.version() == table.data_version {
+            return Ok(());
+        }
+        self.topics.take_masters(table)?;
+        drop(self.topics_changed());
+        Ok(())
+    }
+
+    /// Takes over the groups of the master, the body of its answer to request 201.
+    pub fn take_groups(&self, table: SubscriptionGroupTable) -> Result<(), SaveError> {
+        if self.groups.version() == table.data_version {
+            return Ok(());
+        }
+        self.groups.take_masters(table)
+    }
+
+    /// Takes over the offsets of the master, the body of its answer to request 43. What was
+    /// committed here and is further stays, to be sent to the master.
+    pub fn take_offsets(&self, table: ConsumerOffsets, now: Millis) {
+        self.offsets.take_masters(table);
+        self.wake_to_save_offsets(now);
+    }
+
+    /// Takes over how far the master has delivered delayed messages, its answer to request 45.
+    pub fn take_delays(&self, content: &[u8]) -> Result<(), TakeError> {
+        self.delay.take_masters(content)
+    }
+
+    /// Offsets committed at this slave that its master does not know.
+    pub fn local_commits(&self) -> Vec<LocalCommit> {
+        self.offsets.local_commits()
+    }
+
+    pub fn commit_is_known(&self, commit: &LocalCommit) {
+        self.offsets.commit_is_known(commit);
+    }
+
+    /// A broker that is no name server says where the master is.
+    pub(crate) fn master_is_at(&self, ha: &str, address: Option<&str>) {
+        self.outside().master_is_at(ha, address);
+    }
+
+    /// The settings as they are now.
+    pub fn current_settings(&self) -> Arc<Settings> {
+        self.settings().clone()
+    }
+}

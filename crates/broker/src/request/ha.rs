@@ -1,0 +1,68 @@
+//! Between the brokers of one name, and what operators see of it: 906, 907, 908.
+
+use skua_protocol::body::{HaClientInfo, HaConnectionInfo, HaRuntimeInfo};
+use skua_protocol::request::{
+    ExchangeBrokerHaInfo, ExchangeBrokerHaInfoResponse, ResetMasterFlushOffset,
+};
+use skua_protocol::{Command, PhysicalOffset, json};
+
+use super::Answer;
+use crate::broker::Broker;
+
+/// A slave asks where its master is; who knows tells a slave.
+pub fn exchange(broker: &Broker, request: &Command) -> Answer {
+    let header: ExchangeBrokerHaInfo = request.header()?;
+    let mut answer = ExchangeBrokerHaInfoResponse::default();
+    if let Some(address) = header.master_ha_address.filter(|address| !address.is_empty()) {
+        if broker.is_slave() {
+            broker.master_is_at(&address, header.master_address.as_deref());
+        }
+    } else if !broker.is_slave() {
+        answer.master_ha_address = Some(broker.ha_address().into());
+        answer.master_flush_offset = Some(broker.store.recovered().end as i64);
+        answer.master_address = Some(broker.address().into());
+    }
+    Ok(Command::success().with_header(&answer))
+}
+
+pub fn status(broker: &Broker) -> Answer {
+    let end = broker.store.appended().0;
+    let mut info = HaRuntimeInfo { master: !broker.is_slave(), ..HaRuntimeInfo::default() };
+    if broker.is_slave() {
+        let view = broker.slave_view();
+        info.ha_client_runtime_info = HaClientInfo {
+            activated: view.connected,
+            last_read_timestamp: view.heard.0,
+            last_write_timestamp: view.told.0,
+            master_addr: view.master_ha,
+            master_flush_offset: broker.store.master_flushed_offset().0 as i64,
+            max_offset: end as i64,
+            transferred_byte_in_second: view.bytes_per_second as i64,
+        };
+    } else {
+        info.master_commit_log_max_offset = end as i64;
+        for slave in broker.replicas.views(end) {
+            let acked = slave.progress.acked.unwrap_or(0);
+            info.in_sync_slave_nums += i32::from(slave.in_sync);
+            info.ha_connection_info.push(HaConnectionInfo {
+                addr: slave.addr.to_string(),
+                diff: end.saturating_sub(acked) as i64,
+                in_sync: slave.in_sync,
+                slave_ack_offset: acked as i64,
+                transfer_from_where: slave.progress.sent as i64,
+                transferred_byte_in_second: slave.progress.bytes_per_second as i64,
+            });
+        }
+    }
+    Ok(Command::success().with_body(json::to_vec(&info)))
+}
+
+/// Java: up to where the master had its log on disk, which a slave notes for its own start.
+pub fn reset_flushed(broker: &Broker, request: &Command) -> Answer {
+    let header: ResetMasterFlushOffset = request.header()?;
+    if broker.is_slave() {
+        let offset = u64::try_from(header.master_flush_offset).unwrap_or(0);
+        broker.store.set_master_flushed_offset(PhysicalOffset(offset))?;
+    }
+    Ok(Command::success())
+}
