@@ -108,7 +108,7 @@ impl Pipe {
 }
 
 enum MasterEnd {
-    Skua(MasterLink, Replica),
+    Skua(Box<MasterLink>, Replica),
     Java(JavaMaster),
 }
 
@@ -214,7 +214,7 @@ impl World {
             };
             let trusted = self.replicas.trusted(([10, 0, 0, 2]).into());
             let link = MasterLink::new(rules, trusted, self.now);
-            MasterEnd::Skua(link, self.replicas.connected(addr, self.now))
+            MasterEnd::Skua(Box::new(link), self.replicas.connected(addr, self.now))
         };
         let slave = if self.kind.java_slave {
             SlaveEnd::Java(JavaSlave::default())
