@@ -7,8 +7,9 @@ use skua_config::{Effect, Environment, Key, Properties, Role, Settings, docs};
 
 /// Keys of the table that are in no class of RocketMQ: two that its starter reads by itself, four
 /// of its examples, and Skua's own.
-const IN_NO_CLASS: [&str; 7] = [
+const IN_NO_CLASS: [&str; 8] = [
     "abortFile",
+    "httpPort",
     "protectUnconsumedData",
     "rmqAddressServerDomain",
     "rmqAddressServerSubGroup",
@@ -103,10 +104,10 @@ fn listings_have_the_keys_that_javas_have() {
     let listing = include_str!("fixtures/broker-listing-keys.txt");
     assert_eq!(
         extra(Role::Broker, &given, listing),
-        ["inBrokerContainer", "protectUnconsumedData", "scanAvailableNameSrv"]
+        ["httpPort", "inBrokerContainer", "protectUnconsumedData", "scanAvailableNameSrv"]
     );
     let listing = include_str!("fixtures/namesrv-listing-keys.txt");
-    assert_eq!(extra(Role::NameServer, &[], listing), [""; 0]);
+    assert_eq!(extra(Role::NameServer, &[], listing), ["httpPort"]);
 }
 
 #[test]

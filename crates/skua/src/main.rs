@@ -4,6 +4,7 @@ mod cli;
 mod clock;
 mod environment;
 mod files;
+mod http;
 mod logging;
 mod role;
 mod server;

@@ -9,6 +9,7 @@ use skua_store::StoreOptions;
 
 use crate::cli::{Broker, Common, NameServer, Standalone};
 use crate::environment::{self, Advertised};
+use crate::http::{Health, Http};
 use crate::role::broker::BrokerRole;
 use crate::role::namesrv::NameServer as NameServerRole;
 use crate::signals::Signals;
@@ -23,10 +24,15 @@ pub fn namesrv(args: NameServer) -> anyhow::Result<()> {
     }
     run(async {
         let signals = Signals::listen()?;
+        let health = Arc::<Health>::default();
+        let http = Http::start(&settings, health.clone()).await?;
         let role = NameServerRole::start(settings)?;
+        health.watch(role.watched());
+        health.all_started();
         println!("The Name Server boot success. serializeType=JSON, address {}", role.local_addr());
         until_signal(signals).await;
         role.stop().await;
+        stop_http(http);
         Ok(())
     })
 }
@@ -53,7 +59,11 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
         let namesrv = settings.broker.namesrv_addr.clone();
         let name = settings.broker.broker_name.clone();
         let reason = reason(&settings, &advertised);
+        let health = Arc::<Health>::default();
+        let http = Http::start(&settings, health.clone()).await?;
         let role = BrokerRole::start(settings, config).await?;
+        health.watch(role.watched());
+        health.all_started();
         let mut line =
             format!("The broker[{name}, {}] boot success. serializeType=JSON", role.address());
         if !namesrv.is_empty() {
@@ -62,7 +72,9 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
         println!("{line}");
         tracing::info!(address = %role.address(), reason, "address given to clients");
         until_signal(signals).await;
-        role.stop().await
+        let stopped = role.stop().await;
+        stop_http(http);
+        stopped
     })
 }
 
@@ -86,19 +98,28 @@ pub fn standalone(args: Standalone) -> anyhow::Result<()> {
     let settings = load(Role::Broker, args.config.as_deref(), &overrides, &env)?;
     run(async {
         let signals = Signals::listen()?;
+        let health = Arc::<Health>::default();
+        let http = Http::start(&settings, health.clone()).await?;
         let name_server = NameServerRole::start(name_server)?;
         let reason = reason(&settings, &advertised);
         let broker = BrokerRole::start(settings, args.config).await?;
+        health.watch(name_server.watched());
+        health.watch(broker.watched());
+        health.all_started();
         println!("Skua {}: name server and broker are running.", env!("CARGO_PKG_VERSION"));
         println!("  name server    listens on {}", name_server.local_addr());
         println!("  broker         listens on {}", broker.listens_on());
         println!("  for clients    {} ({reason})", broker.address());
+        if let Some(http) = &http {
+            println!("  health         http://{}/health, /ready and /metrics", http.addr());
+        }
         println!("  data           {}", data.display());
         println!("  first message  echo hello | skua produce -n {addr} -t Greetings");
         until_signal(signals).await;
         // The broker takes itself off the name server first.
         let stopped = broker.stop().await;
         name_server.stop().await;
+        stop_http(http);
         stopped
     })
 }
@@ -117,6 +138,12 @@ pub fn store_options(place: &skua_storetool::Place) -> anyhow::Result<StoreOptio
     let overrides: Vec<_> = root.collect();
     let settings = load(Role::Broker, place.config.as_deref(), &overrides, &env)?;
     crate::role::store_options::store_options(&settings)
+}
+
+fn stop_http(http: Option<Http>) {
+    if let Some(http) = http {
+        http.stop();
+    }
 }
 
 /// Logs, and what the defaults depend on.

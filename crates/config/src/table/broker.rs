@@ -292,8 +292,8 @@ config_table! {
     inert "metricLoggingExporterIntervalInMills": i64 = 10_000;
     /// Data points of one export.
     inert "metricsExportBatchMaxDataPoints": i32 = 1000;
-    /// Where metrics go: DISABLE, OTLP_GRPC, PROM or LOG.
-    inert "metricsExporterType": MetricsExporterType = MetricsExporterType::Disable;
+    /// Where metrics go. Skua serves them over HTTP whatever it says, see httpPort; PROM moves them to metricsPromExporterPort, OTLP_GRPC and LOG are not served.
+    restart metrics_exporter_type "metricsExporterType": MetricsExporterType = MetricsExporterType::Disable;
     /// Headers of exports to an OpenTelemetry collector.
     inert "metricsGrpcExporterHeader": String = String::new();
     /// Address of the OpenTelemetry collector.
@@ -305,9 +305,9 @@ config_table! {
     /// Label sets of one metric.
     inert "metricsOtelCardinalityLimit": i32 = 50_000;
     /// Address that Prometheus reads metrics from.
-    inert "metricsPromExporterHost": String = String::new();
+    restart metrics_prom_exporter_host "metricsPromExporterHost": String = String::new();
     /// Port that Prometheus reads metrics from.
-    inert "metricsPromExporterPort": i32 = 5557;
+    restart metrics_prom_exporter_port "metricsPromExporterPort": i32 = 5557, in 1..=65535;
     /// Milliseconds that a lite topic lives at least.
     inert "minLiteTTl": i64 = 900_000;
     /// Name of the message trace topic.

@@ -12,6 +12,8 @@ config_table! {
     restart bind_address "bindAddress": String = "0.0.0.0".into(), in 1..=255;
     /// Answers requests under way before the end; Skua always does.
     inert "enableShutdownGracefully": bool = false;
+    /// Not a key of RocketMQ: port of /health, /ready and /metrics; 0 for listenPort + 3 (with metricsExporterType=PROM for metricsPromExporterPort), -1 for none.
+    restart http_port "httpPort": i32 = 0, in -1..=65535;
     /// Port to listen on; a broker has 10911 and a name server 9876 unless given.
     restart @important listen_port "listenPort": u16 = 0;
     /// Unanswered requests to clients.

@@ -18,10 +18,14 @@ use super::fast_port::FastPort;
 use super::registration::{Asks, Registrar};
 use super::replication::Replication;
 use super::store_options::store_options;
+use super::watch::WatchedBroker;
 use super::{server_options, stop_servers};
 use crate::clock;
+use crate::http::Watched;
 
 pub struct BrokerRole {
+    cluster: String,
+    name: String,
     broker: Arc<Broker>,
     store: Arc<Store>,
     address: SocketAddr,
@@ -108,7 +112,34 @@ impl BrokerRole {
             Duration::from_millis(u64::try_from(period).unwrap_or(30_000)),
             settings.broker.force_register,
         );
-        Ok(Self { broker, store, address, servers, registrar, replication, asks, threads })
+        let cluster = settings.broker.broker_cluster_name.clone();
+        let name = settings.broker.broker_name.clone();
+        Ok(Self {
+            cluster,
+            name,
+            broker,
+            store,
+            address,
+            servers,
+            registrar,
+            replication,
+            asks,
+            threads,
+        })
+    }
+
+    /// What the HTTP port tells of it.
+    pub fn watched(&self) -> Arc<dyn Watched> {
+        let names = ["broker", "fast"];
+        let metrics = self.servers.iter().map(|server| server.metrics().clone());
+        Arc::new(WatchedBroker {
+            broker: self.broker.clone(),
+            store: self.store.clone(),
+            cluster: self.cluster.clone(),
+            name: self.name.clone(),
+            ports: names.into_iter().zip(metrics).collect(),
+            reached: self.registrar.reached(),
+        })
     }
 
     /// Where clients are sent.

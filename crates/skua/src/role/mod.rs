@@ -7,6 +7,7 @@ pub mod namesrv;
 pub mod registration;
 mod replication;
 pub mod store_options;
+mod watch;
 
 use std::time::Duration;
 

@@ -11,9 +11,11 @@ use skua_remoting::{Client, ClientOptions, Listener, Server};
 use tokio::task::JoinHandle;
 
 use super::due::SLEEP_MAX;
+use super::watch::WatchedNameServer;
 use super::{server_options, stop_servers};
 use crate::clock;
 use crate::files::Disk;
+use crate::http::Watched;
 
 pub struct NameServer {
     server: Server,
@@ -44,6 +46,11 @@ impl NameServer {
 
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
+    }
+
+    /// What the HTTP port tells of it.
+    pub fn watched(&self) -> Arc<dyn Watched> {
+        Arc::new(WatchedNameServer { ports: vec![("namesrv", self.server.metrics().clone())] })
     }
 
     pub async fn stop(self) {

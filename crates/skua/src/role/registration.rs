@@ -121,6 +121,8 @@ struct NameServer {
     addr: String,
     /// It may have missed something.
     wants_all: AtomicBool,
+    /// Its last answer was a good one.
+    registered: AtomicBool,
 }
 
 enum Said {
@@ -137,8 +139,29 @@ struct Job {
     _done: oneshot::Sender<()>,
 }
 
+/// Which name servers know the broker, as far as their last answers say.
+pub struct Reached(Vec<Arc<NameServer>>);
+
+impl Reached {
+    /// How many know it, and how many there are.
+    pub fn counts(&self) -> (usize, usize) {
+        let registered = self.0.iter().filter(|server| server.registered.load(Ordering::Relaxed));
+        (registered.count(), self.0.len())
+    }
+
+    /// A reason if there are name servers and none knows the broker.
+    pub fn why_unknown_to_clients(&self) -> Option<String> {
+        let (registered, known) = self.counts();
+        (registered == 0 && known > 0).then(|| {
+            let addrs: Vec<_> = self.0.iter().map(|server| server.addr.as_str()).collect();
+            format!("not registered at any name server of {}", addrs.join(";"))
+        })
+    }
+}
+
 /// The tasks that register a broker.
 pub struct Registrar {
+    reached: Arc<Reached>,
     client: Client,
     broker: Arc<Broker>,
     addrs: Vec<String>,
@@ -158,15 +181,23 @@ impl Registrar {
         let mut tasks = Vec::new();
         let mut servers = Vec::new();
         for addr in &addrs {
-            let server =
-                Arc::new(NameServer { addr: addr.clone(), wants_all: AtomicBool::new(true) });
+            let server = Arc::new(NameServer {
+                addr: addr.clone(),
+                wants_all: AtomicBool::new(true),
+                registered: AtomicBool::new(false),
+            });
             let (sender, jobs) = mpsc::channel(QUEUED_MAX);
             let telling = tell(server.clone(), jobs, client.clone(), broker.clone(), asks.clone());
             tasks.push(tokio::spawn(telling));
             servers.push((server, sender));
         }
+        let reached = Reached(servers.iter().map(|(server, _)| server.clone()).collect());
         tasks.push(tokio::spawn(rounds(broker.clone(), asks, servers, period, force)));
-        Self { client, broker, addrs, tasks }
+        Self { reached: Arc::new(reached), client, broker, addrs, tasks }
+    }
+
+    pub fn reached(&self) -> Arc<Reached> {
+        self.reached.clone()
     }
 
     /// Ends the tasks and takes the broker off every name server.
@@ -262,6 +293,7 @@ async fn tell(
         let told = tell_one(&server.addr, &job, &client, &broker, &asks).await;
         server.wants_all.store(told.is_err(), Ordering::Release);
         let well = told.is_ok();
+        server.registered.store(well, Ordering::Relaxed);
         if was_well.replace(well) != Some(well) {
             match told {
                 Ok(()) => tracing::info!(namesrv = %server.addr, "registered"),
