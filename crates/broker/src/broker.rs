@@ -16,8 +16,8 @@ use skua_ha::Replicas;
 use skua_protocol::body::{DataVersion, PERM_WRITE};
 use skua_protocol::message_id::UniqueIdSource;
 use skua_protocol::request::UnregisterBroker;
-use skua_protocol::service::BoxFuture;
-use skua_protocol::{Millis, QueueId, json};
+use skua_protocol::service::{BoxFuture, Outcome};
+use skua_protocol::{Command, Millis, PhysicalOffset, QueueId, json};
 use skua_store::Store;
 
 use crate::client::{Consumers, Producers};
@@ -28,7 +28,8 @@ use crate::files::{ConfigFile, Files};
 use crate::filters::Filters;
 use crate::group_table::{AutoCreateGroups, GroupTable};
 use crate::long_poll::{LongPolls, PARKED_MAX};
-use crate::names::SystemTopics;
+use crate::names::{self, SystemTopics};
+use crate::pop::{Pop, modes, order};
 use crate::queue_locks::QueueLocks;
 use crate::registration::{Identity, Registration, ordered_topics};
 use crate::replication::SlaveState;
@@ -90,6 +91,7 @@ pub struct Broker {
     pub(crate) locks: QueueLocks,
     pub(crate) long_polls: LongPolls<ParkedPull>,
     pub(crate) delay: DelayLevels,
+    pub(crate) pop: Pop,
     pub(crate) counters: Counters,
 }
 
@@ -148,6 +150,13 @@ impl Broker {
         let delay = DelayLevels::open(&delays, file(delay::FILE), rules, now)?;
 
         store.set_read_ahead(stored.data_read_ahead_enable);
+        let pop = Pop::open(
+            names::revive_topic(&broker.broker_cluster_name),
+            u32::try_from(broker.revive_queue_num).unwrap_or(1),
+            file(order::FILE),
+            file(modes::FILE),
+        )?;
+
         let identity = Identity {
             broker_name: broker.broker_name.clone(),
             broker_addr: address.to_string(),
@@ -156,7 +165,7 @@ impl Broker {
             broker_id: broker.broker_id,
         };
         let expire_after_ms = broker.channel_expired_timeout;
-        Ok(Arc::new(Self {
+        let broker = Self {
             system_topics: SystemTopics::new(
                 &broker.broker_cluster_name,
                 &broker.broker_name,
@@ -192,10 +201,13 @@ impl Broker {
             locks: QueueLocks::default(),
             long_polls: LongPolls::new(PARKED_MAX),
             delay,
+            pop,
             counters: Counters::default(),
             settings_version: Mutex::new(DataVersion::new(now)),
             settings: ArcSwap::from(settings),
-        }))
+        };
+        broker.recover_pops(broker.store.recovered().was_killed, now);
+        Ok(Arc::new(broker))
     }
 
     pub(crate) fn settings(&self) -> Guard<Arc<Settings>> {
@@ -405,6 +417,19 @@ impl Broker {
             let at = now.plus(interval);
             self.offsets_due.fetch_min(at.0, Ordering::Relaxed);
             self.wake_at(at);
+        }
+    }
+
+    /// As [`when_safe`](Self::when_safe), for entries of the revive topic: Java's answers do not
+    /// tell that it took too long.
+    pub(crate) fn when_kept(self: &Arc<Self>, end: PhysicalOffset, answer: Command) -> Outcome {
+        let code = answer.code;
+        match self.when_safe(&self.settings(), answer, end, self.time_told()) {
+            Outcome::Later(later) => {
+                Outcome::Later(Box::pin(async move { Command { code, ..later.await } }))
+            }
+            Outcome::Reply(answer) => Outcome::Reply(Command { code, ..answer }),
+            outcome @ Outcome::Blocking(_) => outcome,
         }
     }
 

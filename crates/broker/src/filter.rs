@@ -4,8 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use skua_protocol::body::{SUBSCRIBE_ALL, SubscriptionData};
 use skua_protocol::properties::Properties;
+use skua_protocol::record::Record;
 
 use crate::filters::Filters;
 use crate::sql92::CompiledFilter;
@@ -74,6 +76,15 @@ impl Filter {
                 .for_retried(group, properties)
                 .is_none_or(|filter| filter.matches(properties)),
         }
+    }
+
+    /// Whether a message that has just come may be taken; `record` gives it if it can be read.
+    pub fn wants(&self, tags_code: i64, record: &dyn Fn() -> Option<Bytes>) -> bool {
+        if !self.takes(tags_code) || !self.looks_at_records() {
+            return self.takes(tags_code);
+        }
+        let Some(bytes) = record() else { return true };
+        Record::parse(&bytes).map_or(true, |record| self.takes_record(record.properties()))
     }
 }
 

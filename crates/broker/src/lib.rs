@@ -16,6 +16,7 @@ mod filters;
 mod group_table;
 mod long_poll;
 pub mod names;
+mod pop;
 mod queue_locks;
 mod registration;
 mod replication;

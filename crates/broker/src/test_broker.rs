@@ -10,14 +10,14 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use skua_config::{Environment, Properties, Role, Settings};
 use skua_protocol::body::{
-    ConsumerData, HeartbeatData, ProducerData, SubscriptionData, TopicConfig,
+    ConsumerData, HeartbeatData, ProducerData, RouteData, SubscriptionData, TopicConfig,
 };
 use skua_protocol::header::Fields;
 use skua_protocol::record::{Message, NewRecord};
 use skua_protocol::request::{Request, SendMessage};
 use skua_protocol::service::{BoxFuture, Outcome, Peer, Service};
 use skua_protocol::{Command, Millis, RequestCode, ResponseCode, json};
-use skua_store::disk::SimDisk;
+use skua_store::disk::{Crash, SimDisk};
 use skua_store::{Store, StoreOptions};
 
 use crate::broker::{Broker, BrokerOptions, Outside};
@@ -42,6 +42,10 @@ impl Outside for Asked {
     fn register(&self) -> BoxFuture<()> {
         self.registrations.fetch_add(1, Ordering::SeqCst);
         Box::pin(std::future::ready(()))
+    }
+
+    fn route(&self, _topic: &str) -> BoxFuture<Option<RouteData>> {
+        Box::pin(std::future::ready(None))
     }
 
     fn wake(&self, at: Millis) {
@@ -136,6 +140,14 @@ impl TestBroker {
         let Self { broker, store, disk, now, conf, .. } = self;
         drop(broker);
         store.close().expect("nothing fails on this disk");
+        Self::on(disk, &conf, now)
+    }
+
+    /// Ends the broker as `kill -9` does, and starts it again: what is in the files stays.
+    pub fn crash(self) -> Self {
+        let Self { broker, store, disk, now, conf, .. } = self;
+        drop((broker, store));
+        disk.reboot(Crash::Process);
         Self::on(disk, &conf, now)
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use skua_broker::{Broker, BrokerOptions, Outside};
 use skua_config::{Environment, Properties, Role, Settings};
 use skua_namesrv::{Files, Namesrv, NamesrvOptions, Outbound};
+use skua_protocol::body::RouteData;
 use skua_protocol::header::Fields;
 use skua_protocol::service::{BoxFuture, ConnectionId, Outcome, Peer, PeerError, Service};
 use skua_protocol::{Command, Millis, RequestCode, ResponseCode};
@@ -66,6 +67,10 @@ impl Outside for Nothing {
     fn master_is_at(&self, _: &str, _: Option<&str>) {}
     fn register(&self) -> BoxFuture<()> {
         Box::pin(async {})
+    }
+
+    fn route(&self, _topic: &str) -> BoxFuture<Option<RouteData>> {
+        Box::pin(async { None })
     }
 
     fn wake(&self, _at: Millis) {}

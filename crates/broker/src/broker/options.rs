@@ -7,6 +7,7 @@ use std::sync::Arc;
 use skua_config::{ConfigError, Settings};
 use skua_ha::Replicas;
 use skua_protocol::Millis;
+use skua_protocol::body::RouteData;
 use skua_protocol::service::BoxFuture;
 use skua_store::{ConfigFiles, Store};
 
@@ -35,6 +36,9 @@ pub trait Outside: Send + Sync + 'static {
     /// whether or not the future is polled. The future ends when a registration that began after
     /// this call is done, or the time limit for it has passed.
     fn register(&self) -> BoxFuture<()>;
+    /// The topic's route as the name servers have it; `None` if none of them knows the topic or can
+    /// be reached. May be some seconds old.
+    fn route(&self, topic: &str) -> BoxFuture<Option<RouteData>>;
     /// [`run_due`](crate::Broker::run_due) is to be called at `at`, earlier than it said itself.
     fn wake(&self, at: Millis);
     /// A broker of the group tells where the master is: for replication, and for requests.

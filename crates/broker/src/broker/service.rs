@@ -27,6 +27,8 @@ impl Service for Broker {
 
     fn closed(&self, peer: ConnectionId, now: Millis) {
         self.long_polls.closed(peer);
+        self.pop.polls.closed(peer);
+        self.pop.notifications.closed(peer);
         self.consumers.closed(peer, |group| self.notifies_group(group));
         self.bury_filters(now);
         self.producers.closed(peer);

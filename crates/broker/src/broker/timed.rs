@@ -30,6 +30,12 @@ impl Broker {
             arrival.tags_code,
             &record,
         );
+        let queue = i32::try_from(arrival.queue_id.0).unwrap_or(i32::MAX);
+        self.pop.polls.arrived(arrival.topic, queue, arrival.tags_code, &record);
+        self.pop.notifications.arrived(arrival.topic, queue, arrival.tags_code, &record);
+        if arrival.topic == self.pop.revive_topic {
+            self.revive_entry_arrived();
+        }
         if arrival.topic == SCHEDULE_TOPIC
             && let Some(at) = self.delay.arrived(arrival.queue_id, arrival.tags_code)
         {
@@ -50,6 +56,7 @@ impl Broker {
             let delivered = |topic: &str, put: Moved| self.count_delivery(topic, put, now);
             next = earlier(next, self.delay.run_due(&self.store, &delivered, now));
         }
+        next = earlier(next, self.run_pops(now));
         next = earlier(next, self.locks.run_due(now));
         let notify = |group: &str| self.notifies_group(group);
         next = earlier(next, self.consumers.run_due(now, notify));
@@ -72,7 +79,7 @@ impl Broker {
             return (due != i64::MAX).then_some(Millis(due));
         }
         self.offsets_due.store(i64::MAX, Ordering::Relaxed);
-        if let Err(error) = self.save_offsets() {
+        if let Err(error) = self.save_offsets().and_then(|()| self.save_orders(now)) {
             tracing::error!(%error, "consumer offsets not saved");
             self.wake_to_save_offsets(now);
         }
@@ -94,6 +101,12 @@ impl Broker {
         self.filters.groups_ended(|group| self.consumers.get(group).is_some(), now);
     }
 
+    fn save_orders(&self, now: Millis) -> Result<(), SaveError> {
+        let lives =
+            |topic: &str, group: &str| self.topics.contains(topic) && self.groups.contains(group);
+        self.pop.orders.save(lives, now)
+    }
+
     /// Lets all waiting pulls go and writes every table. Clients that know how are sent away from
     /// then on; other requests are served still, but what they change may be lost.
     pub fn shutdown(&self, now: Millis) {
@@ -101,11 +114,14 @@ impl Broker {
         self.stopping.store(true, Ordering::SeqCst);
         self.long_polls.shutdown();
         let span_ms = self.settings().broker.filter_data_clean_time_span;
+        self.pop.polls.shutdown();
+        self.pop.notifications.shutdown();
         let saved = [
             ("filters of consumers", self.filters.save(span_ms, now)),
             ("topics", self.topics.save()),
             ("subscription groups", self.groups.save()),
             ("consumer offsets", self.save_offsets()),
+            ("ordered pops", self.save_orders(now)),
             ("progress of delayed messages", self.delay.save()),
         ];
         for (what, saved) in saved {

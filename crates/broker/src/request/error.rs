@@ -14,6 +14,7 @@ use skua_store::{AppendError, DiskError, ReadError};
 use crate::files::SaveError;
 use crate::group_table::GroupError;
 use crate::names::NameError;
+use crate::pop::receipt::ReceiptError;
 use crate::topic_table::{Topic, UpdateError};
 
 /// Ends remarks about things that the documentation of RocketMQ explains.
@@ -153,6 +154,44 @@ pub enum RequestError {
     TooManyParked { parked: usize, limit: usize },
     #[error("This consumer group is reading cold data. It has been flow control")]
     ColdData,
+
+    #[error("the broker[{ip}] {what} message is forbidden")]
+    PopForbidden { ip: String, what: &'static str },
+    #[error("the broker[{ip}] pop message is timeout too much")]
+    PopTooLate { ip: String },
+    #[error("the broker[{ip}] pop message's num is greater than 32")]
+    PopTooMany { ip: String },
+    #[error("the broker[{ip}] pop message is forbidden because timerWheelEnable is false")]
+    PopWithoutTimer { ip: String },
+    #[error(
+        "[OVERLOAD]system busy, {flow}: {pending} check points are pending, at most {limit} may",
+        flow = FLOW_CONTROL
+    )]
+    TooManyCheckPoints { pending: usize, limit: usize },
+    #[error("the topic[{0}] peeking message is forbidden")]
+    TopicNotPeekable(String),
+    #[error(
+        "queueId[{queue}] is illegal, topic:[{topic}] topicConfig.readQueueNums:[{queues}] \
+         consumer:[/{peer}]"
+    )]
+    AckQueue { queue: i32, topic: String, queues: i32, peer: SocketAddr },
+    #[error("offset is illegal, key:{topic}@{queue}, commit:{offset}, store:{min}~{max}")]
+    AckOffset { topic: String, queue: i32, offset: i64, min: i64, max: i64 },
+    #[error("offset is illegal, key:{key}, old:{old}, commit:{offset}, next:-1, /{peer}")]
+    AckOrder { key: String, old: i64, offset: i64, peer: SocketAddr },
+    #[error(transparent)]
+    Receipt(#[from] ReceiptError),
+    #[error("the receipt's revive queue {0} does not exist")]
+    ReviveQueue(i32),
+    #[error("retry `{0}` of an acknowledgement is not 0, 1 or 2")]
+    RetryKind(String),
+    #[error("`{0}` is not a set of offsets")]
+    BitSet(String),
+    #[error("retry topic is not allowed to set mode")]
+    RetryTopicMode,
+    #[error("subscription group does not exist")]
+    NoGroupForMode,
+
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -226,6 +265,7 @@ impl RequestError {
             | E::SendQueue { .. }
             | E::PullQueue { .. }
             | E::CommitQueue { .. }
+            | E::PopTooMany { .. }
             | E::BlankTopic
             | E::UpdateGroup(GroupError::Name(_)) => ResponseCode::InvalidParameter,
             E::BrokerNotWritable { .. }
@@ -238,6 +278,9 @@ impl RequestError {
             | E::TopicNotReadable(_)
             | E::BroadcastForbidden(_)
             | E::SubscriptionForbidden { .. }
+            | E::PopForbidden { .. }
+            | E::TopicNotPeekable(_)
+            | E::RetryTopicMode
             | E::ForbiddenKey => ResponseCode::NoPermission,
             E::NoTopicToSend(_)
             | E::NoTopicToPull(_)
@@ -248,6 +291,7 @@ impl RequestError {
             E::NoGroupToSend(_)
             | E::NoGroupToPull(_)
             | E::NoGroupToCommit(_)
+            | E::NoGroupForMode
             | E::NoGroupConfig(_) => ResponseCode::SubscriptionGroupNotExist,
             E::EmptyBody
             | E::BatchTopicLength(_)
@@ -256,9 +300,15 @@ impl RequestError {
             | E::KeyMissing
             | E::BadProperty { .. }
             | E::InnerBatch(_)
+            | E::AckQueue { .. }
+            | E::AckOrder { .. }
             | E::MessageSize { .. } => ResponseCode::MessageIllegal,
+            E::AckOffset { .. } => ResponseCode::NoMessage,
+            E::PopTooLate { .. } => ResponseCode::PollingTimeout,
             E::Append(error) => append_code(error),
-            E::Slave | E::TooManyParked { .. } | E::ColdData => ResponseCode::SystemBusy,
+            E::Slave | E::TooManyParked { .. } | E::TooManyCheckPoints { .. } | E::ColdData => {
+                ResponseCode::SystemBusy
+            }
             E::GroupNotConnected | E::NoSubscription => ResponseCode::SubscriptionNotExist,
             E::OldSubscription => ResponseCode::SubscriptionNotLatest,
             E::BadSubscription | E::FilterSyntax(_) => ResponseCode::SubscriptionParseFailed,
@@ -274,6 +324,11 @@ impl RequestError {
             | E::NoMessageAt(_)
             | E::NoMessageToView(_)
             | E::FilterType(_)
+            | E::PopWithoutTimer { .. }
+            | E::Receipt(_)
+            | E::ReviveQueue(_)
+            | E::RetryKind(_)
+            | E::BitSet(_)
             | E::Read(_)
             | E::Disk(_)
             | E::NoConsumer(_)

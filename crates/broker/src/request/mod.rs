@@ -1,5 +1,7 @@
 //! Every request a broker serves, and those it does not: one match without a wildcard.
 
+mod ack;
+mod assignment;
 mod clean;
 mod client;
 mod config;
@@ -8,7 +10,9 @@ mod group;
 mod ha;
 mod lock;
 mod maintenance;
+mod notification;
 mod offset;
+mod pop;
 mod pull;
 mod query;
 mod runtime;
@@ -63,6 +67,27 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
             send::send(broker, peer, code, request, now)
         }
         C::PullMessage | C::LitePullMessage => pull::pull(broker, peer, code, &request, now),
+        C::PopMessage => pop::pop(broker, peer, &request, now),
+        C::AckMessage => ack::ack(broker, peer, &request, now),
+        C::BatchAckMessage => ack::batch_ack(broker, peer, &request, now),
+        C::ChangeMessageInvisibleTime => ack::change_invisible_time(broker, peer, &request, now),
+        C::Notification => notification::notification(broker, peer, &request, now),
+        C::PollingInfo => {
+            let (broker, peer) = (broker.clone(), peer.clone());
+            blocking(move || notification::polling_info(&broker, &peer, &request, now))
+        }
+        C::PeekMessage => {
+            let (broker, peer) = (broker.clone(), peer.clone());
+            blocking(move || notification::peek(&broker, &peer, &request, now))
+        }
+        // Java: moves what RocksDB keeps of pops into the log, where ours is always.
+        C::PopRollback => reply(Ok(Command::success())),
+        C::QueryAssignment => assignment::query(broker, &request),
+        C::SetMessageRequestMode => {
+            let broker = broker.clone();
+            blocking(move || assignment::set_mode(&broker, &request, now))
+        }
+        C::GetAllMessageRequestMode => reply(assignment::all_modes(broker)),
         C::ConsumerSendMsgBack => {
             let broker = broker.clone();
             blocking(move || send_back::send_back(&broker, &request, now))
@@ -307,9 +332,6 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         | C::SendReplyMessage
         | C::SendReplyMessageV2
         | C::RecallMessage
-        | C::QueryAssignment
-        | C::SetMessageRequestMode
-        | C::GetAllMessageRequestMode
         | C::UpdateAndCreateStaticTopic
         | C::GetBrokerEpochCache
         | C::NotifyBrokerRoleChanged
@@ -326,13 +348,6 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         | C::AuthGetAcl
         | C::AuthListAcl
         | C::SwitchTimerEngine
-        | C::PopMessage
-        | C::AckMessage
-        | C::PeekMessage
-        | C::ChangeMessageInvisibleTime
-        | C::Notification
-        | C::PollingInfo
-        | C::PopRollback
         | C::PopLiteMessage
         | C::LiteSubscriptionCtl
         | C::GetBrokerLiteInfo
@@ -340,7 +355,6 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         | C::GetLiteTopicInfo
         | C::GetLiteClientInfo
         | C::GetLiteGroupInfo
-        | C::TriggerLiteDispatch
-        | C::BatchAckMessage => reply(Err(RequestError::NotSupported(code as i32))),
+        | C::TriggerLiteDispatch => reply(Err(RequestError::NotSupported(code as i32))),
     }
 }

@@ -51,11 +51,7 @@ pub struct ParkedPull {
 
 impl Wanted for ParkedPull {
     fn wants(&self, tags_code: i64, record: &dyn Fn() -> Option<Bytes>) -> bool {
-        if !self.filter.takes(tags_code) || !self.filter.looks_at_records() {
-            return self.filter.takes(tags_code);
-        }
-        let Some(bytes) = record() else { return true };
-        Record::parse(&bytes).map_or(true, |record| self.filter.takes_record(record.properties()))
+        self.filter.wants(tags_code, record)
     }
 
     fn wake(self, why: Woken) {

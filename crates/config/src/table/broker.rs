@@ -109,9 +109,9 @@ config_table! {
     /// Milliseconds of silence after which a controller drops the broker.
     inert "controllerHeartBeatTimeoutMills": i64 = 10_000;
     /// How consumers fetch unless told otherwise: PULL or POP.
-    inert "defaultMessageRequestMode": String = "PULL".into();
+    live default_message_request_mode "defaultMessageRequestMode": String = "PULL".into();
     /// Queues that a popping client shares; -1 for all.
-    inert "defaultPopShareQueueNum": i32 = -1;
+    live default_pop_share_queue_num "defaultPopShareQueueNum": i32 = -1;
     /// Queues of topic TBW102, the most that a topic created on first send gets.
     restart @important default_topic_queue_nums "defaultTopicQueueNums": i32 = 8, in 1..=65535;
     /// Delayed deliveries after which the version of the delay offsets is raised, for slaves.
@@ -157,7 +157,7 @@ config_table! {
     /// Logs pops.
     inert "enablePopLog": bool = false;
     /// Bounds the messages in flight of a popping group.
-    inert "enablePopMessageThreshold": bool = false;
+    live enable_pop_message_threshold "enablePopMessageThreshold": bool = false;
     /// Exports metrics of pop.
     inert "enablePopMetrics": bool = true;
     /// Filters by SQL expressions over message properties.
@@ -171,7 +171,7 @@ config_table! {
     /// Exports metrics of request sizes and times.
     inert "enableRequestMetrics": bool = true;
     /// Names pop retry topics in the second form.
-    inert "enableRetryTopicV2": bool = false;
+    live enable_retry_topic_v2 "enableRetryTopicV2": bool = false;
     /// Registers a changed topic alone.
     inert "enableSingleTopicRegister": bool = false;
     /// Skips check points whose acknowledgements never come.
@@ -225,7 +225,7 @@ config_table! {
     /// Whether the broker runs in a container of several brokers.
     inert "inBrokerContainer": bool = false;
     /// Starts a popping group at the oldest message if that is in memory.
-    inert "initPopOffsetByCheckMsgInMem": bool = true;
+    live init_pop_offset_by_check_msg_in_mem "initPopOffsetByCheckMsgInMem": bool = true;
     /// Whether the process is a container of several brokers.
     unset "isBrokerContainer": bool = false;
     /// Whether the broker runs in a container of several brokers.
@@ -279,7 +279,7 @@ config_table! {
     /// Messages looked at before a waiting pop is woken.
     inert "maxMessageFilterNumForNotification": i32 = 64;
     /// Waiting pops of all queues.
-    inert "maxPopPollingSize": i64 = 100_000;
+    live max_pop_polling_size "maxPopPollingSize": i64 = 100_000;
     /// Minutes after which an idle counter is dropped; -1 for never.
     inert "maxStatsIdleTimeInMinutes": i32 = -1;
     /// Java classes that wrap the store.
@@ -335,11 +335,11 @@ config_table! {
     /// Logs the keeping of pops in RocksDB.
     inert "popConsumerKVServiceLog": bool = false;
     /// Percent of pops that look at the retry topic first.
-    inert "popFromRetryProbability": i32 = 20;
+    live pop_from_retry_probability "popFromRetryProbability": i32 = 20;
     /// The same for priority topics.
     inert "popFromRetryProbabilityForPriority": i32 = 0;
     /// Messages in flight at which a popping group gets no more.
-    inert "popInflightMessageThreshold": i64 = 10_000;
+    live pop_inflight_message_threshold "popInflightMessageThreshold": i64 = 10_000;
     /// Messages passed over after which a waiting pop is woken anyway.
     inert "popLongPollingForceNotifyInterval": i64 = 800;
     /// Seconds that a table of waiting pops is kept unused.
@@ -347,9 +347,9 @@ config_table! {
     /// Topics with waiting pops.
     inert "popPollingMapSize": i32 = 100_000;
     /// Waiting pops of one queue.
-    inert "popPollingSize": i32 = 1024;
+    live pop_polling_size "popPollingSize": i32 = 1024;
     /// Names the retry topic in answers to pops.
-    inert "popResponseReturnActualRetryTopic": bool = false;
+    live pop_response_return_actual_retry_topic "popResponseReturnActualRetryTopic": bool = false;
     /// Messages revived at a time.
     inert "popReviveConcurrency": i32 = 32;
     /// Tries to revive a message.
@@ -399,7 +399,7 @@ config_table! {
     /// Replies that may wait for a thread.
     inert "replyThreadPoolQueueCapacity": i32 = 10_000;
     /// Reads pop retry topics named in the first form.
-    inert "retrieveMessageFromPopRetryTopicV1": bool = true;
+    live retrieve_message_from_pop_retry_topic_v1 "retrieveMessageFromPopRetryTopicV1": bool = true;
     /// Milliseconds to wait for missing acknowledgements.
     inert "reviveAckWaitMs": i64 = 180_000;
     /// Milliseconds between two runs of reviving.
@@ -423,7 +423,7 @@ config_table! {
     /// Sends that may wait for a thread.
     inert "sendThreadPoolQueueCapacity": i32 = 10_000;
     /// Balances queues over consumers on the server.
-    inert "serverLoadBalancerEnable": bool = true;
+    live server_load_balancer_enable "serverLoadBalancerEnable": bool = true;
     /// Milliseconds that a pull that finds nothing is held when longPollingEnable is false.
     live short_polling_time_mills "shortPollingTimeMills": i64 = 1000, in 0..=i64::MAX;
     /// Starts serving without first agreeing with the group's other brokers.

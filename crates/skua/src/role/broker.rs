@@ -17,6 +17,7 @@ use skua_store::{RealDisk, Store};
 use super::fast_port::FastPort;
 use super::registration::{Asks, Registrar};
 use super::replication::Replication;
+use super::routes::Routes;
 use super::store_options::store_options;
 use super::watch::WatchedBroker;
 use super::{server_options, stop_servers};
@@ -56,9 +57,13 @@ impl BrokerRole {
 
         let store = Store::open(store_options(&settings)?, Arc::new(RealDisk), clock::now())?;
         let store = Arc::new(store);
-        let asks = Asks::new(config_file, settings.store.ha_master_address.clone());
         let gap_max = u64::try_from(settings.store.ha_max_gap_not_in_sync).unwrap_or(0);
         let replicas = Replicas::new(gap_max);
+        let addrs = settings.broker.namesrv_addr.split(';').map(str::trim);
+        let addrs: Vec<String> = addrs.filter(|addr| !addr.is_empty()).map(str::to_owned).collect();
+        let client = Client::new(ClientOptions::default());
+        let routes = Routes::new(client.clone(), addrs.clone());
+        let asks = Asks::new(config_file, settings.store.ha_master_address.clone(), routes);
         let broker = Broker::new(
             BrokerOptions {
                 settings: settings.clone(),
@@ -91,7 +96,6 @@ impl BrokerRole {
         if let Some(fast) = fast {
             servers.push(Server::start(fast, Arc::new(FastPort(broker.clone())), options)?);
         }
-        let client = Client::new(ClientOptions::default());
         let replication = Replication::start(
             broker.clone(),
             store.clone(),
@@ -101,8 +105,6 @@ impl BrokerRole {
             client.clone(),
         )
         .await?;
-        let addrs = settings.broker.namesrv_addr.split(';').map(str::trim);
-        let addrs = addrs.filter(|addr| !addr.is_empty()).map(str::to_owned).collect();
         let period = settings.broker.register_name_server_period.clamp(10_000, 60_000);
         let registrar = Registrar::start(
             broker.clone(),

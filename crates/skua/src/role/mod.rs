@@ -6,6 +6,7 @@ mod fast_port;
 pub mod namesrv;
 pub mod registration;
 mod replication;
+mod routes;
 pub mod store_options;
 mod watch;
 

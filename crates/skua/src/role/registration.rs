@@ -10,6 +10,7 @@ use std::{fs, io};
 use futures_util::future::join_all;
 use skua_broker::{Broker, Outside, Registration};
 use skua_config::{Settings, properties};
+use skua_protocol::body::RouteData;
 use skua_protocol::json;
 use skua_protocol::request::{QueryDataVersion, QueryDataVersionResponse, RegisterBrokerResponse};
 use skua_protocol::service::BoxFuture;
@@ -21,6 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::due::Due;
 use super::replication::Place;
+use super::routes::Routes;
 use crate::{clock, files};
 
 /// Time for one name server's answer.
@@ -43,6 +45,7 @@ pub struct Asks {
     done: watch::Sender<u64>,
     /// The timed work.
     pub due: Due,
+    routes: Arc<Routes>,
     config_file: Option<PathBuf>,
     /// Where the master of this slave is.
     pub master: watch::Sender<Place>,
@@ -52,11 +55,12 @@ pub struct Asks {
 
 impl Asks {
     /// `ha` is the master's replication address if the configuration gives it.
-    pub fn new(config_file: Option<PathBuf>, ha: Option<String>) -> Arc<Self> {
+    pub fn new(config_file: Option<PathBuf>, ha: Option<String>, routes: Arc<Routes>) -> Arc<Self> {
         Arc::new(Self {
             config_file,
             fixed_ha: ha.is_some(),
             master: watch::Sender::new(Place { ha, address: None }),
+            routes,
             asked: AtomicU64::new(0),
             changed: Notify::new(),
             done: watch::Sender::new(0),
@@ -98,6 +102,11 @@ impl Outside for Asks {
             // Out of time or stopped: the answer need not wait any longer.
             let _ = timeout(WAIT, done.wait_for(|done| *done >= mine)).await;
         })
+    }
+
+    fn route(&self, topic: &str) -> BoxFuture<Option<RouteData>> {
+        let (routes, topic) = (self.routes.clone(), topic.to_owned());
+        Box::pin(async move { routes.of(&topic).await.map(|route| RouteData::clone(&route)) })
     }
 
     fn wake(&self, _at: Millis) {

@@ -1,0 +1,318 @@
+//! Ordered pops (Java: `ConsumerOrderInfoManager`), kept in `consumerOrderInfo.json`: what was
+//! last popped from a queue, and what of it is acknowledged. Until all of it is, or the first not
+//! acknowledged is visible again, the queue gives nothing to anyone else.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+use skua_protocol::{Millis, json};
+
+use crate::files::{ConfigFile, LoadError, SaveError};
+use crate::swap_map::lock;
+
+/// Name of the file under `config/`.
+pub const FILE: &str = "consumerOrderInfo.json";
+const SEPARATOR: char = '@';
+/// What has not been popped for this long is forgotten.
+const FORGOTTEN_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
+/// Most messages of one pop: bits of the map of acknowledgements.
+const MESSAGES_MAX: usize = 64;
+
+/// Java: `ConsumerOrderInfoManager.OrderInfo`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OrderInfo {
+    /// The client's name of its attempt; it may ask again for the same.
+    #[serde(rename = "a", skip_serializing_if = "Option::is_none")]
+    attempt_id: Option<String>,
+    /// Bit `i`: the `i`th message is acknowledged.
+    #[serde(rename = "cm")]
+    acked: i64,
+    #[serde(rename = "i", skip_serializing_if = "Option::is_none")]
+    invisible_time: Option<i64>,
+    #[serde(rename = "l")]
+    last_popped: i64,
+    /// The first queue offset, then distances from it.
+    #[serde(rename = "o")]
+    offsets: Vec<i64>,
+    /// How often each was delivered before, by queue offset.
+    #[serde(rename = "oc", skip_serializing_if = "Option::is_none")]
+    counts: Option<BTreeMap<i64, i32>>,
+    /// Where it was changed: when each is visible again, by queue offset.
+    #[serde(rename = "ot", skip_serializing_if = "Option::is_none")]
+    visible_at: Option<BTreeMap<i64, i64>>,
+    #[serde(rename = "popTime")]
+    pop_time: i64,
+}
+
+impl OrderInfo {
+    fn offset(&self, at: usize) -> Option<i64> {
+        let first = *self.offsets.first()?;
+        if at == 0 { Some(first) } else { Some(first + self.offsets.get(at)?) }
+    }
+
+    fn queue_offsets(&self) -> impl Iterator<Item = i64> {
+        (0..self.offsets.len().min(MESSAGES_MAX)).filter_map(|at| self.offset(at))
+    }
+
+    fn open(&self) -> impl Iterator<Item = i64> {
+        self.queue_offsets()
+            .enumerate()
+            .filter(|(at, _)| self.acked & (1 << at) == 0)
+            .map(|(_, o)| o)
+    }
+
+    /// When the last of what is not acknowledged is visible again; `None`: all is acknowledged,
+    /// or nothing says so.
+    fn blocked_until(&self, invisible_time: i64) -> Option<Millis> {
+        let given = self.invisible_time.filter(|&time| time > 0).unwrap_or(invisible_time);
+        let changed = self.visible_at.as_ref();
+        let visible = |offset: i64| {
+            let changed = changed.and_then(|visible| visible.get(&offset)).copied();
+            changed.unwrap_or_else(|| self.pop_time.saturating_add(given))
+        };
+        self.open().map(visible).max().map(Millis)
+    }
+}
+
+/// A pop from an ordered queue.
+pub struct OrderedPop<'a> {
+    pub attempt_id: Option<&'a str>,
+    pub pop_time: Millis,
+    pub invisible_time: i64,
+    pub offsets: &'a [i64],
+}
+
+/// How often messages of a pop were delivered before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Those delivered at all.
+    pub each: Vec<(i64, i32)>,
+    pub least: i32,
+}
+
+/// What an acknowledgement of an ordered message does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acked {
+    /// The group's offset is this now.
+    Commit(i64),
+    /// It is of an earlier pop: nothing.
+    Stale,
+    /// No such message was popped.
+    Unknown,
+}
+
+type Key = (String, String, i32);
+
+#[derive(Default)]
+struct Table {
+    /// By `topic@group`, then queue id.
+    infos: HashMap<String, BTreeMap<i32, OrderInfo>>,
+    /// When blocked queues may be free.
+    releases: BTreeSet<(Millis, Key)>,
+    changed: bool,
+}
+
+impl Table {
+    fn plan(&mut self, topic: &str, group: &str, queue: i32) {
+        let info = self.infos.get(&key(topic, group)).and_then(|queues| queues.get(&queue));
+        if let Some(at) = info.and_then(|info| info.blocked_until(0)) {
+            self.releases.insert((at, (topic.to_owned(), group.to_owned(), queue)));
+        }
+    }
+}
+
+fn key(topic: &str, group: &str) -> String {
+    format!("{topic}{SEPARATOR}{group}")
+}
+
+/// The file's content.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct File {
+    table: BTreeMap<String, BTreeMap<i32, OrderInfo>>,
+}
+
+pub struct Orders {
+    table: Mutex<Table>,
+    file: ConfigFile,
+}
+
+impl Orders {
+    pub fn open(file: ConfigFile) -> Result<Self, LoadError> {
+        let stored = file.load(json::from_slice::<File>)?.unwrap_or_default();
+        let mut table = Table { infos: stored.table.into_iter().collect(), ..Table::default() };
+        let keys: Vec<Key> = table
+            .infos
+            .iter()
+            .filter_map(|(key, queues)| Some((key.split_once(SEPARATOR)?, queues)))
+            .flat_map(|((topic, group), queues)| {
+                queues.keys().map(|&queue| (topic.to_owned(), group.to_owned(), queue))
+            })
+            .collect();
+        for (topic, group, queue) in keys {
+            table.plan(&topic, &group, queue);
+        }
+        Ok(Self { table: Mutex::new(table), file })
+    }
+
+    /// Notes what was popped.
+    pub fn popped(
+        &self,
+        topic: &str,
+        group: &str,
+        queue: i32,
+        pop: &OrderedPop<'_>,
+        now: Millis,
+    ) -> Counts {
+        let mut table = lock(&self.table);
+        table.changed = true;
+        let queues = table.infos.entry(key(topic, group)).or_default();
+        let counts = queues.get(&queue).map_or_else(BTreeMap::new, |before| {
+            let counted = before.counts.clone().unwrap_or_default();
+            if before.attempt_id.is_some() && before.attempt_id.as_deref() == pop.attempt_id {
+                return counted;
+            }
+            let again = before.queue_offsets().filter(|offset| pop.offsets.contains(offset));
+            again
+                .map(|offset| (offset, counted.get(&offset).map_or(1, |count| count + 1)))
+                .collect()
+        });
+        let first = pop.offsets.first().copied().unwrap_or(0);
+        let distances = pop.offsets.iter().skip(1).map(|offset| offset - first);
+        let all_again = counts.len() == pop.offsets.len();
+        let answer = Counts {
+            least: if all_again { counts.values().copied().min().unwrap_or(0) } else { 0 },
+            each: counts.iter().map(|(&offset, &count)| (offset, count)).collect(),
+        };
+        queues.insert(
+            queue,
+            OrderInfo {
+                attempt_id: pop.attempt_id.map(str::to_owned),
+                acked: 0,
+                invisible_time: Some(pop.invisible_time),
+                last_popped: now.0,
+                offsets: std::iter::once(first).chain(distances).collect(),
+                counts: Some(counts),
+                visible_at: None,
+                pop_time: pop.pop_time.0,
+            },
+        );
+        table.plan(topic, group, queue);
+        answer
+    }
+
+    /// Whether the queue gives nothing now, to this attempt.
+    pub fn blocks(
+        &self,
+        topic: &str,
+        group: &str,
+        queue: i32,
+        attempt_id: Option<&str>,
+        invisible_time: i64,
+        now: Millis,
+    ) -> bool {
+        let table = lock(&self.table);
+        let queues = table.infos.get(&key(topic, group));
+        let Some(info) = queues.and_then(|queues| queues.get(&queue)) else { return false };
+        if info.attempt_id.is_some() && info.attempt_id.as_deref() == attempt_id {
+            return false;
+        }
+        info.blocked_until(invisible_time).is_some_and(|until| now < until)
+    }
+
+    /// Takes an acknowledgement.
+    pub fn ack(&self, topic: &str, group: &str, queue: i32, offset: i64, pop_time: i64) -> Acked {
+        let mut table = lock(&self.table);
+        let queues = table.infos.get_mut(&key(topic, group));
+        let Some(info) = queues.and_then(|queues| queues.get_mut(&queue)) else {
+            return Acked::Commit(offset + 1);
+        };
+        if info.offsets.is_empty() {
+            return Acked::Unknown;
+        }
+        if info.pop_time != pop_time {
+            return Acked::Stale;
+        }
+        let Some(at) = info.queue_offsets().position(|popped| popped == offset) else {
+            return Acked::Unknown;
+        };
+        info.acked |= 1 << at;
+        let last = info.queue_offsets().last().unwrap_or(offset);
+        let next = info.open().next().unwrap_or(last + 1);
+        table.changed = true;
+        table.plan(topic, group, queue);
+        Acked::Commit(next)
+    }
+
+    /// Changes when a message is visible again; nothing if it is of an earlier pop.
+    pub fn change(
+        &self,
+        topic: &str,
+        group: &str,
+        queue: i32,
+        offset: i64,
+        pop_time: i64,
+        visible_at: Millis,
+    ) {
+        let mut table = lock(&self.table);
+        let queues = table.infos.get_mut(&key(topic, group));
+        let Some(info) = queues.and_then(|queues| queues.get_mut(&queue)) else { return };
+        if info.pop_time == pop_time {
+            info.visible_at.get_or_insert_default().insert(offset, visible_at.0);
+            table.changed = true;
+            table.plan(topic, group, queue);
+        }
+    }
+
+    /// The group's offset was set from outside: nothing blocks the queue.
+    pub fn clear(&self, topic: &str, group: &str, queue: i32) {
+        let mut table = lock(&self.table);
+        if let Some(queues) = table.infos.get_mut(&key(topic, group))
+            && queues.remove(&queue).is_some()
+        {
+            table.changed = true;
+        }
+    }
+
+    /// Queues that may be free now, and when to come again.
+    pub fn run_due(&self, now: Millis) -> (Vec<Key>, Option<Millis>) {
+        let mut table = lock(&self.table);
+        let mut free = Vec::new();
+        while table.releases.first().is_some_and(|(at, _)| *at <= now) {
+            free.extend(table.releases.pop_first().map(|(_, key)| key));
+        }
+        (free, table.releases.first().map(|(at, _)| *at))
+    }
+
+    /// Forgets what topics and groups that are gone, or have long been silent, have left.
+    fn sweep(table: &mut Table, lives: impl Fn(&str, &str) -> bool, now: Millis) {
+        table.infos.retain(|key, queues| {
+            queues.retain(|_, info| now.since(Millis(info.last_popped)) <= FORGOTTEN_AFTER_MS);
+            !queues.is_empty()
+                && key.split_once(SEPARATOR).is_some_and(|(topic, group)| lives(topic, group))
+        });
+    }
+
+    /// Writes the file if anything changed.
+    pub fn save(&self, lives: impl Fn(&str, &str) -> bool, now: Millis) -> Result<(), SaveError> {
+        let content = {
+            let mut table = lock(&self.table);
+            if !std::mem::take(&mut table.changed) {
+                return Ok(());
+            }
+            Self::sweep(&mut table, lives, now);
+            let infos = table.infos.iter().map(|(key, queues)| (key.clone(), queues.clone()));
+            json::to_vec(&File { table: infos.collect() })
+        };
+        let saved = self.file.save(|| content);
+        if saved.is_err() {
+            lock(&self.table).changed = true;
+        }
+        saved
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! One queue of the revive topic as a state machine: check points and acknowledgements in, in the
+//! order they stand there; out comes what was popped, is not acknowledged, and is due again.
+//!
+//! It has no state of its own beside what it read: a start reads the queue again from behind the
+//! last entry before which nothing is pending ([`Revival::settled`]).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use skua_protocol::Millis;
+
+use super::record::{Ack, CheckPoint, Entry, MESSAGES_MAX, Stored};
+
+/// Acknowledgements that Java's timer delivers may come this long after their check point is due.
+const TIMER_GRACE_MS: i64 = 3000;
+
+/// Names a check point, in acknowledgements too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    topic: Arc<str>,
+    group: Arc<str>,
+    broker: Arc<str>,
+    queue: i32,
+    start_offset: i64,
+    pop_time: i64,
+}
+
+#[derive(Clone, Debug)]
+struct Pending {
+    key: Key,
+    invisible_time: i64,
+    offsets: Box<[i64]>,
+    /// Bit `i`: the message at `offsets[i]` is acknowledged.
+    acked: u32,
+    due: Millis,
+    suspend: bool,
+}
+
+impl Pending {
+    fn all(&self) -> u32 {
+        u32::MAX.checked_shr(MESSAGES_MAX as u32 - self.offsets.len() as u32).unwrap_or(0)
+    }
+
+    fn is_done(&self) -> bool {
+        self.acked & self.all() == self.all()
+    }
+
+    fn open(&self) -> impl Iterator<Item = i64> {
+        let acked = self.acked;
+        let open = move |at: usize| acked & (1 << at) == 0;
+        self.offsets.iter().enumerate().filter(move |(at, _)| open(*at)).map(|(_, &o)| o)
+    }
+}
+
+/// Messages that become visible again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Names the check point.
+    pub revive_offset: i64,
+    pub topic: Arc<str>,
+    pub group: Arc<str>,
+    pub broker: Arc<str>,
+    pub queue: i32,
+    pub start_offset: i64,
+    pub pop_time: i64,
+    pub suspend: bool,
+    /// Not acknowledged.
+    pub offsets: Vec<i64>,
+}
+
+/// A queue that messages were popped from.
+pub type Place = (Arc<str>, Arc<str>, i32);
+
+#[derive(Default)]
+pub struct Revival {
+    /// Revive offset to read next.
+    next: i64,
+    /// By revive offset.
+    pending: BTreeMap<i64, Pending>,
+    by_key: HashMap<Key, i64>,
+    by_due: BTreeSet<(Millis, i64)>,
+    /// Messages popped and neither acknowledged nor revived, by topic, group and queue.
+    in_flight: HashMap<Place, usize>,
+    names: HashSet<Arc<str>>,
+    /// Names to keep before unused ones are looked for.
+    names_max: usize,
+}
+
+impl Revival {
+    pub fn new(next: i64) -> Self {
+        Self { next, ..Self::default() }
+    }
+
+    /// Revive offset to read next.
+    pub fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// Goes on at `next`: what lies between is not there any more.
+    pub fn skip_to(&mut self, next: i64) {
+        self.next = next;
+    }
+
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// First revive offset that a start has to read again.
+    pub fn settled(&self) -> i64 {
+        self.pending.first_key_value().map_or(self.next, |(&first, _)| first)
+    }
+
+    pub fn in_flight(&self, topic: &str, group: &str, queue: i32) -> usize {
+        let (Some(topic), Some(group)) = (self.names.get(topic), self.names.get(group)) else {
+            return 0;
+        };
+        self.in_flight.get(&(topic.clone(), group.clone(), queue)).copied().unwrap_or(0)
+    }
+
+    /// When the next check point is due.
+    pub fn next_deadline(&self) -> Option<Millis> {
+        self.by_due.first().map(|(due, _)| *due)
+    }
+
+    fn name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.get(name) {
+            return known.clone();
+        }
+        if self.names.len() >= self.names_max {
+            self.names.retain(|name| Arc::strong_count(name) > 1);
+            self.names_max = (self.names.len() * 2).max(1024);
+        }
+        let name: Arc<str> = name.into();
+        self.names.insert(name.clone());
+        name
+    }
+
+    /// Takes up the entry at `revive_offset`; `None` is something that says nothing.
+    pub fn note(&mut self, revive_offset: i64, stored: Option<Stored>) {
+        self.next = revive_offset + 1;
+        match stored {
+            Some(Stored { entry: Entry::CheckPoint(check_point), from_timer }) => {
+                self.note_check_point(revive_offset, &check_point, from_timer);
+            }
+            Some(Stored { entry: Entry::Ack(ack), .. }) => self.note_ack(&ack),
+            None => {}
+        }
+    }
+
+    fn note_check_point(&mut self, revive_offset: i64, ck: &CheckPoint, from_timer: bool) {
+        let key = Key {
+            topic: self.name(&ck.topic),
+            group: self.name(&ck.group),
+            broker: self.name(&ck.broker_name),
+            queue: ck.queue_id,
+            start_offset: ck.start_offset,
+            pop_time: ck.pop_time,
+        };
+        let grace = if from_timer { TIMER_GRACE_MS } else { 0 };
+        let due = Millis(ck.pop_time).plus(ck.invisible_time).plus(grace);
+        let mut pending = Pending {
+            invisible_time: ck.invisible_time,
+            offsets: ck.offsets().into(),
+            acked: ck.bit_map as u32,
+            due,
+            suspend: ck.suspend,
+            key,
+        };
+        // The same one written again, so that the topic's old part can go.
+        if let Some(&before) = self.by_key.get(&pending.key)
+            && let Some(old) = self.remove(before)
+            && old.offsets == pending.offsets
+        {
+            pending.acked |= old.acked;
+        }
+        if pending.is_done() {
+            return;
+        }
+        *self.in_flight.entry(pending.place()).or_default() += pending.open().count();
+        self.by_key.insert(pending.key.clone(), revive_offset);
+        self.by_due.insert((pending.due, revive_offset));
+        self.pending.insert(revive_offset, pending);
+    }
+
+    fn note_ack(&mut self, ack: &Ack) {
+        let name = |name: &str| self.names.get(name).cloned();
+        let (Some(topic), Some(group), Some(broker)) =
+            (name(&ack.topic), name(&ack.group), name(&ack.broker_name))
+        else {
+            return;
+        };
+        let Ack { queue_id: queue, start_offset, pop_time, .. } = *ack;
+        let key = Key { topic, group, broker, queue, start_offset, pop_time };
+        let Some(&revive_offset) = self.by_key.get(&key) else { return };
+        for &offset in ack.offsets() {
+            self.finish(revive_offset, offset);
+        }
+    }
+
+    /// A message of a check point needs nothing any more.
+    pub fn finish(&mut self, revive_offset: i64, offset: i64) {
+        let Some(pending) = self.pending.get_mut(&revive_offset) else { return };
+        let Some(at) = pending.offsets.iter().position(|&o| o == offset) else { return };
+        if pending.acked & (1 << at) != 0 {
+            return;
+        }
+        pending.acked |= 1 << at;
+        let (done, place) = (pending.is_done(), pending.place());
+        self.leave_flight(&place, 1);
+        if done {
+            self.remove(revive_offset);
+        }
+    }
+
+    /// A check point needs nothing any more.
+    pub fn drop_check_point(&mut self, revive_offset: i64) {
+        self.remove(revive_offset);
+    }
+
+    fn leave_flight(&mut self, place: &Place, messages: usize) {
+        if let Some(count) = self.in_flight.get_mut(place) {
+            *count = count.saturating_sub(messages);
+            if *count == 0 {
+                self.in_flight.remove(place);
+            }
+        }
+    }
+
+    fn remove(&mut self, revive_offset: i64) -> Option<Pending> {
+        let pending = self.pending.remove(&revive_offset)?;
+        self.by_due.remove(&(pending.due, revive_offset));
+        if self.by_key.get(&pending.key) == Some(&revive_offset) {
+            self.by_key.remove(&pending.key);
+        }
+        self.leave_flight(&pending.place(), pending.open().count());
+        Some(pending)
+    }
+
+    /// The first check points that are due, at most `most`. They stay until
+    /// [`finish`](Self::finish) says of each message that it can be popped again.
+    pub fn due(&self, now: Millis, most: usize) -> Vec<Due> {
+        let due = self.by_due.iter().take_while(|(due, _)| *due <= now).take(most);
+        due.filter_map(|(_, revive_offset)| {
+            let pending = self.pending.get(revive_offset)?;
+            let Key { topic, group, broker, queue, start_offset, pop_time } = pending.key.clone();
+            Some(Due {
+                revive_offset: *revive_offset,
+                topic,
+                group,
+                broker,
+                queue,
+                start_offset,
+                pop_time,
+                suspend: pending.suspend,
+                offsets: pending.open().collect(),
+            })
+        })
+        .collect()
+    }
+
+    /// A check point could not be dealt with: it is due once more at `at`.
+    pub fn postpone(&mut self, revive_offset: i64, at: Millis) {
+        if let Some(pending) = self.pending.get_mut(&revive_offset) {
+            self.by_due.remove(&(pending.due, revive_offset));
+            pending.due = at;
+            self.by_due.insert((at, revive_offset));
+        }
+    }
+
+    /// The oldest check point if more than `entries` lie behind it: written again, it lets a start
+    /// begin further on.
+    pub fn oldest_behind(&self, entries: i64) -> Option<CheckPoint> {
+        let (&revive_offset, pending) = self.pending.first_key_value()?;
+        if self.next - revive_offset <= entries {
+            return None;
+        }
+        let key = &pending.key;
+        let difference = |&offset: &i64| i32::try_from(offset - key.start_offset).ok();
+        Some(CheckPoint {
+            bit_map: pending.acked as i32,
+            broker_name: key.broker.to_string(),
+            group: key.group.to_string(),
+            differences: Some(pending.offsets.iter().filter_map(difference).collect()),
+            invisible_time: pending.invisible_time,
+            count: pending.offsets.len() as u8,
+            pop_time: key.pop_time,
+            queue_id: key.queue,
+            revive_offset: 0,
+            written_again: None,
+            start_offset: key.start_offset,
+            suspend: pending.suspend,
+            topic: key.topic.to_string(),
+        })
+    }
+}
+
+impl Pending {
+    fn place(&self) -> Place {
+        (self.key.topic.clone(), self.key.group.clone(), self.key.queue)
+    }
+}
