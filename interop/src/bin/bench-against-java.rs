@@ -14,6 +14,9 @@ use skua_interop::{Broker, Cluster, Kind, Namesrv, Scene, Tuning, skua, wait_unt
 
 const IN_FLIGHT: [u32; 3] = [1, 16, 256];
 const TOPIC: &str = "bench";
+const FETCH_TOPIC: &str = "fetch";
+/// Messages that every fetching run reads: as many of both servers, and all in the page cache.
+const FETCHED: &str = "400000";
 /// The Java broker's compiler needs this long under load before its rate settles.
 const FIRST_WARM_UP: &str = "20";
 const JAVA_OPTIONS: &str = "-server -Xms4g -Xmx4g -XX:+UseG1GC -XX:G1HeapRegionSize=16m";
@@ -76,21 +79,34 @@ fn measure(kind: Kind, seconds: &str, warm_up: &str) -> Measured {
     let idle = memory(&cluster.processes());
 
     let namesrv = cluster.namesrv().to_owned();
-    bench("produce", &namesrv, 64, "1", FIRST_WARM_UP);
-    let all =
-        |what| IN_FLIGHT.iter().map(|n| bench(what, &namesrv, *n, seconds, warm_up)).collect();
-    let (produce, consume) = (all("produce"), all("consume"));
+    let timed = |topic, in_flight, duration: &str, warm_up: &str| {
+        bench(
+            "produce",
+            &namesrv,
+            topic,
+            in_flight,
+            &["--duration", duration, "--warm-up", warm_up],
+        )
+    };
+    timed("warm-up", 64, "1", FIRST_WARM_UP);
+    let produce = IN_FLIGHT.iter().map(|n| timed(TOPIC, *n, seconds, warm_up)).collect();
+    let counted = ["--count", FETCHED, "--warm-up", "0"];
+    bench("produce", &namesrv, FETCH_TOPIC, 64, &counted);
+    // The Java broker's compiler has to meet the reads, too.
+    bench("consume", &namesrv, FETCH_TOPIC, 16, &counted);
+    let fetch = |n: &u32| bench("consume", &namesrv, FETCH_TOPIC, *n, &counted);
+    let consume = IN_FLIGHT.iter().map(fetch).collect();
     cluster.process().assert_alive();
     let loaded = memory(&cluster.processes());
     Measured { first_send, idle, produce, consume, loaded }
 }
 
 /// Runs `skua bench` and reads its report.
-fn bench(what: &str, namesrv: &str, in_flight: u32, seconds: &str, warm_up: &str) -> Run {
-    eprintln!("  {what}, {in_flight} in flight");
+fn bench(what: &str, namesrv: &str, topic: &str, in_flight: u32, pace: &[&str]) -> Run {
+    eprintln!("  {what} {topic}, {in_flight} in flight");
     let mut command = skua();
-    command.args(["bench", what, "--json", "-n", namesrv, "-t", TOPIC]);
-    command.args(["-i", &in_flight.to_string(), "--duration", seconds, "--warm-up", warm_up]);
+    command.args(["bench", what, "--json", "-n", namesrv, "-t", topic]);
+    command.args(["-i", &in_flight.to_string()]).args(pace);
     let output = command.output().expect("the skua binary runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let report: Value = serde_json::from_str(&text)
