@@ -58,7 +58,7 @@ fn row(out: &mut String, key: &Key) {
         Effect::Live => "at once",
         Effect::Restart => "at start",
         Effect::Inert => "no effect",
-        Effect::Refused => "default only",
+        Effect::Refused | Effect::NotServed => "default only",
         Effect::Unset => "not settable",
     };
     out.push_str(&format!("| {name} | {} | {default} | {effect} | {} |\n", key.type_name, key.doc));

@@ -140,11 +140,6 @@ impl Settings {
         if !self.is_given("namesrvAddr") {
             self.check("namesrvAddr", &self.env.namesrv_addr, "environment variable NAMESRV_ADDR")?;
         }
-        if self.says_true("enableControllerMode") && self.says_true("enableDLegerCommitLog") {
-            return wrong(
-                "enableControllerMode and enableDLegerCommitLog cannot both be true".into(),
-            );
-        }
         match (self.store.broker_role, self.broker.broker_id) {
             (BrokerRole::Slave, 0) => {
                 return wrong("brokerRole=SLAVE needs a brokerId above 0".into());
@@ -174,10 +169,5 @@ impl Settings {
             store.store_path_commit_log = format!("{root}/commitlog");
         }
         Ok(())
-    }
-
-    /// Whether a key without a field was given as true.
-    fn says_true(&self, key: &str) -> bool {
-        self.given.get(key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 }

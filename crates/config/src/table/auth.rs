@@ -16,7 +16,7 @@ config_table! {
     /// Folder of users and access rules; `{storePathRootDir}/config` always.
     inert "authConfigPath": Option<String> = None;
     /// Checks who a client is.
-    inert @important "authenticationEnabled": bool = false;
+    unserved @important "authenticationEnabled": bool = false;
     /// Java class that keeps users.
     inert "authenticationMetadataProvider": Option<String> = None;
     /// Java class that checks who a client is.
@@ -26,7 +26,7 @@ config_table! {
     /// Request codes that need no authentication, with commas between.
     inert "authenticationWhitelist": Option<String> = None;
     /// Checks what a client may do.
-    inert @important "authorizationEnabled": bool = false;
+    unserved @important "authorizationEnabled": bool = false;
     /// Java class that keeps access rules.
     inert "authorizationMetadataProvider": Option<String> = None;
     /// Java class that checks what a client may do.

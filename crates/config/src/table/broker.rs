@@ -19,7 +19,7 @@ config_table! {
     /// Acknowledgements that may wait for a thread.
     inert "ackThreadPoolQueueCapacity": i32 = 100_000;
     /// Switches on the access control lists of RocketMQ 4.
-    inert @important "aclEnable": bool = false;
+    unserved @important "aclEnable": bool = false;
     /// Threads for administration requests.
     inert "adminBrokerThreadPoolNums": i32 = 16;
     /// Administration requests that may wait for a thread.
@@ -125,7 +125,7 @@ config_table! {
     /// Exports metrics about connections.
     inert "enableConnectionMetrics": bool = true;
     /// Lets a controller decide who is master.
-    inert @important "enableControllerMode": bool = false;
+    unserved @important "enableControllerMode": bool = false;
     /// Creates RocketMQ's own subscription groups when their first consumer comes.
     live enable_create_sys_group "enableCreateSysGroup": bool = true;
     /// Counts traffic per topic and group in detail.

@@ -89,6 +89,9 @@ macro_rules! effect {
     (refused) => {
         $crate::table::Effect::Refused
     };
+    (unserved) => {
+        $crate::table::Effect::NotServed
+    };
     (unset) => {
         $crate::table::Effect::Unset
     };

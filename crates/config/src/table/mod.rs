@@ -37,6 +37,9 @@ use macros::config_table;
 /// Why a key that would choose RocksDB has one value only.
 const FILES_ONLY: &str = "Skua keeps stores, queues and tables in RocketMQ's files, not in RocksDB";
 
+/// Why a key that Skua does not serve yet has one value only.
+const NOT_SERVED: &str = "Skua does not serve this yet, and to go on without it would do harm";
+
 /// What setting a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -48,6 +51,9 @@ pub enum Effect {
     Inert,
     /// The default is all there is: another value would ask for RocksDB and stops the start.
     Refused,
+    /// The default is all there is yet: to pass over another value would open what its author
+    /// wanted closed, or make masters of brokers that were to be one group. It stops the start.
+    NotServed,
     /// RocketMQ has the field, but no file sets it.
     Unset,
 }
@@ -90,10 +96,15 @@ impl Key {
     pub fn check(&self, value: &str) -> Result<(), String> {
         (self.check)(value)?;
         let default = self.default_text();
-        if self.effect == Effect::Refused && !value.eq_ignore_ascii_case(&default) {
-            return Err(format!("{default} only: {FILES_ONLY}"));
+        let reason = match self.effect {
+            Effect::Refused => FILES_ONLY,
+            Effect::NotServed => NOT_SERVED,
+            Effect::Live | Effect::Restart | Effect::Inert | Effect::Unset => return Ok(()),
+        };
+        if value.eq_ignore_ascii_case(&default) {
+            return Ok(());
         }
-        Ok(())
+        Err(format!("{default} only: {reason}"))
     }
 }
 

@@ -145,7 +145,7 @@ config_table! {
     /// Adds a CRC to the properties of each message.
     inert "enabledAppendPropCRC": bool = false;
     /// Replicates the log by Raft.
-    inert @important "enableDLegerCommitLog": bool = false;
+    unserved @important "enableDLegerCommitLog": bool = false;
     /// Allows light message queues.
     inert "enableLmq": bool = false;
     /// Bounds the number of light message queues.
