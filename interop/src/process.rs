@@ -51,6 +51,21 @@ impl Process {
         self.child.wait().expect("a child of this process");
     }
 
+    /// As `kill -STOP`: the process stands still, its connections stay.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// As `kill -CONT`: it goes on.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").arg(signal).arg(self.id().to_string()).status();
+        assert!(status.is_ok_and(|s| s.success()), "kill {signal} {}", self.id());
+    }
+
     /// As `kill`: asks the process to end.
     pub fn terminate(&self) {
         let status = Command::new("kill").arg(self.id().to_string()).status();

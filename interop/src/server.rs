@@ -177,6 +177,11 @@ impl Broker {
         });
     }
 
+    /// The folder of its commit log.
+    pub fn commit_log(&self) -> PathBuf {
+        self.store().join("commitlog")
+    }
+
     /// As `kill -9`, and starts it again on the same folder and port.
     pub fn crash(&mut self) {
         self.process.kill();

@@ -17,6 +17,8 @@ pub struct Cli {
 pub enum Program {
     /// Name server and broker in one process, nothing to configure
     Standalone(Standalone),
+    /// A whole cluster on this machine, to look at and to break
+    Playground(crate::playground::Playground),
     /// The name server (RocketMQ's mqnamesrv)
     #[command(alias = "mqnamesrv")]
     Namesrv(NameServer),

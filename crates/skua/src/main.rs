@@ -6,6 +6,7 @@ mod environment;
 mod files;
 mod http;
 mod logging;
+mod playground;
 mod role;
 mod server;
 mod signals;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse_from(cli::arguments(std::env::args_os()));
     let outcome = match cli.program {
         Program::Standalone(args) => server::standalone(args),
+        Program::Playground(args) => server::playground(args),
         Program::Namesrv(args) => server::namesrv(args),
         Program::Broker(args) => server::broker(args),
         Program::Mqadmin { args } => return skua_admin::mqadmin::main(args),

@@ -10,6 +10,7 @@ use skua_store::StoreOptions;
 use crate::cli::{Broker, Common, NameServer, Standalone};
 use crate::environment::{self, Advertised};
 use crate::http::{Health, Http};
+use crate::playground::{self, Playground};
 use crate::role::broker::BrokerRole;
 use crate::role::namesrv::NameServer as NameServerRole;
 use crate::signals::Signals;
@@ -144,6 +145,10 @@ fn stop_http(http: Option<Http>) {
     if let Some(http) = http {
         http.stop();
     }
+}
+
+pub fn playground(args: Playground) -> anyhow::Result<()> {
+    run(async { playground::run(args, Signals::listen()?).await })
 }
 
 /// Logs, and what the defaults depend on.

@@ -1,0 +1,291 @@
+//! Masters and slaves, Skua's and Java's: logs that are the same byte for byte, tables that follow,
+//! double writing, and consumers that carry on from the slave.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use skua_interop::{Broker, Client, Driver, Kind, Namesrv, Scene, Tuning, check, wait_until, wire};
+
+const LIMIT: Duration = Duration::from_secs(120);
+/// Small files, so that logs cross their ends.
+const FILE_SIZE: &str = "mappedFileSizeCommitLog=1048576";
+
+fn master(scene: &Scene, kind: Kind, namesrv: &str, settings: &[&'static str]) -> Broker {
+    let mut own = vec![FILE_SIZE, "slaveReadEnable=true", "brokerIP2=127.0.0.1"];
+    own.extend(settings);
+    member(scene, kind, "broker-a", namesrv, own)
+}
+
+fn slave(scene: &Scene, kind: Kind, namesrv: &str, settings: &[&'static str]) -> Broker {
+    let mut own = vec![
+        FILE_SIZE,
+        "slaveReadEnable=true",
+        "brokerIP2=127.0.0.1",
+        "brokerName=broker-a",
+        "brokerId=1",
+        "brokerRole=SLAVE",
+    ];
+    own.extend(settings);
+    member(scene, kind, "slave", namesrv, own)
+}
+
+fn member(
+    scene: &Scene,
+    kind: Kind,
+    folder: &str,
+    namesrv: &str,
+    settings: Vec<&'static str>,
+) -> Broker {
+    let tuning = Tuning { settings, java_options: None };
+    let mut broker = Broker::start_tuned(scene, kind, folder, namesrv, tuning);
+    broker.wait_registered();
+    broker
+}
+
+/// The log's files without trailing zeros.
+fn log(broker: &Broker) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(broker.commit_log()).into_iter().flatten().flatten() {
+        let mut bytes = fs::read(entry.path()).unwrap_or_default();
+        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        bytes.truncate(end);
+        if end > 0 {
+            files.insert(entry.file_name().to_string_lossy().into_owned(), bytes);
+        }
+    }
+    files
+}
+
+fn wait_same_log(master: &Broker, slave: &Broker) {
+    wait_until("the slave's log to be the master's", LIMIT, || {
+        let (ours, theirs) = (log(master), log(slave));
+        (!ours.is_empty() && ours == theirs).then_some(())
+    });
+}
+
+fn send(driver: &mut Driver, topic: &str, prefix: &str, count: u32) {
+    let size = 3000;
+    driver.run(&format!(
+        "send p topic={topic} mode=async count={count} prefix={prefix} size={size} tags=A"
+    ));
+}
+
+/// Catch-up, restarts of both, and the end: the same log, and everything readable from it.
+fn pair(kinds: [Kind; 2], client: Client, double: bool) {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let role: &[&str] = match (double, kinds[0]) {
+        (false, _) => &["brokerRole=ASYNC_MASTER"],
+        (true, Kind::Skua) => &["brokerRole=SYNC_MASTER"],
+        // 5.x writes twice only when told so.
+        (true, Kind::Java) => &["brokerRole=SYNC_MASTER", "inSyncReplicas=2"],
+    };
+    let mut master = master(&scene, kinds[0], &namesrv.addr, role);
+    let mut slave = slave(&scene, kinds[1], &namesrv.addr, &[]);
+    let mut driver = Driver::start(&scene, client, &namesrv.addr);
+    driver.run("producer p group=producers timeout=20000");
+    // The first topics are made with nobody waiting for copies.
+    wait_until("the slave at its master", LIMIT, || is_followed(&master, kinds[0]).then_some(()));
+    let topic = "replicated";
+    send(&mut driver, topic, "steady", 200);
+    wait_same_log(&master, &slave);
+
+    slave.stop();
+    if !double {
+        send(&mut driver, topic, "behind", 500);
+    }
+    slave.start_again(kinds[1]);
+    wait_until("the slave back", LIMIT, || is_followed(&master, kinds[0]).then_some(()));
+    send(&mut driver, topic, "again", 100);
+    wait_same_log(&master, &slave);
+
+    master.crash();
+    wait_until("the slave at its restarted master", LIMIT, || {
+        is_followed(&master, kinds[0]).then_some(())
+    });
+    wait_until("sends to the restarted master", LIMIT, || {
+        wire::send(&master.addr, topic).then_some(())
+    });
+    slave.crash();
+    wait_until("the restarted slave", LIMIT, || is_followed(&master, kinds[0]).then_some(()));
+    send(&mut driver, topic, "restarted", 100);
+    wait_same_log(&master, &slave);
+    assert!(log(&master).len() > 1, "the log crossed the end of a file");
+
+    let sent = driver.sent(topic);
+    driver.run(&format!("scan scanner topic={topic}"));
+    check::at_their_offsets(&sent, &driver.got("scanner"));
+}
+
+/// Whether the master sees a slave that is in sync (907).
+fn is_followed(master: &Broker, _kind: Kind) -> bool {
+    let Some((_, body)) = wire::call(&master.addr, 907, json!({}), &[]) else { return false };
+    let Ok(status) = serde_json::from_slice::<Value>(&body) else { return false };
+    let end = status["masterCommitLogMaxOffset"].as_i64();
+    let slaves = status["haConnectionInfo"].as_array().cloned().unwrap_or_default();
+    slaves.iter().any(|slave| slave["slaveAckOffset"].as_i64().max(Some(0)) == end.max(Some(0)))
+}
+
+#[test]
+fn a_skua_slave_of_a_skua_master() {
+    pair([Kind::Skua, Kind::Skua], Client::Java5, false);
+    pair([Kind::Skua, Kind::Skua], Client::Go, true);
+}
+
+#[test]
+fn a_skua_slave_of_a_java_master() {
+    pair([Kind::Java, Kind::Skua], Client::Java5, false);
+    pair([Kind::Java, Kind::Skua], Client::Go, true);
+}
+
+#[test]
+fn a_java_slave_of_a_skua_master() {
+    pair([Kind::Skua, Kind::Java], Client::Go, false);
+    pair([Kind::Skua, Kind::Java], Client::Java5, true);
+}
+
+/// The response code of a send.
+fn code(broker: &Broker, properties: &str) -> i64 {
+    let fields = json!({
+        "a": "interop", "b": "codes", "c": "TBW102", "d": "4", "e": "0", "f": "0",
+        "g": "1700000000000", "h": "0", "i": properties, "j": "0", "k": "false", "l": "0",
+        "m": "false",
+    });
+    let (header, _) = wire::call(&broker.addr, 310, fields, b"body").expect("an answer");
+    header["code"].as_i64().expect("a code")
+}
+
+#[test]
+fn double_write_says_what_it_could_not_do() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let settings = ["brokerRole=SYNC_MASTER", "slaveTimeout=500"];
+    let master = master(&scene, Kind::Skua, &namesrv.addr, &settings);
+    assert_eq!(code(&master, ""), 11, "no slave: SLAVE_NOT_AVAILABLE");
+    let mut slave = slave(&scene, Kind::Skua, &namesrv.addr, &[]);
+    wait_until("the slave", LIMIT, || is_followed(&master, Kind::Skua).then_some(()));
+    assert_eq!(code(&master, ""), 0);
+    slave.process.freeze();
+    assert_eq!(code(&master, ""), 12, "the slave is late: FLUSH_SLAVE_TIMEOUT");
+    assert_eq!(code(&master, "WAIT\u{1}false\u{2}"), 0);
+    slave.process.thaw();
+    wait_until("the slave", LIMIT, || is_followed(&master, Kind::Skua).then_some(()));
+    assert_eq!(code(&master, ""), 0);
+    slave.stop();
+    wait_until("the slave gone", LIMIT, || (!is_followed(&master, Kind::Skua)).then_some(()));
+    assert_eq!(code(&master, ""), 11);
+}
+
+#[test]
+fn a_consumer_carries_on_from_the_slave_and_its_offsets_come_back() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let mut master = master(&scene, Kind::Skua, &namesrv.addr, &["brokerRole=SYNC_MASTER"]);
+    let slave = slave(&scene, Kind::Skua, &namesrv.addr, &[]);
+    wait_until("the slave", LIMIT, || is_followed(&master, Kind::Skua).then_some(()));
+    let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
+    driver.run("producer p group=producers timeout=10000 retries=0");
+    driver.run("send p topic=takeover mode=sync count=50 prefix=before");
+    driver.run("consumer c group=takeover topic=takeover kind=concurrent");
+    driver.wait_got("c", 50);
+    // What a slave copies within a second.
+    wait_until("topic and group at the slave", Duration::from_secs(5), || {
+        let has = |code, name: &str| {
+            let (_, body) = wire::call(&slave.addr, code, json!({}), &[])?;
+            String::from_utf8_lossy(&body).contains(name).then_some(())
+        };
+        has(21, "\"takeover\"").and(has(201, "\"takeover\""))
+    });
+    driver.run("flood p topic=takeover prefix=flood threads=4 size=300");
+    driver.wait("sends", |events| events.iter().filter(|e| e.word == "sent").count() > 500);
+    master.process.kill();
+    driver.run("halt p");
+    // Double writing: also without the master's disk nothing acknowledged is missing.
+    fs::remove_dir_all(master.store()).expect("the master's store");
+    let sent = driver.sent("takeover");
+    wait_until("everything from the slave", LIMIT, || {
+        (check::first_deliveries(&driver.got("c")).len() >= sent.len()).then_some(())
+    });
+    let got = check::first_deliveries(&driver.got("c"));
+    let have: std::collections::BTreeSet<_> = got.iter().map(|event| event.message()).collect();
+    let missing = sent.iter().filter(|event| !have.contains(&event.message())).count();
+    assert_eq!(missing, 0, "of {} acknowledged", sent.len());
+}
+
+#[test]
+fn offsets_committed_at_the_slave_come_back_and_never_go_back() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let mut master = master(&scene, Kind::Skua, &namesrv.addr, &[]);
+    let slave = slave(&scene, Kind::Skua, &namesrv.addr, &[]);
+    wait_until("the slave", LIMIT, || is_followed(&master, Kind::Skua).then_some(()));
+    assert_eq!(code(&master, ""), 0);
+    let commit = |broker: &Broker, offset: i64| {
+        let fields = json!({
+            "consumerGroup": "TOOLS_CONSUMER", "topic": "codes", "queueId": "0",
+            "commitOffset": offset.to_string(),
+        });
+        let (header, _) = wire::call(&broker.addr, 15, fields, &[])?;
+        (header["code"] == 0).then_some(())
+    };
+    let committed = |broker: &Broker| {
+        let fields =
+            json!({ "consumerGroup": "TOOLS_CONSUMER", "topic": "codes", "queueId": "0" });
+        let (header, _) = wire::call(&broker.addr, 14, fields, &[])?;
+        header["extFields"]["offset"].as_str()?.parse::<i64>().ok()
+    };
+    commit(&master, 7).expect("taken");
+    wait_until("the offset at the slave", Duration::from_secs(5), || {
+        (committed(&slave) == Some(7)).then_some(())
+    });
+    master.stop();
+    commit(&slave, 9).expect("taken");
+    master.start_again(Kind::Skua);
+    wait_until("the offset at the master", LIMIT, || (committed(&master) == Some(9)).then_some(()));
+    // Only who asks the master itself may go back, and the slave follows.
+    commit(&master, 3).expect("taken");
+    wait_until("the slave to follow", LIMIT, || (committed(&slave) == Some(3)).then_some(()));
+    assert_eq!(committed(&master), Some(3));
+}
+
+#[test]
+fn a_slave_with_another_log_is_named_and_left_as_it_is() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let mut master = master(&scene, Kind::Skua, &namesrv.addr, &[]);
+    let mut slave = slave(&scene, Kind::Skua, &namesrv.addr, &[]);
+    assert_eq!(code(&master, ""), 0);
+    wait_same_log(&master, &slave);
+    slave.stop();
+    // A life of its own for the master: its log goes, another begins.
+    master.stop();
+    fs::remove_dir_all(master.store()).expect("the master's store");
+    master.start_again(Kind::Skua);
+    for _ in 0..5 {
+        assert_eq!(code(&master, ""), 0);
+    }
+    let before = log(&slave);
+    slave.start_again(Kind::Skua);
+    wait_until("the word of it", LIMIT, || {
+        slave.process.output().contains("has diverged").then_some(())
+    });
+    assert!(!is_followed(&master, Kind::Skua));
+    assert_eq!(log(&slave), before);
+}
+
+#[test]
+fn an_empty_skua_slave_gets_the_first_file_too() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let master = master(&scene, Kind::Skua, &namesrv.addr, &[]);
+    let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
+    driver.run("producer p group=producers");
+    send(&mut driver, "filled", "m", 900);
+    assert!(log(&master).len() > 2);
+    let slave = slave(&scene, Kind::Skua, &namesrv.addr, &[]);
+    wait_same_log(&master, &slave);
+    assert!(Path::new(&slave.commit_log()).join("0".repeat(20)).exists());
+}
