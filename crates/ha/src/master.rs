@@ -75,6 +75,7 @@ pub struct MasterLink {
     trusted: u64,
     requested: Option<u64>,
     acked: Option<u64>,
+    reported: Option<u64>,
     broker_id: Option<i64>,
     is_skua: bool,
     told: Option<Versions>,
@@ -104,6 +105,7 @@ impl MasterLink {
             trusted,
             requested: None,
             acked: None,
+            reported: None,
             broker_id: None,
             is_skua: false,
             told: None,
@@ -120,6 +122,11 @@ impl MasterLink {
     /// checked slave of this group, or was sent these bytes.
     pub fn acked(&self) -> Option<u64> {
         self.acked
+    }
+
+    /// The last offset that the slave has named, believed or not.
+    pub fn reported(&self) -> Option<u64> {
+        self.reported
     }
 
     /// Everything before was sent over this connection, or was there.
@@ -211,6 +218,7 @@ impl MasterLink {
         } else {
             offset
         };
+        self.reported = Some(offset);
         if offset > 0 && offset <= self.trusted {
             self.acked = Some(offset);
         }
@@ -270,6 +278,7 @@ impl MasterLink {
         self.next = talk.begin;
         self.requested = Some(talk.begin);
         self.acked = Some(talk.log.end);
+        self.reported = self.acked;
         self.stage = Stage::Running;
     }
 
@@ -277,6 +286,7 @@ impl MasterLink {
         if offset > self.next {
             return Err(Trouble::NotSent { reported: offset, sent: self.next });
         }
+        self.reported = self.reported.max(Some(offset));
         // What Java's slave asked for at first is only its word.
         let begun = self.requested.is_some_and(|requested| offset > requested);
         if begun || offset <= self.trusted || self.broker_id.is_some() {

@@ -28,6 +28,8 @@ pub enum Copies {
 pub struct Progress {
     /// It holds everything before; `None`: nothing that could be relied on.
     pub acked: Option<u64>,
+    /// What it says, believed or not: worth waiting for, but not an answer.
+    pub reported: Option<u64>,
     pub sent: u64,
     /// Where the transfer began; `None` before it has.
     pub requested: Option<u64>,
@@ -99,11 +101,11 @@ impl Replicas {
     /// Slaves in sync with a log that ends at `end`.
     pub fn in_sync(&self, end: u64) -> usize {
         let table = self.table();
-        table.holders().filter(|acked| self.is_near(*acked, end)).count()
+        table.reported().filter(|reported| self.is_near(*reported, end)).count()
     }
 
-    fn is_near(&self, acked: u64, end: u64) -> bool {
-        end.saturating_sub(acked) <= self.gap_max
+    fn is_near(&self, offset: u64, end: u64) -> bool {
+        end.saturating_sub(offset) <= self.gap_max
     }
 
     /// Up to where so many slaves hold the log.
@@ -122,7 +124,7 @@ impl Replicas {
             addr: row.addr,
             since: row.since,
             progress: row.progress,
-            in_sync: row.progress.acked.is_some_and(|acked| self.is_near(acked, end)),
+            in_sync: row.progress.reported.is_some_and(|reported| self.is_near(reported, end)),
         };
         table.rows.values().filter(|row| row.progress.requested.is_some()).map(view).collect()
     }
@@ -143,16 +145,26 @@ impl Replicas {
 }
 
 impl Table {
-    /// What each slave holds; two connections of one broker id are one slave.
+    /// What each slave holds.
     fn holders(&self) -> impl Iterator<Item = u64> {
+        self.each(|progress| progress.acked)
+    }
+
+    /// What each slave says that it holds.
+    fn reported(&self) -> impl Iterator<Item = u64> {
+        self.each(|progress| progress.reported)
+    }
+
+    /// Two connections of one broker id are one slave.
+    fn each(&self, offset: fn(&Progress) -> Option<u64>) -> impl Iterator<Item = u64> {
         let mut known = BTreeMap::<i64, u64>::new();
         let mut unknown = Vec::new();
         for row in self.rows.values() {
-            let Some(acked) = row.progress.acked else { continue };
+            let Some(offset) = offset(&row.progress) else { continue };
             match row.progress.broker_id {
                 // The later connection: the earlier may be another process that is gone.
-                Some(id) => drop(known.insert(id, acked)),
-                None => unknown.push(acked),
+                Some(id) => drop(known.insert(id, offset)),
+                None => unknown.push(offset),
             }
         }
         known.into_values().chain(unknown)
@@ -169,8 +181,8 @@ impl Table {
         match copies {
             Copies::AtLeast(count) => nth(count),
             Copies::EverySynced(least) => {
-                let first = held.first().copied().unwrap_or(0);
-                let synced = held.iter().filter(|acked| first - **acked <= gap_max).count();
+                let furthest = self.reported().max().unwrap_or(0);
+                let synced = self.reported().filter(|offset| furthest - *offset <= gap_max).count();
                 nth(synced.max(least))
             }
         }
@@ -303,7 +315,14 @@ mod tests {
     }
 
     fn holds(acked: u64, broker_id: Option<i64>) -> Progress {
-        Progress { acked: Some(acked), requested: Some(0), broker_id, ..Progress::default() }
+        let reported = Some(acked);
+        Progress {
+            acked: Some(acked),
+            reported,
+            requested: Some(0),
+            broker_id,
+            ..Progress::default()
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub fn status(broker: &Broker) -> Answer {
     } else {
         info.master_commit_log_max_offset = end as i64;
         for slave in broker.replicas.views(end) {
-            let acked = slave.progress.acked.unwrap_or(0);
+            let acked = slave.progress.reported.unwrap_or(0);
             info.in_sync_slave_nums += i32::from(slave.in_sync);
             info.ha_connection_info.push(HaConnectionInfo {
                 addr: slave.addr.to_string(),

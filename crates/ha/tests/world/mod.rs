@@ -330,6 +330,7 @@ impl World {
                 }
                 replica.update(Progress {
                     acked: link.acked(),
+                    reported: link.reported(),
                     sent: link.sent(),
                     requested: link.requested(),
                     broker_id: link.broker_id(),

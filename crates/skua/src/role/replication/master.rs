@@ -122,6 +122,7 @@ async fn run(
         let now = clock::now();
         replica.update(Progress {
             acked: link.acked(),
+            reported: link.reported(),
             sent: link.sent(),
             requested: link.requested(),
             broker_id: link.broker_id(),
