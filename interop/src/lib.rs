@@ -1,16 +1,18 @@
 //! Harness for the tests under `tests/`: starts servers (Skua, or the Java name server and broker)
 //! and drives official clients against them.
 //!
-//! Nothing of Skua is linked in: the servers are separate processes, known by their ports. With
-//! `SKUA_INTEROP_SERVER=java` the same tests run against the Java server, which is the judge of the
+//! The servers are separate processes, known by their ports; of Skua only the codecs of its protocol
+//! are linked in, for the differential test. With `SKUA_INTEROP_SERVER=java` the same tests run against the Java server, which is the judge of the
 //! tests themselves.
 //!
 //! - [`Scene`]: a folder for one test, shown and kept when the test fails.
 //! - [`Cluster`], [`Namesrv`], [`Broker`]: the servers; each is killed by pid when dropped.
 //! - [`Driver`]: an official client in its own process, steered by lines (`java/driver`, `go`).
 //! - [`check`]: what was sent against what was received.
+//! - [`differential`]: one corpus of requests to both servers, answers compared.
 
 pub mod check;
+pub mod differential;
 mod driver;
 mod event;
 mod files;

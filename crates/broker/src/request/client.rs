@@ -34,6 +34,9 @@ pub fn heartbeat(
         Ok(heartbeat) => heartbeat,
         Err(error) => return reply(Err(error.into())),
     };
+    if heartbeat.client_id.is_empty() {
+        return reply(Err(RequestError::MissingMember("clientID")));
+    }
     let member =
         Member::new(peer.clone(), &heartbeat.client_id, request.language, request.version, now);
     let short = is_short(&heartbeat);
@@ -145,6 +148,9 @@ pub fn unregister(broker: &Broker, peer: &Arc<dyn Peer>, request: &Command, now:
 
 /// Asked by a consumer before it starts, whether its subscription can be served.
 pub fn check_config(broker: &Broker, request: &Command) -> Answer {
+    if request.body.is_empty() {
+        return Ok(Command::success());
+    }
     let CheckClient { subscription_data, client_id, group, .. } = json::from_slice(&request.body)?;
     if subscription_data.is_by_tags() {
         return Ok(Command::success());

@@ -8,12 +8,16 @@ use super::Answer;
 use super::error::RequestError;
 use crate::broker::Broker;
 
+/// Never changed from afar, whatever `configBlackList` says (Java: `initConfigBlackList`).
+const ALWAYS_FORBIDDEN: [&str; 3] = ["configBlackList", "brokerConfigPath", "rocketmqHome"];
+
 /// Takes over what may change while running; a value that cannot be refuses all.
 pub fn update(broker: &Broker, request: &Command, now: Millis) -> Answer {
     let changes = Properties::parse(&request.body, "the request");
     let settings = broker.settings();
-    let forbidden = settings.broker.config_black_list.split(';').map(str::trim);
-    if forbidden.filter(|key| !key.is_empty()).any(|key| changes.get(key).is_some()) {
+    let listed = settings.broker.config_black_list.split(';').map(str::trim);
+    let mut forbidden = listed.filter(|key| !key.is_empty()).chain(ALWAYS_FORBIDDEN);
+    if forbidden.any(|key| changes.get(key).is_some()) {
         return Err(RequestError::ForbiddenKey);
     }
     broker

@@ -45,6 +45,8 @@ pub enum RequestError {
     Json(#[from] JsonError),
     #[error(" request type {0} not supported")]
     NotSupported(i32),
+    #[error("missing `{0}` in the body")]
+    MissingMember(&'static str),
     #[error("{0} are not supported")]
     FeatureNotSupported(&'static str),
 
@@ -77,6 +79,8 @@ pub enum RequestError {
     BatchTopicLength(usize),
     #[error("batch request does not support retry group {0}")]
     BatchToRetry(String),
+    #[error("the message is illegal: a batch cannot be delayed")]
+    DelayedBatch,
     #[error("batch is malformed: {0}")]
     Batch(RecordError),
     #[error("Required message key is missing")]
@@ -238,7 +242,7 @@ pub enum RequestError {
     NoTopic(String),
     #[error("The specified topic is blank.")]
     BlankTopic,
-    #[error("group config does not exist: {0}")]
+    #[error("No group in this broker: {0}")]
     NoGroupConfig(String),
     #[error(transparent)]
     UpdateTopic(#[from] UpdateError),
@@ -296,6 +300,7 @@ impl RequestError {
             E::EmptyBody
             | E::BatchTopicLength(_)
             | E::BatchToRetry(_)
+            | E::DelayedBatch
             | E::Batch(_)
             | E::KeyMissing
             | E::BadProperty { .. }
@@ -319,6 +324,7 @@ impl RequestError {
             E::ClientTimeout { .. } => ResponseCode::ConsumeMsgTimeout,
             E::GoAway => ResponseCode::GoAway,
             E::Header(_)
+            | E::MissingMember(_)
             | E::Json(_)
             | E::NotYet(_)
             | E::NoMessageAt(_)

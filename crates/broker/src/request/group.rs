@@ -4,6 +4,7 @@ use skua_config::Settings;
 use skua_protocol::body::{
     GroupForbidden, GroupSubscription, SubscriptionGroupConfig, SubscriptionGroupConfigList,
 };
+use skua_protocol::header::DecodeFieldsError;
 use skua_protocol::request::{
     DeleteSubscriptionGroup, GetAllSubscriptionGroupConfig, GetAllSubscriptionGroupConfigResponse,
     GetSubscriptionGroupConfig, QuerySubscriptionByConsumer, UpdateAndGetGroupForbidden,
@@ -87,7 +88,7 @@ pub fn forbidden(groups: &GroupTable, request: &Command, now: Millis) -> Answer 
 /// Of a group that is connected; without subscription if it has none.
 pub fn subscription(consumers: &Consumers, request: &Command) -> Answer {
     let header: QuerySubscriptionByConsumer = request.header()?;
-    let topic = header.topic.unwrap_or_default();
+    let topic = header.topic.ok_or(DecodeFieldsError::Missing("topic"))?;
     let subscription = consumers.subscription(&header.group, &topic);
     let body = GroupSubscription {
         group: header.group.to_string(),

@@ -4,11 +4,17 @@ use skua_protocol::body::{LockBatch, LockBatchResponse};
 use skua_protocol::{Command, Millis, json};
 
 use super::Answer;
+use super::error::RequestError;
 use crate::queue_locks::QueueLocks;
 
 /// Always succeeds; the answer names the queues that were granted.
 pub fn take(locks: &QueueLocks, request: &Command, now: Millis) -> Answer {
     let LockBatch { client_id, consumer_group, mq_set, .. } = json::from_slice(&request.body)?;
+    for (name, value) in [("clientId", &client_id), ("consumerGroup", &consumer_group)] {
+        if value.is_empty() {
+            return Err(RequestError::MissingMember(name));
+        }
+    }
     let queues = mq_set.into_iter().collect();
     let locked = locks.take(&consumer_group, queues, &client_id, now).into_iter().collect();
     Ok(Command::success().with_body(json::to_vec(&LockBatchResponse { locked })))

@@ -254,6 +254,9 @@ impl Send<'_> {
         let transaction = header.sys_flag & FLAG_TRANSACTION_MASK;
         if message.delay_level > 0 && (transaction == 0 || transaction == FLAG_TRANSACTION_COMMIT) {
             let level = self.broker.delay.level(message.delay_level);
+            if level < message.delay_level {
+                message.set(properties::DELAY, &level.to_string());
+            }
             message.append(properties::REAL_TOPIC, target.topic);
             message.append(properties::REAL_QID, &target.queue.to_string());
             target.topic = SCHEDULE_TOPIC;
@@ -386,6 +389,10 @@ impl Send<'_> {
             return Err(RequestError::BatchToRetry(header.topic.to_string()).into());
         }
         self.check_size(settings, self.request.body.len(), 0)?;
+        let given = Properties::new(header.properties.as_deref().unwrap_or_default());
+        if given.get(properties::DELAY).and_then(|level| level.parse().ok()).unwrap_or(0) > 0 {
+            return Err(RequestError::DelayedBatch.into());
+        }
         let mut sys_flag = header.sys_flag;
         if topic.config.topic_filter_type == TopicFilterType::MultiTag {
             sys_flag |= FLAG_MULTI_TAGS;
@@ -421,7 +428,6 @@ impl Send<'_> {
 
         let host = self.broker.store_host();
         let ids = receipts.iter().map(|receipt| offset_id(host, receipt.physical_offset));
-        let given = Properties::new(header.properties.as_deref().unwrap_or_default());
         let answer = SendMessageResponse {
             msg_id: ids.collect::<Vec<_>>().join(",").into(),
             queue_id: queue,
@@ -570,6 +576,13 @@ impl<'a> Message<'a> {
             }
         }
         self.properties.extend_from_slice(editor.encode().as_bytes());
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        let text = String::from_utf8_lossy(&self.properties).into_owned();
+        let mut editor = PropertiesEditor::from(Properties::new(&text));
+        editor.set(name, value);
+        self.properties = editor.encode().into_bytes();
     }
 
     fn append(&mut self, name: &str, value: &str) {

@@ -76,9 +76,12 @@ pub struct ProducerData {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConsumerData {
+    #[serde(deserialize_with = "known_or_default")]
     pub consume_from_where: ConsumeFromWhere,
+    #[serde(deserialize_with = "known_or_default")]
     pub consume_type: ConsumeType,
     pub group_name: String,
+    #[serde(deserialize_with = "known_or_default")]
     pub message_model: MessageModel,
     pub subscription_data_set: Vec<SubscriptionData>,
     pub unit_mode: bool,
@@ -101,6 +104,17 @@ pub struct SubscriptionData {
     pub sub_version: i64,
     pub tags_set: BTreeSet<String>,
     pub topic: String,
+}
+
+/// A constant that this version does not know is taken for the usual one: Java reads it as null and
+/// registers the client all the same.
+fn known_or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + serde::de::DeserializeOwned,
+{
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(T::deserialize(value).unwrap_or_default())
 }
 
 /// Reads numbers that may stand in quotes: the Go client writes them so, and fastjson reads both.

@@ -27,8 +27,11 @@ headers! {
         max_msg_nums: i32,
         /// `PULL_…` bits.
         sys_flag: i32,
+        #[serde(default)]
         commit_offset: i64,
+        #[serde(default)]
         suspend_timeout_millis: i64,
+        #[serde(default)]
         sub_version: i64,
         subscription: Option<ByteString>,
         expression_type: Option<ByteString>,

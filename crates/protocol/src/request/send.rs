@@ -6,13 +6,21 @@ use serde::{Deserialize, Serialize};
 use super::{Request, headers};
 use crate::code::RequestCode;
 
+/// What clients send unless told otherwise; Java does without where the topic is there already.
+fn default_topic_queue_nums() -> i32 {
+    4
+}
+
 headers! {
     /// Java: `SendMessageRequestHeader`. Properties are encoded as in [`crate::properties`].
     request SendMessage => SendMessageResponse {
+        #[serde(default)]
         producer_group: ByteString,
         topic: ByteString,
         /// Topic whose configuration a topic that does not exist yet is made from.
+        #[serde(default)]
         default_topic: ByteString,
+        #[serde(default = "default_topic_queue_nums")]
         default_topic_queue_nums: i32,
         /// Negative: the broker chooses.
         queue_id: i32,
@@ -28,13 +36,13 @@ headers! {
 
     /// Java: `SendMessageRequestHeaderV2`: [`SendMessage`] with one-letter names.
     request SendMessageV2 => SendMessageResponse {
-        #[serde(rename = "a")]
+        #[serde(rename = "a", default)]
         producer_group: ByteString,
         #[serde(rename = "b")]
         topic: ByteString,
-        #[serde(rename = "c")]
+        #[serde(rename = "c", default)]
         default_topic: ByteString,
-        #[serde(rename = "d")]
+        #[serde(rename = "d", default = "default_topic_queue_nums")]
         default_topic_queue_nums: i32,
         #[serde(rename = "e")]
         queue_id: i32,

@@ -8,12 +8,14 @@ headers! {
     /// Java: `CreateTopicRequestHeader`.
     request UpdateAndCreateTopic => () {
         topic: ByteString,
+        #[serde(default)]
         default_topic: ByteString,
         read_queue_nums: i32,
         write_queue_nums: i32,
         perm: i32,
         topic_filter_type: ByteString,
         topic_sys_flag: Option<i32>,
+        #[serde(default)]
         order: bool,
         /// `+name=value,-name`.
         attributes: Option<ByteString>,
