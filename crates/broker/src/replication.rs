@@ -1,13 +1,15 @@
 //! Copies on other brokers: when a send is safe, and what this broker is within its group.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::{Either, join, select};
 use skua_config::{BrokerRole, FlushDiskType, Settings};
-use skua_ha::{Copies, Versions};
+use skua_ha::{Copies, ReplicaView, Versions};
 use skua_protocol::body::{
-    ConsumerOffsets, DataVersion, SubscriptionGroupTable, TopicConfigSerializeWrapper,
+    ConsumerOffsets, DataVersion, MessageRequestModes, SubscriptionGroupTable,
+    TopicConfigSerializeWrapper,
 };
 use skua_protocol::service::Outcome;
 use skua_protocol::{Command, Millis, PhysicalOffset, ResponseCode};
@@ -63,7 +65,7 @@ impl Broker {
             groups: number(self.groups.version()),
             offsets: self.offsets.changes(),
             delays: self.delay.changes(),
-            others: 0,
+            others: self.pop.modes.changes(),
         }
     }
 
@@ -180,6 +182,8 @@ pub struct SlaveView {
     pub bytes_per_second: u64,
     /// Why there is no connection, or the last one ended.
     pub trouble: Option<String>,
+    /// The trouble is that the logs differ: an operator has to mend that.
+    pub diverged: bool,
 }
 
 impl Broker {
@@ -221,6 +225,21 @@ impl Broker {
     /// Takes over how far the master has delivered delayed messages, its answer to request 45.
     pub fn take_delays(&self, content: &[u8]) -> Result<(), TakeError> {
         self.delay.take_masters(content)
+    }
+
+    /// Takes over who pops and who pulls, the body of the master's answer to request 402.
+    pub fn take_modes(&self, modes: MessageRequestModes) -> Result<(), SaveError> {
+        self.pop.modes.take_masters(modes)
+    }
+
+    /// The slaves of this master, and those turned away because their log is another.
+    pub fn slaves(&self) -> (Vec<ReplicaView>, Vec<(IpAddr, String)>) {
+        (self.replicas.views(self.store.appended().0), self.replicas.diverged())
+    }
+
+    /// The link to the master, if this is a slave.
+    pub fn link_to_master(&self) -> Option<SlaveView> {
+        self.is_slave().then(|| self.slave_view())
     }
 
     /// Offsets committed at this slave that its master does not know.

@@ -34,6 +34,11 @@ impl Watched for WatchedBroker {
         if let Some(full) = self.store.disk_use().full {
             reasons.push(format!("messages are refused: {full}"));
         }
+        if let Some(link) = self.broker.link_to_master()
+            && let (true, Some(trouble)) = (link.diverged, link.trouble)
+        {
+            reasons.push(format!("replication stands still: {trouble}"));
+        }
         reasons.extend(self.reached.why_unknown_to_clients());
         reasons
     }
@@ -41,6 +46,7 @@ impl Watched for WatchedBroker {
     fn figures(&self) -> Vec<Family> {
         let mut families = self.of_tables(&self.broker.figures(clock::now()));
         families.extend(self.of_store());
+        families.extend(self.of_replication());
         families.extend(of_ports(&self.ports));
         let (registered, known) = self.reached.counts();
         families.push(
@@ -102,6 +108,44 @@ impl WatchedBroker {
                 .with(node, figures.parked_pulls),
             Family::gauge("skua_parked_pulls_max", "Pulls that may wait for a message")
                 .with(node, figures.parked_pulls_max),
+        ]
+    }
+
+    fn of_replication(&self) -> Vec<Family> {
+        let node = self.node();
+        let [cluster, node_type, node_id] = node;
+        if let Some(link) = self.broker.link_to_master() {
+            return vec![
+                Family::gauge("skua_replication_connected", "1 while the slave follows its master")
+                    .with(node, u32::from(link.connected)),
+                Family::gauge("skua_replication_diverged", "1 when the log is not the master's")
+                    .with(node, u32::from(link.diverged)),
+            ];
+        }
+        let (slaves, diverged) = self.broker.slaves();
+        let end = self.store.appended().0;
+        let mut behind =
+            Family::gauge("skua_replication_lag_bytes", "Bytes of log that the slave lacks");
+        let mut lag = Family::gauge(
+            "skua_replication_lag_milliseconds",
+            "Milliseconds from sending to the slave's word that it has it",
+        );
+        let in_sync = slaves.iter().filter(|slave| slave.in_sync).count();
+        for slave in &slaves {
+            let addr = slave.addr.to_string();
+            let labels = [cluster, node_type, node_id, ("slave", addr.as_str())];
+            let held = slave.progress.reported.unwrap_or(0);
+            behind.add(labels, end.saturating_sub(held));
+            lag.add(labels, slave.progress.lag_ms);
+        }
+        vec![
+            Family::gauge("skua_replication_slaves", "Slaves that follow").with(node, slaves.len()),
+            Family::gauge("skua_replication_slaves_in_sync", "Slaves that are in sync")
+                .with(node, in_sync),
+            Family::gauge("skua_replication_diverged", "Slaves whose log is another")
+                .with(node, diverged.len()),
+            behind,
+            lag,
         ]
     }
 

@@ -79,7 +79,7 @@ pub(super) async fn follow(
         let text = end.to_string();
         if text != said {
             match &end {
-                End::Trouble(trouble) if trouble.is_divergence() => {
+                End::Trouble(_) if slave.view.diverged => {
                     tracing::error!(master = addr, cause = text, "replication stands still");
                 }
                 _ => tracing::warn!(master = addr, cause = text, "no replication for now"),
@@ -136,6 +136,7 @@ impl Slave {
         self.view.connected = false;
         self.view.bytes_per_second = 0;
         self.view.trouble = Some(end.to_string());
+        self.view.diverged = matches!(end, End::Trouble(trouble) if trouble.is_divergence() || matches!(trouble, Trouble::Refused(_)));
         self.shared.broker.set_slave_view(self.view.clone());
     }
 
@@ -161,6 +162,7 @@ impl Slave {
         });
         self.view.connected = true;
         self.view.trouble = None;
+        self.view.diverged = false;
         let (mut reader, mut writer) = stream.split();
         let (mut input, mut pending) = (vec![0; 256 << 10], BytesMut::new());
         let mut rate = Rate::default();

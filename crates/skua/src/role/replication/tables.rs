@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use bytestring::ByteString;
 use skua_ha::Versions;
-use skua_protocol::body::{ConsumerOffsets, SubscriptionGroupTable, TopicConfigSerializeWrapper};
+use skua_protocol::body::{
+    ConsumerOffsets, MessageRequestModes, SubscriptionGroupTable, TopicConfigSerializeWrapper,
+};
 use skua_protocol::header::Fields;
 use skua_protocol::request::{
     GetAllSubscriptionGroupConfig, GetAllTopicConfig, UpdateConsumerOffset,
@@ -126,6 +128,11 @@ impl Tables {
             if !body.is_empty() {
                 broker.take_delays(&body).context("progress of delayed messages")?;
             }
+        }
+        if changed(|versions| versions.others) {
+            let body = self.body(addr, RequestCode::GetAllMessageRequestMode).await?;
+            let modes = json::from_slice::<MessageRequestModes>(&body).context("request modes")?;
+            broker.take_modes(modes)?;
         }
         Ok(())
     }
