@@ -8,6 +8,7 @@
 //! - [`Scene`]: a folder for one test, shown and kept when the test fails.
 //! - [`Cluster`], [`Namesrv`], [`Broker`]: the servers; each is killed by pid when dropped.
 //! - [`Driver`]: an official client in its own process, steered by lines (`java/driver`, `go`).
+//! - [`Relay`]: a link that can be stalled, cut and made longer.
 //! - [`check`]: what was sent against what was received.
 //! - [`differential`]: one corpus of requests to both servers, answers compared.
 
@@ -18,6 +19,7 @@ mod event;
 mod files;
 mod ports;
 mod process;
+mod relay;
 mod scene;
 mod server;
 mod wait;
@@ -27,6 +29,7 @@ pub use driver::{Client, Driver, Encoding};
 pub use event::Event;
 pub use files::quickstart_classpath;
 pub use process::Process;
+pub use relay::Relay;
 pub use scene::Scene;
 pub use server::{Broker, Cluster, Kind, Namesrv, Tuning, mqadmin, skua};
 pub use wait::wait_until;

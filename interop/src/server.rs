@@ -200,10 +200,15 @@ impl Broker {
             fs::remove_file(self.dir.join("broker.conf")).expect("of the other kind");
             self.kind = kind;
         }
+        self.launch_again();
+        self.wait_registered();
+    }
+
+    /// After its end: starts it on the same folder and port, and waits for nothing.
+    pub fn launch_again(&mut self) {
         let name = self.dir.file_name().and_then(|n| n.to_str()).expect("named by `start`");
         self.process =
             Self::launch(self.kind, &self.dir, name, self.port, &self.namesrv, &self.tuning);
-        self.wait_registered();
     }
 }
 

@@ -1,0 +1,135 @@
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PASS: u8 = 0;
+const STALL: u8 = 1;
+const CUT: u8 = 2;
+/// How soon a change is noticed.
+const LOOK: Duration = Duration::from_millis(5);
+/// Bytes on their way in one direction.
+const ON_THE_WAY_MAX: usize = 8 << 20;
+
+#[derive(Debug, Default)]
+struct State {
+    mode: AtomicU8,
+    delay_ms: AtomicU64,
+    over: AtomicBool,
+    streams: Mutex<Vec<TcpStream>>,
+}
+
+/// A link that can be stalled, cut and made longer, between whoever connects to it and `to`.
+#[derive(Debug)]
+pub struct Relay {
+    pub addr: SocketAddr,
+    state: Arc<State>,
+}
+
+impl Relay {
+    pub fn start(to: SocketAddr) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let addr = listener.local_addr().expect("bound");
+        let state = Arc::<State>::default();
+        let shared = state.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if shared.over.load(Ordering::SeqCst) {
+                    return;
+                }
+                if shared.mode.load(Ordering::SeqCst) != CUT
+                    && let Ok(other) = TcpStream::connect(to)
+                {
+                    connect(&shared, stream, other);
+                }
+            }
+        });
+        Self { addr, state }
+    }
+
+    /// Everything gets through again; connections that were cut have to be made anew.
+    pub fn pass(&self) {
+        self.state.mode.store(PASS, Ordering::SeqCst);
+    }
+
+    /// Nothing gets through, and nobody is told.
+    pub fn stall(&self) {
+        self.state.mode.store(STALL, Ordering::SeqCst);
+    }
+
+    /// All connections end, and new ones too.
+    pub fn cut(&self) {
+        self.state.mode.store(CUT, Ordering::SeqCst);
+        for stream in self.state.streams.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// From now on every byte takes this long, in each direction.
+    pub fn delay(&self, delay: Duration) {
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.state.delay_ms.store(delay_ms, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.state.over.store(true, Ordering::SeqCst);
+        self.cut();
+        // Lets the listener's thread see that it is over.
+        let _ = TcpStream::connect(self.addr);
+    }
+}
+
+fn connect(state: &Arc<State>, a: TcpStream, b: TcpStream) {
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        let _ = from.set_nodelay(true);
+        let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else { return };
+        let state = state.clone();
+        thread::spawn(move || pump(&state, from, to));
+    }
+    state.streams.lock().unwrap_or_else(PoisonError::into_inner).extend([a, b]);
+}
+
+fn pump(state: &State, mut from: TcpStream, mut to: TcpStream) {
+    let mut on_the_way: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
+    let mut bytes = vec![0; 64 << 10];
+    let mut held = 0;
+    loop {
+        if state.mode.load(Ordering::SeqCst) == STALL {
+            thread::sleep(LOOK);
+            continue;
+        }
+        while let Some((due, _)) = on_the_way.front()
+            && *due <= Instant::now()
+        {
+            let (_, bytes) = on_the_way.pop_front().expect("looked at just now");
+            held -= bytes.len();
+            if to.write_all(&bytes).is_err() {
+                let _ = from.shutdown(Shutdown::Both);
+                return;
+            }
+        }
+        let next = on_the_way.front().map(|(due, _)| due.saturating_duration_since(Instant::now()));
+        let wait = next.unwrap_or(LOOK).clamp(Duration::from_micros(200), LOOK);
+        if held > ON_THE_WAY_MAX {
+            thread::sleep(wait);
+            continue;
+        }
+        let _ = from.set_read_timeout(Some(wait));
+        match from.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(len) => {
+                let delay = Duration::from_millis(state.delay_ms.load(Ordering::SeqCst));
+                held += len;
+                on_the_way.push_back((Instant::now() + delay, bytes[..len].to_vec()));
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => break,
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
