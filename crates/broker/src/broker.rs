@@ -27,6 +27,7 @@ use crate::delay::{self, DelayLevels, SaveRules};
 use crate::files::{ConfigFile, Files};
 use crate::filters::Filters;
 use crate::group_table::{AutoCreateGroups, GroupTable};
+use crate::limits::Limits;
 use crate::long_poll::{LongPolls, PARKED_MAX};
 use crate::names::{self, SystemTopics};
 use crate::pop::{Pop, modes, order};
@@ -37,6 +38,7 @@ use crate::request::ParkedPull;
 use crate::retention::retention_rules;
 use crate::sql92::bloom::Bloom;
 use crate::sql92::consumer_filters;
+use crate::static_topics::{self, StaticTopics};
 use crate::stats::Counters;
 use crate::swap_map::lock;
 use crate::topic_table::{SystemTopicOptions, TopicTable};
@@ -86,6 +88,8 @@ pub struct Broker {
     pub(crate) offsets: ConsumerOffsets,
     pub(crate) filters: Arc<Filters>,
     pub(crate) cold_data: Mutex<ColdData>,
+    pub(crate) limits: Limits,
+    pub(crate) static_topics: StaticTopics,
     pub(crate) consumers: Consumers,
     pub(crate) producers: Producers,
     pub(crate) locks: QueueLocks,
@@ -149,6 +153,8 @@ impl Broker {
         };
         let delay = DelayLevels::open(&delays, file(delay::FILE), rules, now)?;
 
+        let static_topics =
+            StaticTopics::open(&broker.broker_name, file(static_topics::FILE), now)?;
         store.set_read_ahead(stored.data_read_ahead_enable);
         let pop = Pop::open(
             names::revive_topic(&broker.broker_cluster_name),
@@ -196,6 +202,8 @@ impl Broker {
             offsets,
             filters,
             cold_data: Mutex::default(),
+            limits: Limits::default(),
+            static_topics,
             consumers: Consumers::new(expire_after_ms),
             producers: Producers::new(expire_after_ms),
             locks: QueueLocks::default(),
@@ -281,6 +289,17 @@ impl Broker {
             users: settings.broker.auto_create_subscription_group,
             systems: settings.broker.enable_create_sys_group,
         }
+    }
+
+    /// Asks another broker of the cluster, as `forwardTimeout` lets it.
+    pub(crate) fn call_broker(
+        &self,
+        name: &str,
+        request: Command,
+    ) -> BoxFuture<Result<Command, String>> {
+        let timeout_ms = self.settings().broker.forward_timeout;
+        let timeout_ms = u64::try_from(timeout_ms).unwrap_or(0);
+        self.outside.call_broker(name, request, timeout_ms)
     }
 
     pub(crate) fn cold_rules(&self) -> cold_data::Rules {
@@ -373,7 +392,7 @@ impl Broker {
         let settings = self.settings();
         let broker = &settings.broker;
         let (perm, compressed) = (broker.broker_permission, broker.compressed_register);
-        self.identity.registration(version, topics, perm, compressed)
+        self.identity.registration(version, topics, &self.static_topics, perm, compressed)
     }
 
     /// What the name servers are told when the broker leaves.

@@ -14,6 +14,7 @@ mod files;
 mod filter;
 mod filters;
 mod group_table;
+mod limits;
 mod long_poll;
 pub mod names;
 mod pop;
@@ -23,6 +24,7 @@ mod replication;
 pub mod request;
 mod retention;
 pub mod sql92;
+mod static_topics;
 mod stats;
 mod swap_map;
 #[cfg(test)]

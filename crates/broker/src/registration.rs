@@ -1,5 +1,6 @@
 //! What the broker tells the name servers of itself (Java: `BrokerController.registerBrokerAll`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use skua_protocol::json;
 use skua_protocol::record::body_crc;
 use skua_protocol::request::{RegisterBroker, UnregisterBroker};
 
+use crate::static_topics::StaticTopics;
 use crate::topic_table::Topic;
 
 /// A request 103 for every name server.
@@ -39,12 +41,22 @@ impl Identity {
         &self,
         version: DataVersion,
         topics: &[Arc<Topic>],
+        static_topics: &StaticTopics,
         broker_permission: i32,
         compressed: bool,
     ) -> Registration {
         // A broker that may not be read or written hides that of all its topics.
         let both = PERM_READ | PERM_WRITE;
         let mask = if broker_permission & both == both { !0 } else { broker_permission };
+        let mappings = topics.iter().filter_map(|topic| {
+            let mapping = static_topics.get(&topic.config.topic_name)?;
+            Some((topic.config.topic_name.clone(), mapping.info()))
+        });
+        let mappings: BTreeMap<_, _> = mappings.collect();
+        let mapping_version = match static_topics.is_empty() {
+            true => DataVersion { timestamp: version.timestamp, ..DataVersion::default() },
+            false => static_topics.version(),
+        };
         let topics = topics.iter().map(|topic| {
             let config = &topic.config;
             let config = TopicConfig { perm: config.perm & mask, ..config.clone() };
@@ -54,11 +66,9 @@ impl Identity {
             filter_server_list: Vec::new(),
             topic_config_serialize_wrapper: TopicConfigSerializeWrapper {
                 data_version: version,
-                mapping_data_version: DataVersion {
-                    timestamp: version.timestamp,
-                    ..DataVersion::default()
-                },
+                mapping_data_version: mapping_version,
                 topic_config_table: topics.collect(),
+                topic_queue_mapping_info_map: mappings,
                 ..TopicConfigSerializeWrapper::default()
             },
         };

@@ -1,5 +1,6 @@
 //! A broker on a simulated disk, for tests: requests in, answers out, time by hand.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -33,6 +34,8 @@ pub struct Asked {
     pub wake: AtomicI64,
     /// Changed keys in the configuration file; [`DISK_FULL`] set as a value cannot be written.
     pub saved: Mutex<Vec<(String, String)>>,
+    /// Other brokers of the cluster, by name.
+    pub others: Mutex<HashMap<String, (Arc<Broker>, Arc<TestPeer>)>>,
 }
 
 /// Region that the test's configuration file has no room for.
@@ -53,6 +56,29 @@ impl Outside for Asked {
     }
 
     fn master_is_at(&self, _ha: &str, _address: Option<&str>) {}
+
+    fn call_broker(
+        &self,
+        name: &str,
+        request: Command,
+        _: u64,
+    ) -> BoxFuture<Result<Command, String>> {
+        let other = lock(&self.others).get(name).cloned();
+        let Some((broker, peer)) = other else {
+            return Box::pin(std::future::ready(Err(format!("no broker {name}"))));
+        };
+        let peer: Arc<dyn Peer> = peer;
+        let mut outcome = broker.serve(&peer, request, START);
+        Box::pin(async move {
+            loop {
+                match outcome {
+                    Outcome::Reply(answer) => return Ok(answer),
+                    Outcome::Blocking(work) => outcome = work(),
+                    Outcome::Later(answer) => return Ok(answer.await),
+                }
+            }
+        })
+    }
 
     fn save_settings(&self, settings: &Settings) -> io::Result<()> {
         let changes: Vec<_> =
@@ -115,6 +141,7 @@ impl TestBroker {
             registrations: AtomicU64::new(0),
             wake: AtomicI64::new(i64::MAX),
             saved: Mutex::default(),
+            others: Mutex::default(),
         });
         let broker = Broker::new(
             BrokerOptions {

@@ -7,9 +7,13 @@ use skua_config::{Effect, Environment, Key, Properties, Role, Settings, docs};
 
 /// Keys of the table that are in no class of RocketMQ: two that its starter reads by itself, four
 /// of its examples, and Skua's own.
-const IN_NO_CLASS: [&str; 8] = [
+const IN_NO_CLASS: [&str; 12] = [
     "abortFile",
     "httpPort",
+    "maxMessagesPerSecondOfGroup",
+    "maxMessagesPerSecondOfTopic",
+    "maxRequestsPerSecondOfConnection",
+    "maxWaitingPullsOfGroup",
     "protectUnconsumedData",
     "rmqAddressServerDomain",
     "rmqAddressServerSubGroup",
@@ -104,7 +108,16 @@ fn listings_have_the_keys_that_javas_have() {
     let listing = include_str!("fixtures/broker-listing-keys.txt");
     assert_eq!(
         extra(Role::Broker, &given, listing),
-        ["httpPort", "inBrokerContainer", "protectUnconsumedData", "scanAvailableNameSrv"]
+        [
+            "httpPort",
+            "inBrokerContainer",
+            "maxMessagesPerSecondOfGroup",
+            "maxMessagesPerSecondOfTopic",
+            "maxRequestsPerSecondOfConnection",
+            "maxWaitingPullsOfGroup",
+            "protectUnconsumedData",
+            "scanAvailableNameSrv"
+        ]
     );
     let listing = include_str!("fixtures/namesrv-listing-keys.txt");
     assert_eq!(extra(Role::NameServer, &[], listing), ["httpPort"]);

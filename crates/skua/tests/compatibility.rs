@@ -75,6 +75,10 @@ impl Outside for Nothing {
 
     fn wake(&self, _at: Millis) {}
 
+    fn call_broker(&self, _: &str, _: Command, _: u64) -> BoxFuture<Result<Command, String>> {
+        Box::pin(std::future::ready(Err("there is no other broker".to_owned())))
+    }
+
     fn save_settings(&self, _settings: &Settings) -> io::Result<()> {
         Ok(())
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use skua_config::{ConfigError, Settings};
 use skua_ha::Replicas;
-use skua_protocol::Millis;
 use skua_protocol::body::RouteData;
 use skua_protocol::service::BoxFuture;
+use skua_protocol::{Command, Millis};
 use skua_store::{ConfigFiles, Store};
 
 use crate::delay::DelayLevelError;
@@ -43,6 +43,13 @@ pub trait Outside: Send + Sync + 'static {
     fn wake(&self, at: Millis);
     /// A broker of the group tells where the master is: for replication, and for requests.
     fn master_is_at(&self, ha: &str, address: Option<&str>);
+    /// Sends a request to the master of another broker of the cluster, by its name.
+    fn call_broker(
+        &self,
+        name: &str,
+        request: Command,
+        timeout_ms: u64,
+    ) -> BoxFuture<Result<Command, String>>;
     /// Puts the changed keys of `settings` into the configuration file for the next start; does
     /// nothing if the broker was started without one.
     fn save_settings(&self, settings: &Settings) -> io::Result<()>;

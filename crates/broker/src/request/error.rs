@@ -13,8 +13,10 @@ use skua_store::{AppendError, DiskError, ReadError};
 
 use crate::files::SaveError;
 use crate::group_table::GroupError;
+use crate::limits::Exceeded;
 use crate::names::NameError;
 use crate::pop::receipt::ReceiptError;
+use crate::static_topics::MappingError;
 use crate::topic_table::{Topic, UpdateError};
 
 /// Ends remarks about things that the documentation of RocketMQ explains.
@@ -156,6 +158,20 @@ pub enum RequestError {
         flow = FLOW_CONTROL
     )]
     TooManyParked { parked: usize, limit: usize },
+    /// A limit of Skua's own.
+    #[error("[OVERLOAD]system busy, {flow}: {0}", flow = FLOW_CONTROL)]
+    Limited(#[from] Exceeded),
+    /// As [`Limited`](Self::Limited), where clients have a short way to wait.
+    #[error("[OVERLOAD]system busy, {flow}: {0}", flow = FLOW_CONTROL)]
+    LimitedPull(Exceeded),
+    #[error("{topic}-{queue} does not exit in request process of current broker {broker}")]
+    NotLeader { topic: String, queue: i32, broker: String },
+    #[error("the offsets of logical queue {0} are not decided yet")]
+    UndecidedQueue(i32),
+    #[error("the time of a logical queue's first message cannot be told")]
+    NoMappedTime,
+    #[error("broker {broker}, which has this part of the logical queue, does not answer: {cause}")]
+    Forward { broker: String, cause: String },
     #[error("This consumer group is reading cold data. It has been flow control")]
     ColdData,
 
@@ -249,6 +265,8 @@ pub enum RequestError {
     #[error(transparent)]
     UpdateGroup(#[from] GroupError),
     #[error(transparent)]
+    Mapping(#[from] MappingError),
+    #[error(transparent)]
     Save(#[from] SaveError),
     #[error("Can not update config in black list.")]
     ForbiddenKey,
@@ -311,9 +329,13 @@ impl RequestError {
             E::AckOffset { .. } => ResponseCode::NoMessage,
             E::PopTooLate { .. } => ResponseCode::PollingTimeout,
             E::Append(error) => append_code(error),
-            E::Slave | E::TooManyParked { .. } | E::TooManyCheckPoints { .. } | E::ColdData => {
-                ResponseCode::SystemBusy
-            }
+            E::Slave
+            | E::TooManyParked { .. }
+            | E::TooManyCheckPoints { .. }
+            | E::ColdData
+            | E::Limited(_) => ResponseCode::SystemBusy,
+            E::LimitedPull(_) => ResponseCode::FlowControl,
+            E::NotLeader { .. } => ResponseCode::NotLeaderForQueue,
             E::GroupNotConnected | E::NoSubscription => ResponseCode::SubscriptionNotExist,
             E::OldSubscription => ResponseCode::SubscriptionNotLatest,
             E::BadSubscription | E::FilterSyntax(_) => ResponseCode::SubscriptionParseFailed,
@@ -340,11 +362,15 @@ impl RequestError {
             | E::NoConsumer(_)
             | E::NoProducer(_)
             | E::ClientOffline { .. }
+            | E::UndecidedQueue(_)
+            | E::NoMappedTime
+            | E::Forward { .. }
             | E::ClientTooOld { .. }
             | E::ClientCall { .. }
             | E::UpdateTopic(_)
             | E::UpdateGroup(_)
             | E::Save(_)
+            | E::Mapping(_)
             | E::TooFewCopies { .. }
             | E::Other(_) => ResponseCode::SystemError,
         }

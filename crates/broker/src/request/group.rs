@@ -68,6 +68,7 @@ pub fn delete(broker: &Broker, request: &Command, now: Millis) -> Answer {
         broker.offsets.remove_group(&header.group_name);
     }
     broker.forget_group_counts(&header.group_name);
+    broker.limits.forget_group(&header.group_name);
     Ok(Command::success())
 }
 

@@ -18,6 +18,7 @@ mod query;
 mod runtime;
 mod send;
 mod send_back;
+mod static_topic;
 mod stats;
 mod to_client;
 mod topic;
@@ -45,7 +46,14 @@ pub(crate) struct Call<'a> {
 pub(crate) fn serve(call: &Call<'_>, request: Command) -> Outcome {
     let number = request.code;
     match RequestCode::from_i32(number) {
-        Some(code) => dispatch(call, code, request),
+        Some(code) => {
+            let Call { broker, peer, now } = *call;
+            let most = broker.settings().broker.max_requests_per_second_of_connection;
+            match broker.limits.request(peer.id(), code, most, now) {
+                Ok(()) => static_topic::serve(call, code, request),
+                Err(exceeded) => reply(Err(exceeded.into())),
+            }
+        }
         None => reply(Err(RequestError::NotSupported(number))),
     }
 }
@@ -148,14 +156,16 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
 
         C::UpdateAndCreateTopic => topic::update(broker, request, now),
         C::UpdateAndCreateTopicList => topic::update_list(broker, request, now),
+        C::UpdateAndCreateStaticTopic => {
+            let broker = broker.clone();
+            Outcome::Blocking(Box::new(move || static_topic::update(&broker, &request, now)))
+        }
         C::DeleteTopicInBroker => {
             let broker = broker.clone();
             blocking(move || topic::delete(&broker, &request, now))
         }
-        C::GetTopicConfig => reply(topic::get(&broker.topics, &request)),
-        C::GetAllTopicConfig => {
-            reply(topic::get_all(&broker.topics, &request, &broker.settings()))
-        }
+        C::GetTopicConfig => reply(topic::get(broker, &request)),
+        C::GetAllTopicConfig => reply(topic::get_all(broker, &request)),
         C::GetSystemTopicListFromBroker => reply(topic::system_list(&broker.system_topics)),
         C::QueryTopicConsumeByWho => {
             reply(topic::consumed_by(&broker.consumers, &broker.offsets, &request))
@@ -332,7 +342,6 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         | C::SendReplyMessage
         | C::SendReplyMessageV2
         | C::RecallMessage
-        | C::UpdateAndCreateStaticTopic
         | C::GetBrokerEpochCache
         | C::NotifyBrokerRoleChanged
         | C::GetTimerCheckPoint

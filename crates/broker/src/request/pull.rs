@@ -91,6 +91,10 @@ fn start(
         Ok(pull) => pull,
         Err(error) => return refuse(&error),
     };
+    let most = broker.settings().broker.max_messages_per_second_of_group;
+    if let Err(exceeded) = broker.limits.may_get(&pull.group.group_name, most, now) {
+        return refuse(&RequestError::LimitedPull(exceeded));
+    }
     let found = if may_block { Some(read(broker, &pull)) } else { read_cached(broker, &pull) };
     if let Some(found) = found {
         return first_attempt(broker, peer, pull, found, now);
@@ -325,6 +329,11 @@ fn first_attempt(
 }
 
 fn park(broker: &Arc<Broker>, peer: &Arc<dyn Peer>, pull: Pull, deadline: Millis) -> Outcome {
+    let most = broker.settings().broker.max_waiting_pulls_of_group;
+    let place_of_group = match broker.limits.wait(&pull.group.group_name, most) {
+        Ok(place) => place,
+        Err(exceeded) => return refuse(&RequestError::LimitedPull(exceeded)),
+    };
     let (giver, woken) = hand_over();
     let topic = &pull.topic.config.topic_name;
     let place = Place { topic, queue: pull.queue, from: pull.from };
@@ -342,7 +351,9 @@ fn park(broker: &Arc<Broker>, peer: &Arc<dyn Peer>, pull: Pull, deadline: Millis
     broker.wake_at(deadline);
     let broker = broker.clone();
     Outcome::Later(Box::pin(async move {
-        match woken.await {
+        let why = woken.await;
+        drop(place_of_group);
+        match why {
             // Nobody reads this answer.
             Woken::Closed => Command::response(ResponseCode::PullNotFound),
             // What woke the pull was stored just now, so it is read from memory.
@@ -425,6 +436,8 @@ fn answer(broker: &Broker, pull: &Pull, found: &Found, now: Millis) -> Command {
     if found.count > 0 {
         let got = Moved { queue, messages: u64::from(found.count), bytes: found.bytes };
         broker.count_got(&pull.topic, &group.group_name, got, pull.began);
+        let most = broker.settings().broker.max_messages_per_second_of_group;
+        broker.limits.got(&group.group_name, found.count, most, now);
     }
 
     let sent_back = broker.is_slave() && !found.is_far_behind && broker.sees_master();

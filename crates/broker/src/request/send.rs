@@ -281,6 +281,7 @@ impl Send<'_> {
             body: &self.request.body,
             properties: &properties,
         };
+        self.limit(settings, &topic.config.topic_name, 1)?;
         let store = &self.broker.store;
         let receipt = match self.on_connection {
             true => store.append_only(&record, self.now)?,
@@ -414,6 +415,7 @@ impl Send<'_> {
                 properties: properties.encoded(),
             });
         }
+        self.limit(settings, &topic.config.topic_name, records.len())?;
         let store = &self.broker.store;
         let receipts = match self.on_connection {
             true => store.append_batch_only(&records, self.now)?,
@@ -436,6 +438,12 @@ impl Send<'_> {
             ..self.answer(settings)
         };
         Ok(self.finish(settings, &answer, last.end, waits(given.get(properties::WAIT))))
+    }
+
+    fn limit(&self, settings: &Settings, topic: &str, messages: usize) -> Result<(), RequestError> {
+        let most = settings.broker.max_messages_per_second_of_topic;
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+        Ok(self.broker.limits.send(topic, messages, most, self.now)?)
     }
 
     /// Counts under the topic that was stored to, which need not be the one that was sent to.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde::Serialize;
 use skua_config::Settings;
 use skua_protocol::body::{
     DataVersion, GroupList, TopicConfig, TopicConfigList, TopicFilterType, TopicList,
@@ -20,7 +21,7 @@ use crate::broker::Broker;
 use crate::client::Consumers;
 use crate::consumer_offsets::ConsumerOffsets;
 use crate::names::{self, SystemTopics};
-use crate::topic_table::TopicTable;
+use crate::static_topics::Mapping;
 use crate::topic_table::attributes::{
     self, MESSAGE_TYPE, MESSAGE_TYPE_MIXED, QUEUE_TYPE, QUEUE_TYPE_BATCH,
 };
@@ -146,6 +147,8 @@ pub fn delete(broker: &Broker, request: &Command, now: Millis) -> Answer {
     }
     for topic in topics {
         broker.topics.remove(&topic, now)?;
+        broker.static_topics.remove(&topic, now)?;
+        broker.limits.forget_topic(&topic);
         broker.offsets.remove_topic(&topic);
         broker.store.delete_topic(&topic)?;
         tracing::info!(topic, "topic deleted");
@@ -154,18 +157,40 @@ pub fn delete(broker: &Broker, request: &Command, now: Millis) -> Answer {
     Ok(Command::success())
 }
 
-pub fn get(topics: &TopicTable, request: &Command) -> Answer {
+/// Java: `TopicConfigAndQueueMapping`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ConfigAndMapping<'a> {
+    #[serde(flatten)]
+    config: &'a TopicConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mapping_detail: Option<&'a Mapping>,
+}
+
+/// A topic's configuration; of a static topic with its mapping, unless another broker asks.
+pub fn get(broker: &Broker, request: &Command) -> Answer {
     let header: GetTopicConfig = request.header()?;
-    match topics.get(&header.topic) {
-        Some(topic) => Ok(Command::success().with_body(json::to_vec(&topic.config))),
-        None => Err(RequestError::NoTopicConfig(names::shown(&header.topic))),
-    }
+    let Some(topic) = broker.topics.get(&header.topic) else {
+        return Err(RequestError::NoTopicConfig(names::shown(&header.topic)));
+    };
+    let logical = request.fields.get("lo") != Some("false");
+    let mapping = broker.static_topics.get(&header.topic).filter(|_| logical);
+    let body = ConfigAndMapping { config: &topic.config, mapping_detail: mapping.as_deref() };
+    Ok(Command::success().with_body(json::to_vec(&body)))
 }
 
 /// All topics to clients that name no page, else the page.
-pub fn get_all(topics: &TopicTable, request: &Command, settings: &Settings) -> Answer {
+pub fn get_all(broker: &Broker, request: &Command) -> Answer {
     let header: GetAllTopicConfig = request.header()?;
-    let mut table = topics.snapshot();
+    let settings = &broker.settings();
+    let mut table = broker.topics.snapshot();
+    if !broker.static_topics.is_empty() {
+        table.mapping_data_version = broker.static_topics.version();
+        let mappings = broker.static_topics.all().into_iter();
+        let shown = |mapping: &Mapping| json::from_slice(&json::to_vec(mapping)).ok();
+        table.topic_queue_mapping_detail_map =
+            mappings.filter_map(|(topic, mapping)| Some((topic, shown(&mapping)?))).collect();
+    }
     let total = table.topic_config_table.len();
     let asked = Page {
         first: header.topic_seq,

@@ -213,7 +213,7 @@ config_table! {
     /// Registers in full each time, rather than only where a name server holds an older version.
     restart force_register "forceRegister": bool = true;
     /// Milliseconds that forwarding a request to another broker may take.
-    inert "forwardTimeout": i64 = 3000;
+    live forward_timeout "forwardTimeout": i64 = 3000;
     /// Bytes of cold data that all groups together may read in a period.
     live global_cold_read_threshold "globalColdReadThreshold": i64 = 104_857_600;
     /// Threads for heartbeats.
@@ -278,10 +278,18 @@ config_table! {
     inert "maxLiteSubscriptionCount": i64 = 100_000;
     /// Messages looked at before a waiting pop is woken.
     inert "maxMessageFilterNumForNotification": i32 = 64;
+    /// Not a key of RocketMQ: messages that a subscription group may be handed within a second; 0 for any number.
+    live max_messages_per_second_of_group "maxMessagesPerSecondOfGroup": i32 = 0, in 0..=INT_MAX;
+    /// Not a key of RocketMQ: messages that may be sent to a topic within a second; 0 for any number.
+    live max_messages_per_second_of_topic "maxMessagesPerSecondOfTopic": i32 = 0, in 0..=INT_MAX;
     /// Waiting pops of all queues.
     live max_pop_polling_size "maxPopPollingSize": i64 = 100_000;
+    /// Not a key of RocketMQ: requests of a connection within a second, heartbeats, acknowledgements and the like not counted; 0 for any number.
+    live max_requests_per_second_of_connection "maxRequestsPerSecondOfConnection": i32 = 0, in 0..=INT_MAX;
     /// Minutes after which an idle counter is dropped; -1 for never.
     inert "maxStatsIdleTimeInMinutes": i32 = -1;
+    /// Not a key of RocketMQ: pulls of a subscription group that may wait for messages at a time; 0 for any number.
+    live max_waiting_pulls_of_group "maxWaitingPullsOfGroup": i32 = 0, in 0..=INT_MAX;
     /// Java classes that wrap the store.
     inert "messageStorePlugIn": String = String::new();
     /// Milliseconds between two exports to an OpenTelemetry collector.

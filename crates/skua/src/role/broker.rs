@@ -15,6 +15,7 @@ use skua_remoting::{Client, ClientOptions, Listener, Server};
 use skua_store::{RealDisk, Store};
 
 use super::fast_port::FastPort;
+use super::neighbours::Neighbours;
 use super::registration::{Asks, Registrar};
 use super::replication::Replication;
 use super::routes::Routes;
@@ -63,7 +64,10 @@ impl BrokerRole {
         let addrs: Vec<String> = addrs.filter(|addr| !addr.is_empty()).map(str::to_owned).collect();
         let client = Client::new(ClientOptions::default());
         let routes = Routes::new(client.clone(), addrs.clone());
-        let asks = Asks::new(config_file, settings.store.ha_master_address.clone(), routes);
+        let cluster = settings.broker.broker_cluster_name.clone();
+        let neighbours = Neighbours::new(client.clone(), addrs.clone(), cluster.clone());
+        let ha = settings.store.ha_master_address.clone();
+        let asks = Asks::new(config_file, ha, routes, neighbours);
         let broker = Broker::new(
             BrokerOptions {
                 settings: settings.clone(),
@@ -114,7 +118,6 @@ impl BrokerRole {
             Duration::from_millis(u64::try_from(period).unwrap_or(30_000)),
             settings.broker.force_register,
         );
-        let cluster = settings.broker.broker_cluster_name.clone();
         let name = settings.broker.broker_name.clone();
         Ok(Self {
             cluster,

@@ -4,6 +4,7 @@ pub mod broker;
 mod due;
 mod fast_port;
 pub mod namesrv;
+mod neighbours;
 pub mod registration;
 mod replication;
 mod routes;

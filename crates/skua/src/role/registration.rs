@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::due::Due;
+use super::neighbours::Neighbours;
 use super::replication::Place;
 use super::routes::Routes;
 use crate::{clock, files};
@@ -47,6 +48,7 @@ pub struct Asks {
     pub due: Due,
     routes: Arc<Routes>,
     config_file: Option<PathBuf>,
+    neighbours: Arc<Neighbours>,
     /// Where the master of this slave is.
     pub master: watch::Sender<Place>,
     /// Its replication address is given by the configuration.
@@ -55,9 +57,15 @@ pub struct Asks {
 
 impl Asks {
     /// `ha` is the master's replication address if the configuration gives it.
-    pub fn new(config_file: Option<PathBuf>, ha: Option<String>, routes: Arc<Routes>) -> Arc<Self> {
+    pub fn new(
+        config_file: Option<PathBuf>,
+        ha: Option<String>,
+        routes: Arc<Routes>,
+        neighbours: Arc<Neighbours>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             config_file,
+            neighbours,
             fixed_ha: ha.is_some(),
             master: watch::Sender::new(Place { ha, address: None }),
             routes,
@@ -111,6 +119,16 @@ impl Outside for Asks {
 
     fn wake(&self, _at: Millis) {
         self.due.wake();
+    }
+
+    fn call_broker(
+        &self,
+        name: &str,
+        request: Command,
+        timeout_ms: u64,
+    ) -> BoxFuture<Result<Command, String>> {
+        let (neighbours, name) = (self.neighbours.clone(), name.to_owned());
+        Box::pin(async move { neighbours.call(&name, request, timeout_ms).await })
     }
 
     fn save_settings(&self, settings: &Settings) -> io::Result<()> {

@@ -448,3 +448,78 @@ fn retried_messages_are_filtered_by_their_first_topic_where_configured() {
     let pull = PullMessage { topic: "%RETRY%g".into(), ..by_subscription(3) };
     assert_eq!(bodies(&test.request(&pull)), ["1"]);
 }
+
+#[test]
+fn busy_answers_name_the_limit_its_value_and_what_it_stood_at() {
+    let test = TestBroker::with(
+        "maxMessagesPerSecondOfTopic=2\nmaxMessagesPerSecondOfGroup=2\nmaxWaitingPullsOfGroup=1",
+    );
+    test.create_topic(TopicConfig::new("T", 4, 6));
+    test.create_topic(TopicConfig::new("U", 4, 6));
+    for body in ["a", "b"] {
+        assert_eq!(test.send("T", 0, "", body).code, 0);
+    }
+    let busy = test.send("T", 0, "", "c");
+    assert_eq!(code(&busy), ResponseCode::SystemBusy);
+    let remark = busy.remark.unwrap_or_default();
+    assert!(remark.contains("start flow control for a while"), "{remark}");
+    assert!(remark.contains("maxMessagesPerSecondOfTopic=2 of topic T, stood at 2"), "{remark}");
+    assert_eq!(test.send("U", 0, "", "d").code, 0, "other topics have their own");
+
+    assert_eq!(bodies(&test.request(&pull_with("*", 0))), ["a", "b"]);
+    let busy = test.request(&pull_with("*", 0));
+    assert_eq!(code(&busy), ResponseCode::FlowControl);
+    let remark = busy.remark.unwrap_or_default();
+    assert!(remark.contains("maxMessagesPerSecondOfGroup=2 of group g, stood at 2"), "{remark}");
+    let other = PullMessage { consumer_group: "h".into(), ..waiting_pull("*", 2) };
+    let first = parked(&test, &other);
+    let busy = test.request(&other);
+    assert_eq!(code(&busy), ResponseCode::FlowControl);
+    let remark = busy.remark.unwrap_or_default();
+    assert!(remark.contains("maxWaitingPullsOfGroup=1 of group h, stood at 1"), "{remark}");
+    test.broker.shutdown(test.now);
+    assert_eq!(code(&ready(first)), ResponseCode::PullNotFound);
+}
+
+#[test]
+fn a_connection_that_asks_too_much_holds_up_itself_alone() {
+    let mut test = TestBroker::with("maxRequestsPerSecondOfConnection=3");
+    test.create_topic(TopicConfig::new("T", 4, 6));
+    test.send("T", 0, "", "a");
+    let pull = || Command::request(&pull_with("*", 0));
+    for _ in 0..2 {
+        assert_eq!(test.call(pull()).code, 0);
+    }
+    let busy = test.call(pull());
+    assert_eq!(code(&busy), ResponseCode::SystemBusy);
+    let remark = busy.remark.unwrap_or_default();
+    assert!(remark.contains("maxRequestsPerSecondOfConnection=3 of this connection, stood at 3"));
+    test.beat(&test.peer, "g", vec![]);
+    let other = TestPeer::new(2);
+    assert!(test.start(&other, pull()).is_ok_and(|answer| answer.code == 0));
+    test.pass(1000);
+    assert_eq!(test.call(pull()).code, 0);
+}
+
+/// Every other stretch of the simulated disk is cold.
+#[test]
+fn groups_that_read_cold_data_wait_for_the_next_period() {
+    let mut test = TestBroker::with("coldDataFlowControlEnable=true\ncgColdReadThreshold=1");
+    test.create_topic(TopicConfig::new("T", 1, 6));
+    for _ in 0..60 {
+        test.send("T", 0, "", &"x".repeat(10_000));
+    }
+    // What was stored before a start is in no window.
+    test = test.restart();
+    test.beat(&test.peer, "g", vec![SubscriptionData::by_tags("T", "*", Millis(1))]);
+    let pull = || PullMessage { max_msg_nums: 1, sys_flag: 0, ..by_subscription(0) };
+    assert_eq!(code(&test.request(&pull())), ResponseCode::Success);
+    let busy = test.request(&pull());
+    assert_eq!(code(&busy), ResponseCode::SystemBusy);
+    assert!(busy.remark.unwrap_or_default().contains("reading cold data"));
+    test.send("T", 0, "", "new");
+    let hot = PullMessage { queue_offset: 60, ..pull() };
+    assert_eq!(code(&test.request(&hot)), ResponseCode::Success);
+    test.run_after(6_000);
+    assert_eq!(code(&test.request(&pull())), ResponseCode::Success);
+}
