@@ -14,7 +14,7 @@ import java.util.concurrent.ConcurrentHashMap;
  * send     NAME topic=T mode=sync|async|oneway|batch count=N prefix=P [tags=A,B] [size=N] [delay=L] [queue=Q] [props=K:V;…]
  * flood    NAME topic=T prefix=P [threads=N] [pause=MS]   sends until `halt NAME`
  * halt     NAME
- * consumer NAME namesrv=A group=G topic=T kind=concurrent|orderly|broadcast|lite [tags=EXPR] [sql=EXPR]
+ * consumer NAME namesrv=A group=G topic=T kind=concurrent|orderly|broadcast|pop|lite [tags=EXPR] [sql=EXPR]
  *          [fail=N] [retries=N] [delay=L]           fail: how often each message is refused
  * scan     NAME namesrv=A topic=T [sql=EXPR;…]      reads every queue from its least to its greatest offset; once per
  *          EXPR as NAME.0, NAME.1 …                 in SQL and properties `~` stands for a blank

@@ -42,6 +42,13 @@ final class Receiver {
                 // Through the value: the enum stands in different packages in 4.x and 5.x.
                 consumer.setMessageModel(consumer.getMessageModel().valueOf("BROADCASTING"));
                 // fall through
+            case "pop":
+                if (c.get("kind").equals("pop")) {
+                    // The broker assigns queues, and says whether they are popped. Only 5.x can.
+                    consumer.getClass().getMethod("setClientRebalance", boolean.class)
+                        .invoke(consumer, false);
+                }
+                // fall through
             case "concurrent":
                 consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
                     for (MessageExt m : messages) {

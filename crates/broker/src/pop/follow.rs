@@ -60,10 +60,10 @@ impl Broker {
             self.read_entries(queue, |stored| {
                 if offsets_are_old && let Some(Stored { entry: Entry::CheckPoint(ck), .. }) = stored
                 {
-                    let Some(last) = ck.offsets().last().copied() else { return };
+                    let Some(next) = ck.next_offset() else { return };
                     let committed = self.offsets.committed(&ck.group, &ck.topic, ck.queue_id);
-                    if committed.is_none_or(|committed| committed <= last) {
-                        self.offsets.commit(&ck.group, &ck.topic, ck.queue_id, last + 1, now);
+                    if committed.is_none_or(|committed| committed < next) {
+                        self.offsets.commit(&ck.group, &ck.topic, ck.queue_id, next, now);
                     }
                 }
             });

@@ -5,11 +5,14 @@
 //! Ours are in the topic at once, with the moment they were written as their delivery time, which
 //! is how far Java's revive takes the topic's clock to have come. Both brokers read both.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 use skua_protocol::properties::{self, Properties, PropertiesEditor};
 use skua_protocol::record::{NewRecord, Record};
 use skua_protocol::{Millis, QueueId, json};
-use std::net::SocketAddr;
+
+use super::receipt::Receipt;
 
 const CHECK_POINT_TAG: &str = "ck";
 const ACK_TAG: &str = "ack";
@@ -56,6 +59,34 @@ pub struct CheckPoint {
 }
 
 impl CheckPoint {
+    /// What a pop at `pop_time` took from a queue, reading from `start_offset`.
+    pub fn of(
+        (broker_name, topic, group, queue_id): (&str, &str, &str, i32),
+        start_offset: i64,
+        offsets: &[i64],
+        pop_time: i64,
+        invisible_time: i64,
+    ) -> Self {
+        let difference = |offset: &i64| i32::try_from(offset - start_offset).unwrap_or(i32::MAX);
+        Self {
+            broker_name: broker_name.to_owned(),
+            group: group.to_owned(),
+            differences: Some(offsets.iter().map(difference).collect()),
+            invisible_time,
+            count: offsets.len().min(MESSAGES_MAX) as u8,
+            pop_time,
+            queue_id,
+            start_offset,
+            topic: topic.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Where the group goes on behind it.
+    pub fn next_offset(&self) -> Option<i64> {
+        Some(self.offsets().last()? + 1)
+    }
+
     /// Queue offsets of its messages.
     pub fn offsets(&self) -> Vec<i64> {
         let count = usize::from(self.count).min(MESSAGES_MAX);
@@ -98,6 +129,38 @@ impl Ack {
     pub fn offsets(&self) -> &[i64] {
         self.offsets.as_deref().unwrap_or(std::slice::from_ref(&self.offset))
     }
+}
+
+/// What changes the time of a message: a new check point, and then the acknowledgement of its old
+/// one; with the message's new receipt.
+pub fn changed(
+    (topic, group, queue_id, offset): (&str, &str, i32, i64),
+    receipt: &Receipt,
+    invisible_time: i64,
+    suspend: bool,
+    now: Millis,
+) -> ([Entry; 2], Receipt) {
+    // No two check points of a message have the same name, or one's end were the other's: a clock
+    // that stands or goes back must not give a pop time again.
+    let pop_time = now.0.max(receipt.pop_time.saturating_add(1));
+    let invisible_time = now.plus(invisible_time).since(Millis(pop_time));
+    let place = (&*receipt.broker_name, topic, group, queue_id);
+    let check_point = CheckPoint {
+        suspend,
+        ..CheckPoint::of(place, offset, &[offset], pop_time, invisible_time)
+    };
+    let ack = Ack {
+        offset,
+        offsets: None,
+        broker_name: receipt.broker_name.clone(),
+        group: group.to_owned(),
+        pop_time: receipt.pop_time,
+        queue_id,
+        start_offset: receipt.start_offset,
+        topic: topic.to_owned(),
+    };
+    let receipt = Receipt { start_offset: offset, pop_time, invisible_time, ..receipt.clone() };
+    ([Entry::CheckPoint(check_point), Entry::Ack(ack)], receipt)
 }
 
 /// A record of the revive topic.

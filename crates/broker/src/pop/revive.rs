@@ -166,11 +166,13 @@ impl Revival {
             suspend: ck.suspend,
             key,
         };
-        // The same one written again, so that the topic's old part can go.
-        if let Some(&before) = self.by_key.get(&pending.key)
-            && let Some(old) = self.remove(before)
-            && old.offsets == pending.offsets
-        {
+        // The same one written again, so that the topic's old part can go. Another of the same name
+        // stays pending beside it.
+        let before = self.by_key.get(&pending.key).copied();
+        let is_same = |before: &i64| {
+            self.pending.get(before).is_some_and(|old| old.offsets == pending.offsets)
+        };
+        if let Some(old) = before.filter(is_same).and_then(|before| self.remove(before)) {
             pending.acked |= old.acked;
         }
         if pending.is_done() {

@@ -1,1 +1,471 @@
+//! Pops, acknowledgements, changes, revives, restarts, crashes and clock jumps in random order,
+//! against a model that knows of each message who may have it.
+//!
+//! `SEED=n` runs one seed, `SEEDS=n` that many.
 
+use skua_protocol::properties::Properties;
+use skua_protocol::record::{Record, stamp};
+use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
+
+use super::order::{Acked, OrderedPop, Orders};
+use super::receipt::Receipt;
+use super::record::{Ack, CheckPoint, Entry, Outgoing, changed};
+use super::revive::Revival;
+use crate::files::ConfigFile;
+use crate::files::tests::MemoryFiles;
+
+const SEEDS: u64 = 10_000;
+const STEPS: usize = 45;
+const TOPIC: &str = "T";
+const RETRY: &str = "%RETRY%g_T";
+const BROKER: &str = "broker-a";
+
+/// SplitMix64: small, and the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn one_in(&mut self, chances: u64) -> bool {
+        self.below(chances) == 0
+    }
+}
+
+fn seeds() -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match number("SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("SEEDS").unwrap_or(SEEDS)).collect(),
+    }
+}
+
+fn every_seed(run: impl Fn(u64)) {
+    for seed in seeds() {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed)));
+        if let Err(panic) = result {
+            eprintln!("replay with SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// What a message's consumers may expect.
+#[derive(Clone, Copy, Debug, Default)]
+struct Message {
+    deliveries: u32,
+    /// Nobody else gets it before.
+    visible_at: i64,
+    acked: bool,
+    /// Acknowledged after its time and before it was revived, which is in time enough.
+    late: bool,
+    /// A crash tore records apart that belong together: it may come once too often, or too early.
+    torn: bool,
+}
+
+/// A delivery that a consumer holds.
+#[derive(Clone, Debug)]
+struct Held {
+    message: usize,
+    retry: bool,
+    offset: i64,
+    receipt: Receipt,
+}
+
+/// What `consumerOffset.json` holds: the group's two offsets, and how far the revive topic is
+/// settled.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offsets {
+    normal: i64,
+    retry: i64,
+    settled: i64,
+}
+
+struct World {
+    dice: Dice,
+    now: i64,
+    /// Queues of the topic and of its retry topic: which message stands where.
+    normal: Vec<usize>,
+    retry: Vec<usize>,
+    revive: Vec<Vec<u8>>,
+    offsets: Offsets,
+    saved: Offsets,
+    revival: Revival,
+    messages: Vec<Message>,
+    held: Vec<Held>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        Self {
+            dice: Dice(seed),
+            now: 1_700_000_000_000,
+            normal: Vec::new(),
+            retry: Vec::new(),
+            revive: Vec::new(),
+            offsets: Offsets::default(),
+            saved: Offsets::default(),
+            revival: Revival::new(0),
+            messages: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    /// Stores entries, all of them unless a crash comes between; true if so.
+    fn append(&mut self, entries: &[Entry], tears: bool) -> bool {
+        let kept =
+            if tears { self.dice.below(entries.len() as u64 + 1) as usize } else { entries.len() };
+        let now = Millis(self.now);
+        let host = ([127, 0, 0, 1], 10_911).into();
+        let outgoing = Outgoing::new(entries, now);
+        for record in outgoing.records("rmq_sys_REVIVE_LOG_C", QueueId(0), host, now).take(kept) {
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes).expect("entries are small");
+            stamp(&mut bytes, QueueOffset(self.revive.len() as u64), PhysicalOffset(0), now);
+            self.revive.push(bytes);
+        }
+        kept < entries.len()
+    }
+
+    fn read(&mut self, recovers: bool) {
+        while let Some(bytes) = self.revive.get(self.revival.next() as usize) {
+            let record = Record::parse(bytes).expect("as it was stored");
+            assert!(!Properties::encoded(record.properties()).is_empty());
+            let stored = Entry::read(&record);
+            if recovers && let Some(Entry::CheckPoint(ck)) = stored.as_ref().map(|s| &s.entry) {
+                let offset = if ck.topic == RETRY {
+                    &mut self.offsets.retry
+                } else {
+                    &mut self.offsets.normal
+                };
+                *offset = (*offset).max(ck.next_offset().expect("it has messages"));
+            }
+            self.revival.note(record.queue_offset(), stored);
+        }
+        self.offsets.settled = self.revival.settled();
+    }
+
+    fn pop(&mut self, retry: bool) {
+        let (queue, from) = if retry {
+            (&self.retry, self.offsets.retry)
+        } else {
+            (&self.normal, self.offsets.normal)
+        };
+        let most = 1 + self.dice.below(4) as usize;
+        // As a filter does, some are passed over.
+        let rest = &queue[(from as usize).min(queue.len())..];
+        let taken: Vec<(i64, usize)> = (from..).zip(rest.iter().copied()).take(most).collect();
+        let Some(&(last, _)) = taken.last() else { return };
+        let invisible = 1 + self.dice.below(60_000) as i64;
+        let topic = if retry { RETRY } else { TOPIC };
+        let offsets: Vec<i64> = taken.iter().map(|(offset, _)| *offset).collect();
+        let ck = CheckPoint::of((BROKER, topic, "g", 0), from, &offsets, self.now, invisible);
+        let crash = self.dice.one_in(50);
+        if self.append(&[Entry::CheckPoint(ck)], crash) {
+            return self.crash();
+        }
+        let offset = if retry { &mut self.offsets.retry } else { &mut self.offsets.normal };
+        *offset = last + 1;
+        for (offset, message) in taken {
+            let state = &mut self.messages[message];
+            assert!(!state.acked || state.torn, "message {message} comes after its end");
+            assert!(
+                state.visible_at <= self.now || state.torn,
+                "message {message} comes {} ms too early",
+                state.visible_at - self.now
+            );
+            state.deliveries += 1;
+            state.visible_at = self.now + invisible;
+            let receipt = Receipt {
+                start_offset: from,
+                pop_time: self.now,
+                invisible_time: invisible,
+                revive_queue: 0,
+                broker_name: BROKER.to_owned(),
+            };
+            self.held.push(Held { message, retry, offset, receipt });
+        }
+        if crash {
+            self.crash();
+        }
+    }
+
+    /// Whether the delivery is the one that counts.
+    fn is_live(&self, held: &Held) -> bool {
+        let until = held.receipt.pop_time + held.receipt.invisible_time;
+        self.messages[held.message].visible_at == until && self.now < until
+    }
+
+    fn any_held(&mut self) -> Option<usize> {
+        match self.held.len() as u64 {
+            0 => None,
+            held => Some(self.dice.below(held) as usize),
+        }
+    }
+
+    fn ack(&mut self) {
+        let Some(at) = self.any_held() else { return };
+        let held = self.held.swap_remove(at);
+        let crash = self.dice.one_in(50);
+        let batch = self.dice.one_in(3);
+        let ack = Ack {
+            offset: if batch { -1 } else { held.offset },
+            offsets: batch.then(|| vec![held.offset]),
+            broker_name: BROKER.to_owned(),
+            group: "g".to_owned(),
+            pop_time: held.receipt.pop_time,
+            queue_id: 0,
+            start_offset: held.receipt.start_offset,
+            topic: if held.retry { RETRY } else { TOPIC }.to_owned(),
+        };
+        let lost = self.append(&[Entry::Ack(ack)], crash);
+        let until = held.receipt.pop_time + held.receipt.invisible_time;
+        let (live, state) = (self.is_live(&held), &mut self.messages[held.message]);
+        if !lost && state.visible_at == until {
+            state.acked |= live;
+            state.late |= !live;
+        }
+        if crash {
+            self.crash();
+        }
+    }
+
+    fn change(&mut self) {
+        let Some(at) = self.any_held() else { return };
+        let held = self.held[at].clone();
+        let topic = if held.retry { RETRY } else { TOPIC };
+        let time = 1 + self.dice.below(60_000) as i64;
+        let (entries, receipt) =
+            changed((topic, "g", 0, held.offset), &held.receipt, time, false, Millis(self.now));
+        let (live, crash) = (self.is_live(&held), self.dice.one_in(50));
+        if self.append(&entries, crash) {
+            // The answer is lost, and perhaps one of the two.
+            self.messages[held.message].torn = true;
+            return self.crash();
+        }
+        let old = held.receipt.pop_time + held.receipt.invisible_time;
+        let state = &mut self.messages[held.message];
+        if state.visible_at == old {
+            state.visible_at = receipt.pop_time + receipt.invisible_time;
+        }
+        // Java too: what was given back already comes once more after the new time.
+        state.torn |= !live;
+        self.held[at].receipt = receipt;
+        if crash {
+            self.crash();
+        }
+    }
+
+    fn revive(&mut self) {
+        self.read(false);
+        for due in self.revival.due(Millis(self.now), 100) {
+            for &offset in &due.offsets {
+                let retry = &*due.topic == RETRY;
+                let message =
+                    if retry { self.retry[offset as usize] } else { self.normal[offset as usize] };
+                let done = Entry::Ack(Ack {
+                    offset,
+                    offsets: None,
+                    broker_name: due.broker.to_string(),
+                    group: due.group.to_string(),
+                    pop_time: due.pop_time,
+                    queue_id: due.queue,
+                    start_offset: due.start_offset,
+                    topic: due.topic.to_string(),
+                });
+                let crash = self.dice.one_in(100);
+                // One append: of it a crash may keep the message without what says that it is done.
+                if crash && self.dice.one_in(2) {
+                    return self.crash();
+                }
+                self.retry.push(message);
+                // Visible from here on, whatever the clock will say.
+                self.messages[message].visible_at = 0;
+                if self.append(&[done], crash) {
+                    self.messages[message].torn = true;
+                    return self.crash();
+                }
+                if crash {
+                    return self.crash();
+                }
+                self.revival.finish(due.revive_offset, offset);
+            }
+        }
+        if let Some(oldest) = self.revival.oldest_behind(8.max(4 * self.revival.pending() as i64)) {
+            self.append(&[Entry::CheckPoint(oldest)], false);
+        }
+    }
+
+    fn crash(&mut self) {
+        self.offsets = self.saved;
+        self.start(true);
+    }
+
+    fn start(&mut self, crashed: bool) {
+        self.revival = Revival::new(self.offsets.settled);
+        self.read(crashed);
+    }
+
+    fn step(&mut self) {
+        match self.dice.below(24) {
+            0..=3 => {
+                self.messages.push(Message::default());
+                self.normal.push(self.messages.len() - 1);
+            }
+            4..=7 => self.pop(false),
+            8..=9 => self.pop(true),
+            10..=13 => self.ack(),
+            14..=15 => self.change(),
+            16..=18 => self.now += self.dice.below(40_000) as i64,
+            19..=20 => self.revive(),
+            21 => self.saved = self.offsets,
+            22 => match self.dice.below(3) {
+                0 => self.crash(),
+                1 => {
+                    self.saved = self.offsets;
+                    self.start(false);
+                }
+                _ => self.read(false),
+            },
+            _ => match self.dice.below(3) {
+                0 => self.now -= self.dice.below(100_000) as i64,
+                1 => self.now += self.dice.below(1_000_000) as i64,
+                // Within one millisecond much happens.
+                _ => {}
+            },
+        }
+    }
+
+    /// Consumers that take all there is and acknowledge it get every message that is not at its
+    /// end.
+    fn drain(&mut self) {
+        for _ in 0..200 {
+            while self.offsets.normal < self.normal.len() as i64 {
+                self.pop(false);
+            }
+            while self.offsets.retry < self.retry.len() as i64 {
+                self.pop(true);
+            }
+            while !self.held.is_empty() {
+                self.ack();
+            }
+            if self.messages.iter().all(|message| message.acked || message.late) {
+                return;
+            }
+            self.now += 2_000_000;
+            self.revive();
+        }
+        let lost: Vec<_> =
+            self.messages.iter().filter(|message| !message.acked && !message.late).collect();
+        panic!("never acknowledged: {lost:?}");
+    }
+}
+
+#[test]
+fn every_message_is_acknowledged_or_comes_again_and_none_too_early() {
+    every_seed(|seed| {
+        let mut world = World::new(seed);
+        for _ in 0..STEPS {
+            world.step();
+        }
+        world.drain();
+    });
+}
+
+/// One ordered queue with several consumers.
+#[test]
+fn ordered_pops_keep_their_order_over_restarts() {
+    every_seed(|seed| {
+        let mut dice = Dice(seed);
+        let files = std::sync::Arc::new(MemoryFiles::default());
+        let open =
+            || Orders::open(ConfigFile::new(files.clone(), super::order::FILE)).expect("whole");
+        let (mut orders, mut now) = (open(), 1_700_000_000_000i64);
+        let (mut sent, mut committed) = (0i64, 0i64);
+        let mut visible_at = Vec::<i64>::new();
+        let mut held: Vec<(i64, i64)> = Vec::new();
+        for _ in 0..STEPS {
+            match dice.below(12) {
+                0..=2 => {
+                    sent += 1;
+                    visible_at.push(0);
+                }
+                3..=5 if !orders.blocks(TOPIC, "g", 0, None, 0, Millis(now)) => {
+                    let end = sent.min(committed + 1 + dice.below(4) as i64);
+                    let offsets: Vec<i64> = (committed..end).collect();
+                    if offsets.is_empty() {
+                        continue;
+                    }
+                    let invisible_time = 1 + dice.below(60_000) as i64;
+                    for &offset in &offsets {
+                        let visible = visible_at[offset as usize];
+                        assert!(visible <= now, "{offset} comes {} ms too early", visible - now);
+                        visible_at[offset as usize] = now + invisible_time;
+                        held.push((offset, now));
+                    }
+                    let pop = OrderedPop {
+                        attempt_id: None,
+                        pop_time: Millis(now),
+                        invisible_time,
+                        offsets: &offsets,
+                    };
+                    orders.popped(TOPIC, "g", 0, &pop, Millis(now));
+                }
+                6..=8 if !held.is_empty() => {
+                    let (offset, pop_time) =
+                        held.swap_remove(dice.below(held.len() as u64) as usize);
+                    if offset < committed {
+                        continue;
+                    }
+                    match orders.ack(TOPIC, "g", 0, offset, pop_time) {
+                        Acked::Commit(next) => {
+                            assert!(next >= committed, "from {committed} back to {next}");
+                            committed = next;
+                            // It is at its end: only with what is in front of it will it come again.
+                            visible_at[offset as usize] = 0;
+                        }
+                        Acked::Stale => {}
+                        Acked::Unknown => panic!("{offset} was popped"),
+                    }
+                }
+                9 if !held.is_empty() => {
+                    let (offset, pop_time) = held[dice.below(held.len() as u64) as usize];
+                    let time = dice.below(60_000) as i64;
+                    orders.change(TOPIC, "g", 0, offset, pop_time, Millis(now + time));
+                    // Only if it is of the last pop, and not at its end.
+                    if orders.blocks(TOPIC, "g", 0, None, 0, Millis(now + time - 1)) {
+                        visible_at[offset as usize] = visible_at[offset as usize].min(now + time);
+                    }
+                }
+                10 => now += dice.below(50_000) as i64,
+                _ => {
+                    orders.save(|_, _| true, Millis(now)).expect("in memory");
+                    orders = open();
+                }
+            }
+        }
+        // Whatever is held: in the end all come, in order.
+        while committed < sent {
+            now += 1_000_000;
+            assert!(!orders.blocks(TOPIC, "g", 0, None, 0, Millis(now)));
+            let pop = OrderedPop {
+                attempt_id: None,
+                pop_time: Millis(now),
+                invisible_time: 1000,
+                offsets: &[committed],
+            };
+            orders.popped(TOPIC, "g", 0, &pop, Millis(now));
+            assert_eq!(orders.ack(TOPIC, "g", 0, committed, now), Acked::Commit(committed + 1));
+            committed += 1;
+        }
+    });
+}

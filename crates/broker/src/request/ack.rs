@@ -17,7 +17,7 @@ use crate::broker::Broker;
 use crate::names;
 use crate::pop::order::Acked;
 use crate::pop::receipt::{ORDERED, Receipt, real_topic};
-use crate::pop::record::{Ack, CheckPoint, Entry};
+use crate::pop::record::{Ack, Entry, changed};
 
 /// Most messages that one item of a batch may acknowledge.
 const BATCH_MAX: usize = 4096;
@@ -273,50 +273,18 @@ pub fn change_invisible_time(
         let broker = broker.clone();
         return blocking(move || Ok(change_ordered(&broker, &header, &receipt, now)));
     }
-    let (entries, answer) = changed(&header, &receipt, now);
+    let place = (&*header.topic, &*header.consumer_group, header.queue_id, header.offset);
+    let suspend = header.suspend == Some(true);
+    let (entries, receipt) = changed(place, &receipt, header.invisible_time, suspend, now);
+    let answer = ChangeMessageInvisibleTimeResponse {
+        pop_time: receipt.pop_time,
+        invisible_time: receipt.invisible_time,
+        revive_qid: receipt.revive_queue,
+    };
     match append(broker, receipt.revive_queue, &entries, true, now) {
         Ok(end) => broker.when_kept(end, Command::success().with_header(&answer)),
         Err(error) => refuse(error),
     }
-}
-
-/// A new check point for the message, and then the acknowledgement of its old one.
-fn changed(
-    header: &ChangeMessageInvisibleTime,
-    receipt: &Receipt,
-    now: Millis,
-) -> ([Entry; 2], ChangeMessageInvisibleTimeResponse) {
-    // Two check points of a message have different names, or one's end were the other's.
-    let pop_time = if now.0 == receipt.pop_time { now.0 + 1 } else { now.0 };
-    let check_point = CheckPoint {
-        broker_name: receipt.broker_name.clone(),
-        group: header.consumer_group.to_string(),
-        differences: Some(vec![0]),
-        invisible_time: header.invisible_time,
-        count: 1,
-        pop_time,
-        queue_id: header.queue_id,
-        start_offset: header.offset,
-        suspend: header.suspend == Some(true),
-        topic: header.topic.to_string(),
-        ..CheckPoint::default()
-    };
-    let ack = Ack {
-        offset: header.offset,
-        offsets: None,
-        broker_name: receipt.broker_name.clone(),
-        group: header.consumer_group.to_string(),
-        pop_time: receipt.pop_time,
-        queue_id: header.queue_id,
-        start_offset: receipt.start_offset,
-        topic: header.topic.to_string(),
-    };
-    let answer = ChangeMessageInvisibleTimeResponse {
-        pop_time,
-        invisible_time: header.invisible_time,
-        revive_qid: receipt.revive_queue,
-    };
-    ([Entry::CheckPoint(check_point), Entry::Ack(ack)], answer)
 }
 
 fn change_ordered(

@@ -282,19 +282,8 @@ fn take(
             broker.wake_at(Millis(at));
         }
     } else {
-        let difference = |offset: &i64| i32::try_from(offset - start).unwrap_or(i32::MAX);
-        let check_point = CheckPoint {
-            broker_name: broker.name().to_owned(),
-            group: group.to_owned(),
-            differences: Some(offsets.iter().map(difference).collect()),
-            invisible_time: pop.invisible_time,
-            count: offsets.len() as u8,
-            pop_time: now.0,
-            queue_id: queue,
-            start_offset: start,
-            topic: topic.to_owned(),
-            ..CheckPoint::default()
-        };
+        let place = (broker.name(), topic, group, queue);
+        let check_point = CheckPoint::of(place, start, &offsets, now.0, pop.invisible_time);
         let revive_queue = attempt.header.revive_qid;
         let end = broker.append_pop_entries(
             revive_queue,
