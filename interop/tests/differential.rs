@@ -29,12 +29,12 @@ fn skua_answers_as_java_did_but_for_what_is_listed() {
 
     let unlisted: Vec<_> = found
         .iter()
-        .filter(|(_, difference)| !expected.iter().any(|e| e.covers(difference)))
+        .filter(|(codec, difference)| !expected.iter().any(|e| e.covers(*codec, difference)))
         .map(|(codec, difference)| format!("{codec:?} {difference}"))
         .collect();
     let gone: Vec<_> = expected
         .iter()
-        .filter(|e| !found.iter().any(|(_, difference)| e.covers(difference)))
+        .filter(|e| !found.iter().any(|(codec, difference)| e.covers(*codec, difference)))
         .map(|e| &*e.pattern)
         .collect();
     assert!(

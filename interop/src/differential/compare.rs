@@ -5,8 +5,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::Answers;
 use super::normal::rinse;
+use super::{Answers, HeaderCodec};
 
 /// What Java leaves as the remark of answers to which nothing was said.
 const UNSET: &str = "not set any response code";
@@ -111,6 +111,9 @@ pub struct Expected {
     pub reason: String,
 }
 
+/// In front of a pattern: only where headers are binary.
+const BINARY: &str = "binary:";
+
 impl Expected {
     pub fn load() -> Vec<Self> {
         let path = super::folder().join("differences.txt");
@@ -130,11 +133,15 @@ impl Expected {
     }
 
     pub fn family(&self) -> &str {
-        self.pattern.split('/').next().expect("a split gives at least one part")
+        let place = self.pattern.strip_prefix(BINARY).unwrap_or(&self.pattern);
+        place.split('/').next().expect("a split gives at least one part")
     }
 
-    pub fn covers(&self, difference: &Difference) -> bool {
-        matches(&self.pattern, &difference.place)
+    pub fn covers(&self, codec: HeaderCodec, difference: &Difference) -> bool {
+        match self.pattern.strip_prefix(BINARY) {
+            Some(place) => codec == HeaderCodec::Binary && matches(place, &difference.place),
+            None => matches(&self.pattern, &difference.place),
+        }
     }
 }
 

@@ -52,7 +52,8 @@ fn start(broker: &Arc<Broker>, peer: &Arc<dyn Peer>, header: Notification, now: 
     let checked =
         check_broker(broker).and_then(|()| check_topic_and_group(broker, peer, place, now));
     if let Err(error) = checked {
-        return Outcome::Reply(error.answer().with_header(&NotificationResponse::default()));
+        let nothing = NotificationResponse { has_msg: false, polling_full: Some(false) };
+        return Outcome::Reply(error.answer().with_header(&nothing));
     }
     let born = if header.born_time == 0 { now } else { Millis(header.born_time) };
     let deadline = born.plus(header.poll_time).min(now.plus(header.poll_time));

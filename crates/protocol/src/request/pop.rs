@@ -9,15 +9,21 @@ headers! {
     request PopMessage => PopMessageResponse {
         consumer_group: ByteString,
         topic: ByteString,
-        /// -1: any.
+        /// -1: any. Numbers that are missing are 0 to Java, here alone.
+        #[serde(default)]
         queue_id: i32,
+        #[serde(default)]
         max_msg_nums: i32,
         /// Milliseconds.
+        #[serde(default)]
         invisible_time: i64,
         /// Milliseconds the broker may wait for messages.
+        #[serde(default)]
         poll_time: i64,
+        #[serde(default)]
         born_time: i64,
         /// Where a new group starts: 0 at the first message, 1 after the last.
+        #[serde(default)]
         init_mode: i32,
         exp_type: Option<ByteString>,
         exp: Option<ByteString>,
