@@ -117,6 +117,7 @@ impl CommitLog {
                 && base != last + file_size
             {
                 return Err(OpenError::MissingFile {
+                    dir,
                     missing: PhysicalOffset(last + file_size),
                     next: PhysicalOffset(base),
                 });

@@ -18,8 +18,8 @@ pub enum OpenError {
     FileSize { path: PathBuf, found: u64, expected: u64, key: &'static str },
     #[error("{} is not named by its first offset", .0.display())]
     FileName(PathBuf),
-    #[error("the commit log has no file for offset {missing}, but one for {next}")]
-    MissingFile { missing: PhysicalOffset, next: PhysicalOffset },
+    #[error("{} has no file for offset {missing}, but one for {next}", dir.display())]
+    MissingFile { dir: PathBuf, missing: PhysicalOffset, next: PhysicalOffset },
     #[error("{} holds a RocksDB store; Skua serves file-based stores only", .0.display())]
     RocksDb(PathBuf),
     #[error("{key} is {value}; it must be {must}")]

@@ -1,19 +1,22 @@
 //! Reading a queue for consumers: which entries, then their records, by RocketMQ's bounds.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use skua_protocol::record::Record;
 use skua_protocol::{QueueId, QueueOffset};
 
 use crate::Store;
-use crate::consume_queue::{Entry, Queue};
+use crate::consume_queue::{Entry, LMQ_PREFIX, Queue};
 use crate::disk::{DiskError, DiskResult, Wait};
 use crate::dispatch::tags_code;
 use crate::error::ReadError;
 
 /// Entries looked up at a time.
 const CHUNK: usize = 64;
+/// Memory taken at once for an answer's body: an entry may say anything.
+const BODY_LEN_USUAL: usize = 1 << 20;
 
 /// What came of a read (Java: `GetMessageStatus`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,7 +133,7 @@ impl Store {
 
     fn read_queue(
         &self,
-        queue: &Queue,
+        queue: &Arc<Queue>,
         from: i64,
         limits: ReadLimits,
         wait: Wait,
@@ -147,7 +150,7 @@ impl Store {
             Ok(from) => from,
         };
         match self.select(queue, from, max, limits, wait, keep) {
-            Ok(selected) => self.collect(selected, min, max, wait),
+            Ok(selected) => self.collect_whole(queue, selected, min, max, wait),
             Err(cause) if wait == Wait::Never && cause.would_block() => Err(DiskWait),
             Err(cause) => {
                 let (topic, queue) = (queue.topic(), queue.id().0);
@@ -233,14 +236,65 @@ impl Store {
         Ok(selected)
     }
 
-    /// Fetches the records, those that lie together at once.
-    fn collect(
+    /// Fetches the records. Entries that are not those of their records are made anew, if the log
+    /// has the records.
+    fn collect_whole(
         &self,
-        selected: Selected,
+        queue: &Arc<Queue>,
+        mut selected: Selected,
         min: u64,
         max: u64,
         wait: Wait,
     ) -> Result<Read, DiskWait> {
+        let (read, wrong) = self.collect(queue, &selected, min, max, wait)?;
+        if wrong.is_empty() {
+            return Ok(read);
+        }
+        if wait == Wait::Never {
+            return Err(DiskWait);
+        }
+        let healed = self.queues.heal_entries(queue, &wrong).and_then(|healed| {
+            if healed {
+                for entry in &mut selected.entries {
+                    let mut anew = Vec::with_capacity(1);
+                    self.queues.entries(queue, entry.queue_offset.0, 1, wait, &mut anew)?;
+                    *entry = anew.pop().unwrap_or(*entry);
+                }
+            }
+            Ok(healed)
+        });
+        let (read, wrong) = match healed {
+            Ok(true) => self.collect(queue, &selected, min, max, wait)?,
+            Ok(false) => (read, wrong),
+            Err(cause) => {
+                tracing::warn!(%cause, "damaged entries cannot be made anew");
+                (read, wrong)
+            }
+        };
+        for entry in wrong {
+            let (topic, queue, offset) = (queue.topic(), queue.id().0, entry.queue_offset.0);
+            let physical_offset = entry.physical_offset.0;
+            tracing::error!(
+                topic,
+                queue,
+                offset,
+                physical_offset,
+                "damaged message is not served; see `skua store verify`"
+            );
+        }
+        Ok(read)
+    }
+
+    /// Fetches the records, those that lie together at once; tells the entries that are not those
+    /// of their records.
+    fn collect(
+        &self,
+        queue: &Queue,
+        selected: &Selected,
+        min: u64,
+        max: u64,
+        wait: Wait,
+    ) -> Result<(Read, Vec<Entry>), DiskWait> {
         let behind = selected.last_looked_at.map_or(0, |at| self.log.appended().saturating_sub(at));
         let mut read = Read {
             behind,
@@ -250,39 +304,34 @@ impl Store {
         let together =
             |a: &Entry, b: &Entry| a.physical_offset.plus(u64::from(a.size)) == b.physical_offset;
         let mut runs = selected.entries.chunk_by(together).peekable();
-        let Some(first) = runs.peek() else { return Ok(read) };
+        let mut wrong = Vec::new();
+        let Some(first) = runs.peek() else { return Ok((read, wrong)) };
         let first = first[0].physical_offset.0;
         read.status = ReadStatus::MessageWasRemoving;
 
         // The common case of a consumer that keeps up with one busy queue: no copy.
         if let Some(run) = runs.next_if(|run| run.len() == selected.entries.len())
             && let Some(body) = self.log.hot_bytes(run[0].physical_offset.0, len_of(run))
+            && are_records(queue, run, &body)
         {
-            if are_records(run, &body) {
-                (read.status, read.count, read.body) = (ReadStatus::Found, run.len() as u32, body);
-            }
-            return Ok(read);
+            (read.status, read.count, read.body) = (ReadStatus::Found, run.len() as u32, body);
+            return Ok((read, wrong));
         }
         if wait == Wait::ForDisk {
             self.log.will_need(first);
         }
-        let mut body = Vec::with_capacity(selected.bytes as usize);
+        let mut body = Vec::with_capacity((selected.bytes as usize).min(BODY_LEN_USUAL));
         for run in selected.entries.chunk_by(together) {
-            let start = body.len();
-            match self.log.read_into(run[0].physical_offset.0, len_of(run), wait, &mut body) {
-                Ok(()) if are_records(run, &body[start..]) => read.count += run.len() as u32,
-                Ok(()) => {
-                    let offset = run[0].physical_offset.0;
-                    tracing::warn!(offset, "a consume queue points to what is no record of it");
-                    body.truncate(start);
-                }
-                Err(ReadError::NotThere { .. }) => {}
-                Err(ReadError::Disk(cause)) if wait == Wait::Never && cause.would_block() => {
-                    return Err(DiskWait);
-                }
-                Err(cause) => {
-                    tracing::warn!(%cause, "records cannot be read");
-                    body.truncate(start);
+            if self.fetch(run, wait, &mut body)? {
+                read.count += keep_records(queue, run, &mut body, &mut wrong);
+                continue;
+            }
+            // One wrong entry must not cost the others.
+            for entry in run.chunks(1) {
+                if run.len() > 1 && self.fetch(entry, wait, &mut body)? {
+                    read.count += keep_records(queue, entry, &mut body, &mut wrong);
+                } else if entry[0].physical_offset.0 >= self.log.min() {
+                    wrong.extend_from_slice(entry);
                 }
             }
         }
@@ -290,7 +339,22 @@ impl Store {
             read.status = ReadStatus::Found;
             read.body = body.into();
         }
-        Ok(read)
+        Ok((read, wrong))
+    }
+
+    /// Appends the stretch of log that the entries say; false if there is none.
+    fn fetch(&self, run: &[Entry], wait: Wait, body: &mut Vec<u8>) -> Result<bool, DiskWait> {
+        let start = body.len();
+        match self.log.read_into(run[0].physical_offset.0, len_of(run), wait, body) {
+            Ok(()) => return Ok(true),
+            Err(ReadError::NotThere { .. }) => {}
+            Err(ReadError::Disk(cause)) if wait == Wait::Never && cause.would_block() => {
+                return Err(DiskWait);
+            }
+            Err(cause) => tracing::warn!(%cause, "records cannot be read"),
+        }
+        body.truncate(start);
+        Ok(false)
     }
 
     fn keeps_record(
@@ -365,16 +429,45 @@ fn len_of(run: &[Entry]) -> usize {
     run.iter().map(|entry| entry.size as usize).sum()
 }
 
-/// Whether `bytes` are the records that the entries announce: wrong bytes are never served.
-fn are_records(run: &[Entry], mut bytes: &[u8]) -> bool {
+/// Whether `bytes` are the records that the entries announce.
+fn are_records(queue: &Queue, run: &[Entry], mut bytes: &[u8]) -> bool {
     run.iter().all(|entry| {
         let Some((record, rest)) = bytes.split_at_checked(entry.size as usize) else {
             return false;
         };
         bytes = rest;
-        Record::parse(record).is_ok_and(|record| {
-            record.size() == entry.size as usize
-                && record.physical_offset() as u64 == entry.physical_offset.0
-        })
+        is_record(queue, entry, record, false)
+    })
+}
+
+/// Keeps the records that the entries announce, which end `body`, and drops what is none: wrong
+/// bytes are never served. Returns how many are kept.
+fn keep_records(queue: &Queue, run: &[Entry], body: &mut Vec<u8>, wrong: &mut Vec<Entry>) -> u32 {
+    let mut from = body.len() - len_of(run);
+    let (mut to, mut count) = (from, 0);
+    for entry in run {
+        let end = from + entry.size as usize;
+        if is_record(queue, entry, &body[from..end], true) {
+            body.copy_within(from..end, to);
+            to += end - from;
+            count += 1;
+        } else {
+            wrong.push(*entry);
+        }
+        from = end;
+    }
+    body.truncate(to);
+    count
+}
+
+/// Whether `bytes` are the record of this entry of the queue; `crc` if its body is checked, too.
+fn is_record(queue: &Queue, entry: &Entry, bytes: &[u8], crc: bool) -> bool {
+    Record::parse_with(bytes, crc).is_ok_and(|record| {
+        record.size() == entry.size as usize
+            && record.physical_offset() as u64 == entry.physical_offset.0
+            && (queue.topic().starts_with(LMQ_PREFIX)
+                || (record.topic() == queue.topic()
+                    && record.queue_id() as u32 == queue.id().0
+                    && record.queue_offset() as u64 == entry.queue_offset.0))
     })
 }

@@ -212,19 +212,26 @@ impl Queues {
     }
 }
 
-/// Length of the first queue file found, taking few looks; `None` if there is none.
+/// Looks at that many files for their usual length.
+const LOOKS: usize = 16;
+
+/// Length that most of the first queue files found have; `None` if there is none.
 pub(super) fn found_file_size(disk: &dyn Disk, dir: &Path) -> DiskResult<Option<u64>> {
-    for topic in disk.list(dir)?.into_iter().filter(|entry| entry.is_dir) {
+    let mut found = Vec::new();
+    'files: for topic in disk.list(dir)?.into_iter().filter(|entry| entry.is_dir) {
         let topic = dir.join(topic.name);
         for queue in disk.list(&topic)?.into_iter().filter(|entry| entry.is_dir) {
-            let files = disk.list(&topic.join(queue.name))?;
-            let sized = |entry: &&crate::disk::Listed| {
-                !entry.is_dir && entry.len > 0 && base_of(&entry.name).is_some()
-            };
-            if let Some(file) = files.iter().find(sized) {
-                return Ok(Some(file.len));
+            for file in disk.list(&topic.join(queue.name))? {
+                if !file.is_dir && file.len > 0 && base_of(&file.name).is_some() {
+                    found.push(file.len);
+                }
+                if found.len() >= LOOKS {
+                    break 'files;
+                }
             }
         }
     }
-    Ok(None)
+    let votes = |len: u64| found.iter().filter(|other| **other == len).count();
+    let whole = |len: u64| len.is_multiple_of(ENTRY_LEN as u64);
+    Ok(found.iter().copied().max_by_key(|len| (votes(*len), whole(*len), *len)))
 }

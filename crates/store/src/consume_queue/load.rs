@@ -7,6 +7,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use skua_protocol::record::Record;
@@ -19,16 +20,42 @@ use crate::disk::{Allocation, DiskError, DiskResult};
 use crate::error::ReadError;
 
 /// Queues under topics with this prefix hold entries of records of other topics.
-const LMQ_PREFIX: &str = "%LMQ%";
+pub(crate) const LMQ_PREFIX: &str = "%LMQ%";
+
+/// Entries looked at one by one where the last is not that of a record.
+const NEAR_END: u64 = 1024;
 
 impl Queues {
     /// Finds the queue's bounds, unless they are known.
-    pub(super) fn load(&self, queue: &Queue) -> DiskResult<()> {
-        let mut state = queue.state();
+    pub(super) fn load(&self, queue: &Arc<Queue>) -> DiskResult<()> {
+        let _loading = queue.loading();
         if queue.is_loaded() {
             return Ok(());
         }
-        *state = QueueState { files: self.find_files(queue)?, ..QueueState::default() };
+        if let Some(from) = self.look_at(queue)? {
+            self.heal_end(queue, from)?;
+        }
+        queue.set_loaded(true);
+        Ok(())
+    }
+
+    /// The end of the entries in `range` whose records are in the log. Those that are not come
+    /// last, but for damage: so some are looked at from behind first.
+    fn last_true(&self, queue: &Queue, range: Range<u64>) -> DiskResult<u64> {
+        let near = range.start.max(range.end.saturating_sub(NEAR_END));
+        for index in (near..range.end).rev() {
+            if self.is_true(queue, index)? {
+                return Ok(index + 1);
+            }
+        }
+        bisect(range.start..near, |index| self.is_true(queue, index))
+    }
+
+    /// Finds the queue's bounds; where in the log to go on if entries behind are damaged.
+    fn look_at(&self, queue: &Queue) -> DiskResult<Option<u64>> {
+        let mut state = queue.state();
+        let (files, has_bad_files) = self.find_files(queue)?;
+        *state = QueueState { files, ..QueueState::default() };
         let first = state.files.start / ENTRY_LEN as u64;
         let last = state.files.end / ENTRY_LEN as u64;
 
@@ -38,7 +65,7 @@ impl Queues {
             Ok(slot.is_written() && (slot.is_blank() || slot.physical_offset < trusted))
         })?;
         if end > first && !self.is_true(queue, end - 1)? {
-            end = bisect(first..end, |index| self.is_true(queue, index))?;
+            end = self.last_true(queue, first..end)?;
             tracing::warn!(topic = %queue.topic, queue = queue.id.0, end,
                 "consume queue had entries of records that are not in the log; they are cut");
         }
@@ -53,18 +80,52 @@ impl Queues {
             let slot = self.slot(queue, index)?;
             Ok(slot.is_blank() || slot.physical_offset < log_min)
         })?;
-        if !self.recovering.load(Ordering::SeqCst) {
+        let is_damaged = self.can_heal(queue)
+            && (has_bad_files || self.is_true_behind(queue, &state, end, trusted)?);
+        if is_damaged || !self.recovering.load(Ordering::SeqCst) {
             self.cut_after(queue, &mut state, end)?;
         }
         queue.set_bounds(min, end);
-        queue.set_loaded(true);
-        Ok(())
+        Ok(is_damaged.then_some(state.physical_end))
     }
 
-    /// Bytes of the queue that files cover without a gap, up to the last file.
-    fn find_files(&self, queue: &Queue) -> DiskResult<Range<u64>> {
+    /// Whether behind the queue's end stands an entry of a record that was dispatched before.
+    fn is_true_behind(
+        &self,
+        queue: &Queue,
+        state: &QueueState,
+        end: u64,
+        trusted: u64,
+    ) -> DiskResult<bool> {
+        let end_byte = end * ENTRY_LEN as u64;
+        let mut base = state.files.end;
+        while base > state.files.start && base > end_byte {
+            base -= self.file_size;
+            let from = end_byte.saturating_sub(base);
+            let bytes = dirty_bytes(&*self.file(queue, base)?, from)?;
+            if bytes == 0 {
+                continue;
+            }
+            let last = (base + from + bytes - 1) / ENTRY_LEN as u64;
+            // The last may be half of one.
+            for index in last.saturating_sub(1).max(end)..=last {
+                let slot = self.slot(queue, index)?;
+                let is_known = (self.log.min()..trusted).contains(&slot.physical_offset);
+                if !slot.is_blank() && is_known && self.is_true(queue, index)? {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
+        }
+        Ok(false)
+    }
+
+    /// Bytes of the queue that files cover without a gap, from the first file on. Files that are
+    /// none of such a row are deleted, since they can be made anew: true if there were any.
+    fn find_files(&self, queue: &Queue) -> DiskResult<(Range<u64>, bool)> {
         let dir = self.queue_dir(queue);
         let mut files = 0..0;
+        let mut has_bad = false;
         let listed = self.disk.list(&dir)?;
         let count = listed.len();
         for (nth, entry) in listed.into_iter().enumerate() {
@@ -75,7 +136,16 @@ impl Queues {
                 self.disk.remove(&path)?;
                 continue;
             }
-            if entry.len != self.file_size || base % self.file_size != 0 {
+            let fits = entry.len == self.file_size && base % self.file_size == 0;
+            let has_gap = !files.is_empty() && base != files.end;
+            if self.can_heal(queue) && (!fits || has_gap || has_bad) {
+                let path = path.display();
+                tracing::warn!(%path, bytes = entry.len, "file of a consume queue is out of place");
+                self.disk.remove(&dir.join(&entry.name))?;
+                has_bad = true;
+                continue;
+            }
+            if !fits {
                 let cause = format!(
                     "{} bytes from {base} do not fit mappedFileSizeConsumeQueue {}",
                     entry.len, self.file_size
@@ -87,11 +157,11 @@ impl Queues {
             }
             files.end = base + self.file_size;
         }
-        Ok(files)
+        Ok((files, has_bad))
     }
 
     /// Whether the entry at `index` is that of a record in the log, as far as that can be told.
-    fn is_true(&self, queue: &Queue, index: u64) -> DiskResult<bool> {
+    pub(super) fn is_true(&self, queue: &Queue, index: u64) -> DiskResult<bool> {
         let slot = self.slot(queue, index)?;
         if slot.is_blank() || (slot.is_written() && slot.physical_offset < self.log.min()) {
             return Ok(true);

@@ -7,6 +7,7 @@
 mod entry;
 mod expire;
 mod files;
+mod heal;
 mod load;
 mod put;
 mod queue;
@@ -21,7 +22,7 @@ use skua_protocol::QueueId;
 
 pub use entry::Entry;
 pub(crate) use entry::{ENTRY_LEN, Slot};
-pub(crate) use load::bisect;
+pub(crate) use load::{LMQ_PREFIX, bisect};
 pub(crate) use queue::Queue;
 
 use crate::commit_log::CommitLog;
@@ -47,6 +48,7 @@ pub(crate) struct Queues {
     /// keep Java from opening the directory if they had.
     batch_topics: HashSet<String>,
     tail_entries: usize,
+    delay_levels: Vec<i64>,
     hasher: RandomState,
     shards: [RwLock<Topics>; SHARDS],
     /// Owner number of the next queue; 0 is the log.
@@ -65,6 +67,8 @@ pub(crate) struct Queues {
     /// Topics deleted of late: records before the offset are in no queue.
     deleted: Mutex<HashMap<Arc<str>, u64>>,
     any_deleted: AtomicBool,
+    /// Owner and place of entries whose records are damaged, too.
+    hopeless: Mutex<HashSet<(u64, u64)>>,
     /// Queues with entries that are not durable.
     dirty: Mutex<Vec<Arc<Queue>>>,
     /// Queues whose newest entries are in memory, as the flush last saw them.
@@ -113,6 +117,7 @@ impl Queues {
             file_size,
             batch_topics,
             tail_entries: options.queue_tail_entries.max(1),
+            delay_levels: options.delay_levels.clone(),
             hasher: RandomState::new(),
             shards: std::array::from_fn(|_| RwLock::default()),
             next_owner: AtomicU64::new(1),
@@ -123,6 +128,7 @@ impl Queues {
             gap: AtomicBool::new(false),
             deleted: Mutex::default(),
             any_deleted: AtomicBool::new(false),
+            hopeless: Mutex::default(),
             dirty: Mutex::default(),
             warm: Mutex::default(),
         })

@@ -28,6 +28,13 @@ impl Queues {
                 self.gap.store(true, Ordering::SeqCst);
                 return Ok(());
             }
+            if max > 0 && self.is_wide(max, first) && state.physical_end > self.log.min() {
+                // Offsets are dense along the log. No checksum covers that of a record.
+                tracing::warn!(topic = %queue.topic, queue = queue.id.0, max, first,
+                    physical_offset = first_slot.physical_offset,
+                    "record with a damaged queue offset is in no queue");
+                return Ok(());
+            }
             max = self.bridge(queue, state, max, first)?;
         }
         let passed = (max - first).min(slots.len() as u64);
@@ -46,6 +53,11 @@ impl Queues {
         Ok(())
     }
 
+    /// Whether a gap has room for a file.
+    fn is_wide(&self, max: u64, first: u64) -> bool {
+        first - max > self.file_size / ENTRY_LEN as u64
+    }
+
     /// Fills the way from the queue's end `max` to `first` with blanks; returns the new end.
     fn bridge(
         &self,
@@ -55,7 +67,7 @@ impl Queues {
         first: u64,
     ) -> DiskResult<u64> {
         let file_start = self.base(first * ENTRY_LEN as u64) / ENTRY_LEN as u64;
-        let from = if state.files.is_empty() || max < file_start {
+        let from = if state.files.is_empty() || self.is_wide(max, first) {
             if max > 0 {
                 tracing::warn!(topic = %queue.topic, queue = queue.id.0, max, first,
                     "consume queue has a gap wider than a file; it begins after it");

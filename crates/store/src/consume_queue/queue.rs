@@ -25,6 +25,8 @@ pub(crate) struct Queue {
     loaded: AtomicBool,
     /// Set under the append lock: records go to the topic's next life.
     deleted: AtomicBool,
+    /// Held while the queue is looked at for the first time.
+    loading: Mutex<()>,
     state: Mutex<QueueState>,
 }
 
@@ -54,6 +56,7 @@ impl Queue {
             max: AtomicU64::new(0),
             loaded: AtomicBool::new(false),
             deleted: AtomicBool::new(false),
+            loading: Mutex::default(),
             state: Mutex::default(),
         }
     }
@@ -117,6 +120,10 @@ impl Queue {
 
     pub(super) fn set_next(&self, next: u64) {
         self.next.store(next, Ordering::Relaxed);
+    }
+
+    pub(super) fn loading(&self) -> MutexGuard<'_, ()> {
+        lock(&self.loading)
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, QueueState> {

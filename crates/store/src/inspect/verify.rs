@@ -12,13 +12,11 @@ use skua_protocol::record::{
 use super::{Directory, IndexFile, LogReader, Piece, QueueEntry, QueueFiles};
 use crate::checkpoint::Checkpoint;
 use crate::commit_log::base_of;
-use crate::consume_queue::{ENTRY_LEN, Slot};
+use crate::consume_queue::{ENTRY_LEN, LMQ_PREFIX, Slot};
 use crate::disk::DiskResult;
 use crate::dispatch::tags_code;
 use crate::index::key_hashes;
 
-/// Queues under topics with this prefix hold entries of records of other topics.
-const LMQ_PREFIX: &str = "%LMQ%";
 /// Blocks of queue files kept while the log is walked: 16 MiB.
 const BLOCKS_MAX: usize = 4096;
 const BLOCK_ENTRIES: u64 = 204;
