@@ -35,10 +35,24 @@ pub enum Program {
     Produce(skua_admin::produce::Args),
     /// Print the messages of a topic
     Consume(skua_admin::consume::Args),
-    /// Measure a server: messages a second and latency percentiles
-    Bench(skua_admin::bench::Args),
+    /// Measure a server, or the store on a disk
+    Bench(Bench),
     /// Look at, check and copy what a store's directory holds
     Store(skua_storetool::Args),
+}
+
+#[derive(Args)]
+pub struct Bench {
+    #[command(subcommand)]
+    pub what: BenchOf,
+}
+
+#[derive(Subcommand)]
+pub enum BenchOf {
+    #[command(flatten)]
+    Server(skua_admin::bench::What),
+    /// Measure the store on a disk, without a server, beside bare write and fdatasync loops
+    Store(skua_storetool::bench::Args),
 }
 
 #[derive(Args)]

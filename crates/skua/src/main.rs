@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Program};
+use crate::cli::{BenchOf, Cli, Program};
 
 fn main() -> ExitCode {
     let cli = Cli::parse_from(cli::arguments(std::env::args_os()));
@@ -27,7 +27,12 @@ fn main() -> ExitCode {
         Program::Mqadmin { args } => return skua_admin::mqadmin::main(args),
         Program::Produce(args) => return skua_admin::produce::run(&args),
         Program::Consume(args) => return skua_admin::consume::run(&args),
-        Program::Bench(args) => return skua_admin::bench::run(&args),
+        Program::Bench(bench) => {
+            return match bench.what {
+                BenchOf::Server(what) => skua_admin::bench::run(&skua_admin::bench::Args { what }),
+                BenchOf::Store(args) => skua_storetool::bench::run(&args),
+            };
+        }
         Program::Store(args) => {
             return skua_storetool::run(&args, &|place| {
                 server::store_options(place).map_err(|error| format!("{error:#}"))

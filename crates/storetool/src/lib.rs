@@ -3,7 +3,10 @@
 //! `inspect`, `verify`, `dump` and `export` read only, by [`skua_store::inspect`], and may be used
 //! on a directory that a broker is working on. `import` opens the store, which takes its
 //! lock. No format is known here.
+//!
+//! [`bench`] is `skua bench store`.
 
+pub mod bench;
 mod dump;
 mod export;
 mod import;

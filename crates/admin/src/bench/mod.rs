@@ -27,11 +27,12 @@ use target::Target;
 #[derive(Debug, Parser)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    pub what: What,
 }
 
+/// What is measured.
 #[derive(Debug, Subcommand)]
-enum What {
+pub enum What {
     /// Send messages, a fixed number of them in flight.
     Produce(Produce),
     /// Fetch messages, from the beginning of each queue.
@@ -39,7 +40,7 @@ enum What {
 }
 
 #[derive(Debug, clap::Args)]
-struct Common {
+pub struct Common {
     /// Name servers, `host:port` separated by `;`.
     #[arg(short = 'n', long, env = "NAMESRV_ADDR", default_value = "127.0.0.1:9876")]
     namesrv: String,
@@ -79,7 +80,7 @@ struct Common {
 }
 
 #[derive(Debug, clap::Args)]
-struct Produce {
+pub struct Produce {
     #[command(flatten)]
     common: Common,
     /// Bytes of each message.
@@ -91,7 +92,7 @@ struct Produce {
 }
 
 #[derive(Debug, clap::Args)]
-struct Consume {
+pub struct Consume {
     #[command(flatten)]
     common: Common,
     /// Most messages asked for at once.
@@ -103,7 +104,7 @@ struct Consume {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Header {
+pub enum Header {
     Json,
     Binary,
 }
