@@ -261,3 +261,6 @@ impl Broker {
         self.settings().clone()
     }
 }
+
+#[cfg(test)]
+mod tests;
