@@ -28,6 +28,9 @@ use crate::test_peer::TestPeer;
 
 pub const START: Millis = Millis(1_795_465_219_000);
 
+/// Another broker, and how it sees the caller.
+pub type Other = (Arc<Broker>, Arc<TestPeer>);
+
 /// Counts what the broker asks of the process around it.
 pub struct Asked {
     pub registrations: AtomicU64,
@@ -35,7 +38,7 @@ pub struct Asked {
     /// Changed keys in the configuration file; [`DISK_FULL`] set as a value cannot be written.
     pub saved: Mutex<Vec<(String, String)>>,
     /// Other brokers of the cluster, by name.
-    pub others: Mutex<HashMap<String, (Arc<Broker>, Arc<TestPeer>)>>,
+    pub others: Mutex<HashMap<String, Other>>,
 }
 
 /// Region that the test's configuration file has no room for.
