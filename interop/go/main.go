@@ -61,8 +61,9 @@ func body(b []byte) string {
 }
 
 func tellMessage(word, by string, m *primitive.MessageExt) {
-	tell("%s by=%s topic=%s queue=%d offset=%d %s tag=%s times=%d id=%s", word, by, m.Topic,
-		m.Queue.QueueId, m.QueueOffset, body(m.Body), m.GetTags(), m.ReconsumeTimes, m.MsgId)
+	tell("%s by=%s topic=%s queue=%d offset=%d %s tag=%s times=%d id=%s stored=%d due=%s", word, by, m.Topic,
+		m.Queue.QueueId, m.QueueOffset, body(m.Body), m.GetTags(), m.ReconsumeTimes, m.MsgId,
+		m.StoreTimestamp, m.GetProperty("due"))
 }
 
 // client is a producer or consumer that has been started.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -172,5 +173,32 @@ func message(c command, i int) *primitive.Message {
 	if level := c.number("delay", 0); level > 0 {
 		m.WithDelayTimeLevel(level)
 	}
+	if due := c.number("due", 0); due > 0 {
+		m.WithProperty("due", strconv.FormatInt(time.Now().UnixMilli()+int64(due), 10))
+	}
+	if kind, value, ok := strings.Cut(c.get("timer", ""), ":"); ok {
+		timer(m, kind, value)
+	}
 	return m
+}
+
+// timer delays by the properties: the client has no methods for them.
+func timer(m *primitive.Message, kind, value string) {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	due := time.Now().UnixMilli() + n
+	switch kind {
+	case "delay":
+		m.WithProperty("TIMER_DELAY_MS", value)
+	case "sec":
+		due = time.Now().UnixMilli() + n*1000
+		m.WithProperty("TIMER_DELAY_SEC", value)
+	case "deliver":
+		m.WithProperty("TIMER_DELIVER_MS", strconv.FormatInt(due, 10))
+	default:
+		panic("no such timer: " + kind)
+	}
+	m.WithProperty("due", strconv.FormatInt(due, 10))
 }

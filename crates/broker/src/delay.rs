@@ -386,9 +386,7 @@ fn store_again(
             delivered(topic, Moved { queue, messages: 1, bytes: u64::from(receipt.size) });
             Ok(())
         }
-        Err(error @ (AppendError::TooLarge { .. } | AppendError::Record(_))) => {
-            Err(Refused::NotStorable(error))
-        }
+        Err(error) if error.is_of_the_message() => Err(Refused::NotStorable(error)),
         Err(error) => Err(Refused::ForNow(error)),
     }
 }

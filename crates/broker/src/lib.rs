@@ -14,6 +14,7 @@ mod files;
 mod filter;
 mod filters;
 mod group_table;
+mod later;
 mod limits;
 mod long_poll;
 pub mod names;

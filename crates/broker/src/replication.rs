@@ -8,11 +8,12 @@ use futures_util::future::{Either, join, select};
 use skua_config::{BrokerRole, FlushDiskType, Settings};
 use skua_ha::{Copies, ReplicaView, Versions};
 use skua_protocol::body::{
-    ConsumerOffsets, DataVersion, MessageRequestModes, SubscriptionGroupTable,
+    ConsumerOffsets, DataVersion, MessageRequestModes, SubscriptionGroupTable, TimerMetrics,
     TopicConfigSerializeWrapper,
 };
 use skua_protocol::service::Outcome;
-use skua_protocol::{Command, Millis, PhysicalOffset, ResponseCode};
+use skua_protocol::{Command, Millis, PhysicalOffset, ResponseCode, json};
+use skua_store::TimerCheckpoint;
 
 use crate::broker::Broker;
 use crate::consumer_offsets::LocalCommit;
@@ -51,6 +52,25 @@ impl Broker {
     /// Whether this is a slave that knows no master that lives.
     pub fn lacks_master(&self) -> bool {
         self.is_slave() && !self.sees_master()
+    }
+
+    /// Whether there are timer messages.
+    pub fn has_timer(&self) -> bool {
+        self.store.has_timer()
+    }
+
+    /// Takes over how far a master's timer is, and what it counts: what it has delivered is not
+    /// delivered here, should this broker become master.
+    pub fn take_timer(
+        &self,
+        checkpoint: &[u8],
+        metrics: &[u8],
+        now: Millis,
+    ) -> Result<(), RequestError> {
+        let metrics = json::from_slice::<TimerMetrics>(metrics)?;
+        self.store.follow_timer(TimerCheckpoint::decode(checkpoint), now)?;
+        self.store.follow_timer_metrics(metrics);
+        Ok(())
     }
 
     /// Numbers that change whenever a table does that slaves copy.

@@ -128,6 +128,13 @@ impl TestBroker {
         options.commit_log_file_size = skua_store::FileSize::Exactly(1 << 18);
         options.consume_queue_file_size = skua_store::FileSize::Exactly(20 * 1000);
         options.index = Some(skua_store::IndexOptions { hash_slots: 100, entries: 1000 });
+        options.timer = settings.store.timer_wheel_enable.then(|| skua_store::TimerOptions {
+            log_file_size: skua_store::FileSize::Exactly(52 * 20 + 16),
+            precision_ms: i64::from(settings.store.timer_precision_ms),
+            slots: 3600,
+            roll_window: 1800,
+            ..skua_store::TimerOptions::default()
+        });
         options.delay_levels =
             delay::parse_levels(&settings.store.message_delay_level).expect("well-formed");
         let arrivals: Arc<OnceLock<Arc<Broker>>> = Arc::default();
@@ -191,6 +198,12 @@ impl TestBroker {
         self.pass(ms);
         self.asked.wake.store(i64::MAX, Ordering::SeqCst);
         self.broker.run_due(self.now)
+    }
+
+    /// Does what the timer has to do; returns when it comes again.
+    pub fn run_timer(&self) -> Option<Millis> {
+        self.dispatch();
+        self.store.timer_due(self.now)
     }
 
     /// Lets all stored messages reach their queues.

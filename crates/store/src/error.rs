@@ -82,6 +82,19 @@ pub enum ReplicateError {
     Closed,
 }
 
+impl AppendError {
+    /// The message itself cannot be stored, now or later.
+    pub fn is_of_the_message(&self) -> bool {
+        match self {
+            Self::TooLarge { .. } | Self::Record(_) | Self::Zeros(_) => true,
+            Self::Queue(cause) => cause.cause.kind() == std::io::ErrorKind::InvalidFilename,
+            Self::Failed(_) | Self::NoSpace(_) | Self::DiskFull(_) | Self::Copy | Self::Closed => {
+                false
+            }
+        }
+    }
+}
+
 /// What should become durable may not be.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum FlushError {

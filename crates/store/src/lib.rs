@@ -25,6 +25,7 @@ mod retention;
 mod signal;
 mod store;
 mod time;
+mod timer;
 mod torn;
 
 pub use append::Receipt;
@@ -40,5 +41,6 @@ pub use read::{KeepRecord, Read, ReadLimits, ReadStatus};
 pub use recovery::Recovered;
 pub use replica::OnAppend;
 pub use retention::{DiskFull, DiskUse, NeededFrom, RetentionRules};
-pub use store::{OnArrival, Store};
+pub use store::{OnArrival, OnTimerDelivery, Store};
 pub use time::Boundary;
+pub use timer::{TIMER_TOPIC, TimerCheckpoint, TimerOptions, TimerState};

@@ -7,6 +7,7 @@ use skua_protocol::Millis;
 use crate::disk::WINDOW_ALIGNMENT;
 use crate::error::OpenError;
 use crate::retention::RetentionRules;
+use crate::timer::TimerOptions;
 
 /// Length of the files of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +134,8 @@ pub struct StoreOptions {
     pub index: Option<IndexOptions>,
     /// The log is another broker's: only copies are appended.
     pub is_copy: bool,
+    /// Timer messages, if there shall be any (`timerWheelEnable`).
+    pub timer: Option<TimerOptions>,
     pub flush: FlushRules,
     pub retention: RetentionRules,
     /// Hour of the day, 0 to 23, where the operator lives.
@@ -153,7 +156,7 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// RocketMQ's defaults under `root`, but without an index.
+    /// RocketMQ's defaults under `root`, but without index and timer.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         Self {
@@ -163,6 +166,7 @@ impl StoreOptions {
             consume_queue_file_size: FileSize::AsFound { otherwise: 300_000 * 20 },
             index: None,
             is_copy: false,
+            timer: None,
             flush: FlushRules::default(),
             retention: RetentionRules::default(),
             local_hour: utc_hour,

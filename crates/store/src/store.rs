@@ -23,6 +23,7 @@ use crate::recovery::{self, LastRun, Recovered};
 use crate::replica::OnAppend;
 use crate::retention::Retention;
 use crate::signal::Signal;
+use crate::timer::{TIMER_TOPIC, Timer};
 
 /// How long dispatch waits when the disk is full.
 const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
@@ -35,6 +36,8 @@ const FILES_INTERVAL_MS: u64 = 1000;
 
 /// Told of every message that can be read from its queue.
 pub type OnArrival = Box<dyn Fn(&Arrival<'_>) + Send + Sync>;
+/// Told of every timer message that was delivered: its topic, queue and bytes.
+pub type OnTimerDelivery = Box<dyn Fn(&str, QueueId, u32) + Send + Sync>;
 
 /// A broker's messages on disk. All methods may be called from any thread.
 ///
@@ -49,6 +52,7 @@ pub struct Store {
     config_files: ConfigFiles,
     recovered: Recovered,
     on_arrival: OnceLock<OnArrival>,
+    pub(crate) on_timer_delivery: OnceLock<OnTimerDelivery>,
     pub(crate) on_append: OnceLock<OnAppend>,
     /// One round of dispatch at a time.
     pub(crate) dispatcher: Mutex<Dispatcher>,
@@ -69,6 +73,8 @@ pub struct Store {
     /// The disk failed in the last run, and not everything is durable again yet.
     disk_failed: AtomicBool,
     pub(crate) retention: Retention,
+    /// Set right after the store's making, which it reads at its opening.
+    pub(crate) timer: Option<Timer>,
     closing: AtomicBool,
     lock_file: Mutex<Option<Box<dyn DiskLock>>>,
 }
@@ -131,10 +137,11 @@ impl Store {
         // What was read may be in the page cache only: it counts as flushed after the next flush.
         mark.advance(recovered.from);
         let flush_clock = FlushClock::new(options.flush, now, recovered.from);
-        Ok(Self {
+        let mut store = Self {
             config_files: ConfigFiles::new(Arc::clone(&disk), options.root.join("config")),
             recovered,
             on_arrival: OnceLock::new(),
+            on_timer_delivery: OnceLock::new(),
             on_append: OnceLock::new(),
             dispatched: Mutex::new((dispatcher.position, dispatcher.timestamp)),
             dispatcher: Mutex::new(dispatcher),
@@ -148,6 +155,7 @@ impl Store {
             checkpoint_file,
             disk_failed: AtomicBool::new(last_run == LastRun::DiskFailed),
             retention: Retention::new(options.retention.clone(), now),
+            timer: None,
             closing: AtomicBool::new(false),
             lock_file: Mutex::new(Some(lock_file)),
             options,
@@ -155,7 +163,13 @@ impl Store {
             log,
             queues,
             handles,
-        })
+        };
+        if let Some(timer) = store.options.timer {
+            let (root, files) = (&store.options.root, store.config_files());
+            let timer = Timer::open(timer, root, &store.disk, files, last_run, &store, now)?;
+            store.timer = Some(timer);
+        }
+        Ok(store)
     }
 
     /// What the start found.
@@ -177,6 +191,12 @@ impl Store {
     /// dispatch thread and must neither wait nor delete topics. A second call changes nothing.
     pub fn on_arrival(&self, tell: OnArrival) {
         let _ = self.on_arrival.set(tell);
+    }
+
+    /// Calls `tell` for every timer message that is delivered from now on, on the timer's thread.
+    /// A second call changes nothing.
+    pub fn on_timer_delivery(&self, tell: OnTimerDelivery) {
+        let _ = self.on_timer_delivery.set(tell);
     }
 
     /// First offset of the log that is there.
@@ -302,6 +322,11 @@ impl Store {
             return Ok(0);
         }
         let tell = |arrival: &Arrival<'_>| {
+            if arrival.topic == TIMER_TOPIC
+                && let Some(timer) = &self.timer
+            {
+                timer.wanted.wake();
+            }
             if let Some(tell) = self.on_arrival.get() {
                 tell(arrival);
             }
@@ -404,7 +429,7 @@ impl Store {
     }
 
     /// Makes the whole log durable, then answers who waited.
-    fn flush_log(&self) -> DiskResult<()> {
+    pub(crate) fn flush_log(&self) -> DiskResult<()> {
         let _flushing = lock(&self.flushing);
         let end = self.log.appended();
         let flushed = self.mark.get();
@@ -499,10 +524,14 @@ impl Store {
     /// Ends cleanly: no more appends, everything into the queues and onto the disk, `abort` and
     /// the lock gone. The three threads return.
     pub fn close(&self) -> DiskResult<()> {
-        self.log.close();
         self.closing.store(true, Ordering::SeqCst);
+        self.finish_timer();
+        self.log.close();
         self.dispatch_wanted.wake();
         self.index_wanted.wake();
+        if let Some(timer) = &self.timer {
+            timer.wanted.wake();
+        }
         self.mark.wanted.wake();
         self.log.files_wanted.wake();
         if lock(&self.lock_file).is_none() {
@@ -514,6 +543,7 @@ impl Store {
             None => self
                 .dispatch_all()
                 .and_then(|()| self.finish_index())
+                .and_then(|()| self.close_timer())
                 .and_then(|()| self.flush_all()),
         };
         self.mark.end(FlushError::Closed);

@@ -12,6 +12,8 @@ import java.util.concurrent.ConcurrentHashMap;
  * <pre>
  * producer NAME namesrv=A group=G [timeout=MS] [retries=N]
  * send     NAME topic=T mode=sync|async|oneway|batch count=N prefix=P [tags=A,B] [size=N] [delay=L] [queue=Q] [props=K:V;…]
+ *          [timer=delay:MS|sec:S|deliver:MS] [due=MS]   due: what receivers are told of the delay
+ * recall   NAME topic=T handle=H                   takes back a timer message
  * flood    NAME topic=T prefix=P [threads=N] [pause=MS]   sends until `halt NAME`
  * halt     NAME
  * consumer NAME namesrv=A group=G topic=T kind=concurrent|orderly|broadcast|pop|lite [tags=EXPR] [sql=EXPR]
@@ -60,6 +62,9 @@ public final class Driver {
                 break;
             case "send":
                 ((Sender) clients.get(c.name)).send(c);
+                break;
+            case "recall":
+                ((Sender) clients.get(c.name)).recall(c);
                 break;
             case "flood":
                 ((Sender) clients.get(c.name)).flood(c);

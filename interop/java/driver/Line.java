@@ -17,7 +17,8 @@ final class Line {
     static Line of(String word, String by, MessageExt m) {
         return of(word).add("by", by).add("topic", m.getTopic()).add("queue", m.getQueueId())
             .add("offset", m.getQueueOffset()).body(m.getBody()).add("tag", m.getTags())
-            .add("times", m.getReconsumeTimes()).add("id", m.getMsgId());
+            .add("times", m.getReconsumeTimes()).add("id", m.getMsgId())
+            .add("stored", m.getStoreTimestamp()).add("due", m.getUserProperty("due"));
     }
 
     Line word(String word) {

@@ -190,7 +190,62 @@ final class Sender implements Driver.Client {
         if (delay > 0) {
             m.setDelayTimeLevel(delay);
         }
+        if (c.number("due", 0) > 0) {
+            due(m, c.number("due", 0));
+        }
+        String[] timer = c.get("timer", "").split(":");
+        if (timer.length == 2) {
+            timer(m, timer[0], Long.parseLong(timer[1]));
+        }
         return m;
+    }
+
+    /** Tells the receiver when the message was to come. */
+    private static void due(Message m, long millis) {
+        m.putUserProperty("due", String.valueOf(System.currentTimeMillis() + millis));
+    }
+
+    /** By name: the old client has none of these. */
+    private static void timer(Message m, String kind, long value) {
+        try {
+            due(m, kind.equals("sec") ? value * 1000 : value);
+            switch (kind) {
+                case "delay":
+                    Message.class.getMethod("setDelayTimeMs", long.class).invoke(m, value);
+                    break;
+                case "sec":
+                    Message.class.getMethod("setDelayTimeSec", long.class).invoke(m, value);
+                    break;
+                case "deliver":
+                    Message.class.getMethod("setDeliverTimeMs", long.class)
+                        .invoke(m, Long.parseLong(m.getUserProperty("due")));
+                    break;
+                default:
+                    throw new IllegalArgumentException("no such timer: " + kind);
+            }
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** Takes back a timer message. */
+    void recall(Command c) throws Exception {
+        Object id;
+        try {
+            id = DefaultMQProducer.class.getMethod("recallMessage", String.class, String.class)
+                .invoke(producer, c.get("topic"), c.get("handle"));
+        } catch (java.lang.reflect.InvocationTargetException e) {
+            throw new Exception(e.getCause());
+        }
+        Line.of("recalled").add("by", name).add("id", id).print();
+    }
+
+    private static Object handle(SendResult result) {
+        try {
+            return SendResult.class.getMethod("getRecallHandle").invoke(result);
+        } catch (ReflectiveOperationException e) {
+            return null;
+        }
     }
 
     private void sent(Message m, SendResult result) {
@@ -201,7 +256,7 @@ final class Sender implements Driver.Client {
     private void sent(Message m, SendResult result, long offset, String id) {
         Line.of("sent").add("by", name).add("topic", m.getTopic())
             .add("queue", result.getMessageQueue().getQueueId()).add("offset", offset).body(m.getBody())
-            .add("tag", m.getTags()).add("id", id).print();
+            .add("tag", m.getTags()).add("id", id).add("handle", handle(result)).print();
     }
 
     private static void check(SendResult result) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use skua_protocol::Millis;
 use skua_protocol::body::BrokerStats;
+use skua_protocol::{Millis, QueueId};
 
 use super::Broker;
 use crate::names::SCHEDULE_TOPIC;
@@ -83,6 +83,14 @@ impl Broker {
         }
         if let Some(topic) = self.topics.get(topic) {
             self.count_put(&topic, put, now);
+        }
+    }
+
+    /// A timer message was delivered. Called by whoever runs the store's timer.
+    pub fn count_timer_delivery(&self, topic: &str, queue: QueueId, bytes: u32) {
+        if let Some(topic) = self.topics.get(topic) {
+            let put = Moved { queue: queue.0 as i32, messages: 1, bytes: u64::from(bytes) };
+            self.count_put(&topic, put, self.time_told());
         }
     }
 

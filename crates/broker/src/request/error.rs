@@ -97,6 +97,40 @@ pub enum RequestError {
          limit {limit}B, msg properties length limit 32KB. body {body}B, properties {properties}B"
     )]
     MessageSize { limit: usize, body: usize, properties: usize },
+    #[error(
+        "timer message illegal, the delay time should not be bigger than the max delay {max_ms}ms; \
+         or if set del msg, the delay time should be bigger than the current time"
+    )]
+    TimerIllegal { max_ms: i64 },
+    #[error(
+        "timer message is under flow control, max num limit is {} or the current value is greater \
+         than {limit} and less than {}, trigger random flow control. It is {waiting} \
+         (timerCongestNumEachSlot={limit})", limit * 2, limit * 2
+    )]
+    TimerFlow { limit: i64, waiting: i64 },
+    #[error("accurate timer message is not enabled, timerWheelEnable is false")]
+    TimerDisabled,
+    #[error("{0}")]
+    TimerEngine(&'static str),
+
+    #[error("recall failed, operation is forbidden")]
+    RecallForbidden,
+    #[error("recall failed, broker service not available")]
+    RecallOnSlave,
+    #[error("recall failed, broker service not available")]
+    RecallUnavailable,
+    #[error("recall failed, the topic[{0}] not exist")]
+    RecallNoTopic(String),
+    #[error("recall handle is invalid")]
+    RecallHandle,
+    #[error("recall failed, topic not match")]
+    RecallOtherTopic,
+    #[error("recall failed, broker service not available")]
+    RecallOtherBroker,
+    #[error("recall failed, timestamp invalid")]
+    RecallTime,
+    #[error("recall failed, execute error")]
+    RecallFailed,
     #[error(transparent)]
     Append(#[from] AppendError),
     /// Java's clients connect anew, or elsewhere.
@@ -289,6 +323,7 @@ impl RequestError {
             | E::CommitQueue { .. }
             | E::PopTooMany { .. }
             | E::BlankTopic
+            | E::TimerEngine(_)
             | E::UpdateGroup(GroupError::Name(_)) => ResponseCode::InvalidParameter,
             E::BrokerNotWritable { .. }
             | E::ClosedTopic(_)
@@ -303,11 +338,13 @@ impl RequestError {
             | E::PopForbidden { .. }
             | E::TopicNotPeekable(_)
             | E::RetryTopicMode
+            | E::RecallForbidden
             | E::ForbiddenKey => ResponseCode::NoPermission,
             E::NoTopicToSend(_)
             | E::NoTopicToPull(_)
             | E::NoTopicToCommit(_)
             | E::NoTopicConfig(_)
+            | E::RecallNoTopic(_)
             | E::NoTopic(_)
             | E::NoTopicToReset(_) => ResponseCode::TopicNotExist,
             E::NoGroupToSend(_)
@@ -325,9 +362,15 @@ impl RequestError {
             | E::InnerBatch(_)
             | E::AckQueue { .. }
             | E::AckOrder { .. }
+            | E::TimerIllegal { .. }
             | E::MessageSize { .. } => ResponseCode::MessageIllegal,
             E::AckOffset { .. } => ResponseCode::NoMessage,
             E::PopTooLate { .. } => ResponseCode::PollingTimeout,
+            E::RecallOnSlave => ResponseCode::SlaveNotAvailable,
+            E::RecallUnavailable => ResponseCode::ServiceNotAvailable,
+            E::RecallHandle | E::RecallOtherTopic | E::RecallOtherBroker | E::RecallTime => {
+                ResponseCode::IllegalOperation
+            }
             E::Append(error) => append_code(error),
             E::Slave
             | E::TooManyParked { .. }
@@ -347,6 +390,9 @@ impl RequestError {
             E::GoAway => ResponseCode::GoAway,
             E::Header(_)
             | E::MissingMember(_)
+            | E::TimerFlow { .. }
+            | E::TimerDisabled
+            | E::RecallFailed
             | E::Json(_)
             | E::NotYet(_)
             | E::NoMessageAt(_)

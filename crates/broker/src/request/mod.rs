@@ -15,11 +15,13 @@ mod offset;
 mod pop;
 mod pull;
 mod query;
+mod recall;
 mod runtime;
 mod send;
 mod send_back;
 mod static_topic;
 mod stats;
+mod timer;
 mod to_client;
 mod topic;
 
@@ -100,6 +102,14 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
             let broker = broker.clone();
             blocking(move || send_back::send_back(&broker, &request, now))
         }
+
+        C::RecallMessage => recall::recall(broker, peer, &request, now),
+        C::GetTimerCheckPoint => {
+            let store = broker.store.clone();
+            blocking(move || timer::check_point(&store, now))
+        }
+        C::GetTimerMetrics => reply(timer::metrics(&broker.store)),
+        C::SwitchTimerEngine => reply(timer::switch_engine(&broker.store, &request)),
 
         C::HeartBeat => client::heartbeat(broker, peer, &request, now),
         C::UnregisterClient => reply(client::unregister(broker, peer, &request, now)),
@@ -341,11 +351,8 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         | C::ResumeCheckHalfMessage
         | C::SendReplyMessage
         | C::SendReplyMessageV2
-        | C::RecallMessage
         | C::GetBrokerEpochCache
         | C::NotifyBrokerRoleChanged
-        | C::GetTimerCheckPoint
-        | C::GetTimerMetrics
         | C::AuthCreateUser
         | C::AuthUpdateUser
         | C::AuthDeleteUser
@@ -356,7 +363,6 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         | C::AuthDeleteAcl
         | C::AuthGetAcl
         | C::AuthListAcl
-        | C::SwitchTimerEngine
         | C::PopLiteMessage
         | C::LiteSubscriptionCtl
         | C::GetBrokerLiteInfo

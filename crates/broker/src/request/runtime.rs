@@ -59,11 +59,12 @@ pub fn info(broker: &Broker, now: Millis) -> Answer {
     }
     put("EndTransactionQueueSize", "0".to_owned());
     put("EndTransactionThreadPoolQueueCapacity", NO_POOL.to_owned());
-    put("timerReadBehind", "0".to_owned());
-    put("timerOffsetBehind", "0".to_owned());
-    put("timerCongestNum", "0".to_owned());
-    put("timerEnqueueTps", "0.0".to_owned());
-    put("timerDequeueTps", "0.0".to_owned());
+    let timer = broker.store.timer_state(now)?.unwrap_or_default();
+    put("timerReadBehind", (timer.behind_ms / 1000).to_string());
+    put("timerOffsetBehind", timer.behind_messages.to_string());
+    put("timerCongestNum", timer.waiting.to_string());
+    put("timerEnqueueTps", format!("{:.1}", timer.enqueued_per_second as f64));
+    put("timerDequeueTps", format!("{:.1}", timer.dequeued_per_second as f64));
     put("remainTransientStoreBufferNumbs", i32::MAX.to_string());
     put("dispatchMaxBuffer", "0".to_owned());
     put("pageCacheLockTimeMills", "0".to_owned());

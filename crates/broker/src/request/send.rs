@@ -17,8 +17,10 @@ use skua_protocol::service::{Outcome, Peer};
 use skua_protocol::{Command, Millis, PhysicalOffset, QueueId, RequestCode, ResponseCode};
 
 use super::error::{BATCH_QUEUES, RequestError, topic_text};
+use super::recall;
 use crate::broker::{Broker, Moved};
-use crate::names::{self, RETRY_PREFIX, SCHEDULE_TOPIC};
+use crate::later;
+use crate::names::{self, RETRY_PREFIX};
 use crate::topic_table::attributes::{
     CLEANUP_POLICY, CLEANUP_POLICY_COMPACTION, QUEUE_TYPE, QUEUE_TYPE_BATCH,
 };
@@ -252,15 +254,30 @@ impl Send<'_> {
         }
         let answered_queue = target.queue;
         let transaction = header.sys_flag & FLAG_TRANSACTION_MASK;
-        if message.delay_level > 0 && (transaction == 0 || transaction == FLAG_TRANSACTION_COMMIT) {
-            let level = self.broker.delay.level(message.delay_level);
-            if level < message.delay_level {
-                message.set(properties::DELAY, &level.to_string());
+        let mut recall_handle = None;
+        if transaction == 0 || transaction == FLAG_TRANSACTION_COMMIT {
+            let waits = if message.delay_level > 0 {
+                let level = self.broker.delay.level(message.delay_level);
+                if level < message.delay_level {
+                    message.set(properties::DELAY, &level.to_string());
+                }
+                Some(later::by_level(self.broker, level, target.topic, target.queue))
+            } else if message.timer {
+                let given = Properties::new(given);
+                let Target { topic, queue, .. } = target;
+                later::by_timer(self.broker, settings, given, topic, queue, self.now)?
+            } else {
+                None
+            };
+            if let Some(waits) = waits {
+                for (name, value) in &waits.added {
+                    message.append(name, value);
+                }
+                recall_handle = waits
+                    .out
+                    .and_then(|out| recall::handle(self.broker, target.topic, out, unique_id));
+                (target.topic, target.queue) = (waits.topic, waits.queue);
             }
-            message.append(properties::REAL_TOPIC, target.topic);
-            message.append(properties::REAL_QID, &target.queue.to_string());
-            target.topic = SCHEDULE_TOPIC;
-            target.queue = level - 1;
         }
         let properties = message.properties;
         self.check_size(settings, self.request.body.len(), properties.len())?;
@@ -294,6 +311,7 @@ impl Send<'_> {
             queue_id: answered_queue,
             queue_offset: receipt.queue_offset.0 as i64,
             transaction_id: Some(unique_id.into()),
+            recall_handle,
             ..self.answer(settings)
         };
         Ok(self.finish(settings, &answer, receipt.end, message.waits))
@@ -350,11 +368,6 @@ impl Send<'_> {
                 return Err(RequestError::TransactionsRejected { ip: self.broker.ip() });
             }
             return Err(RequestError::FeatureNotSupported("transaction messages"));
-        }
-        if message.timer && message.delay_level <= 0 {
-            return Err(RequestError::FeatureNotSupported(
-                "timer messages (TIMER_DELAY_SEC, TIMER_DELAY_MS, TIMER_DELIVER_MS)",
-            ));
         }
         if message.inner_num || header.sys_flag & FLAG_INNER_BATCH != 0 {
             return Err(RequestError::InnerBatch(header.topic.to_string()));

@@ -151,6 +151,7 @@ pub fn delete(broker: &Broker, request: &Command, now: Millis) -> Answer {
         broker.limits.forget_topic(&topic);
         broker.offsets.remove_topic(&topic);
         broker.store.delete_topic(&topic)?;
+        broker.store.forget_timer_metrics(&topic);
         tracing::info!(topic, "topic deleted");
     }
     broker.wake_to_save_offsets(now);

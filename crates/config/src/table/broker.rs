@@ -25,7 +25,7 @@ config_table! {
     /// Administration requests that may wait for a thread.
     inert "adminBrokerThreadPoolQueueCapacity": i32 = 10_000;
     /// Lets delayed messages be recalled while the broker takes no sends.
-    inert "allowRecallWhenBrokerNotWriteable": bool = true;
+    live allow_recall_when_broker_not_writeable "allowRecallWhenBrokerNotWriteable": bool = true;
     /// Stores acknowledgements of popped messages without waiting.
     inert "appendAckAsync": bool = false;
     /// Stores check points of pop without waiting.
@@ -388,8 +388,8 @@ config_table! {
     inert "queryThreadPoolQueueCapacity": i32 = 20_000;
     /// Tells consumers of a change at once rather than after a while.
     inert "realTimeNotifyConsumerChange": bool = true;
-    /// Lets delayed messages be recalled.
-    inert "recallMessageEnable": bool = false;
+    /// Lets timer messages be recalled.
+    live recall_message_enable "recallMessageEnable": bool = false;
     /// Recovers consume queues in parallel.
     inert @important "recoverConcurrently": bool = false;
     /// Threads of a parallel recovery.

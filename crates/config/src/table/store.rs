@@ -18,8 +18,8 @@ config_table! {
     restart @important access_message_in_memory_max_ratio "accessMessageInMemoryMaxRatio": i32 = 40, in 0..=100;
     /// Answers a send of a SYNC_MASTER once every slave that is in sync has it.
     live @important all_ack_in_sync_state_set "allAckInSyncStateSet": bool = false;
-    /// Makes keys that delete timed messages unique by topic.
-    inert "appendTopicForTimerDeleteKey": bool = false;
+    /// Names the topic in requests to delete a timer message; both forms are understood.
+    live append_topic_for_timer_delete_key "appendTopicForTimerDeleteKey": bool = false;
     /// Makes the slave a copy that nobody waits for.
     inert "asyncLearner": bool = false;
     /// Stores topic names over 127 bytes in the second message format.
@@ -228,8 +228,8 @@ config_table! {
     restart @important mapped_file_size_consume_queue "mappedFileSizeConsumeQueue" | "mapedFileSizeConsumeQueue": i32 = 6_000_000, in 20..=INT_MAX;
     /// Bytes of one consume queue extension file.
     inert "mappedFileSizeConsumeQueueExt": i32 = 50_331_648;
-    /// Bytes of one timer log file.
-    inert "mappedFileSizeTimerLog": i32 = 104_857_600;
+    /// Bytes of one timer log file; where files exist and the key is not given, their size.
+    restart mapped_file_size_timer_log "mappedFileSizeTimerLog": i32 = 104_857_600, in 68..=INT_MAX;
     /// Swaps mappings of unused files.
     inert "mappedFileSwapEnable": bool = true;
     /// Bytes of one consume queue file of batch topics.
@@ -366,8 +366,8 @@ config_table! {
     unset "timerCheckMetricsWhen": String = "05".into();
     /// Milliseconds between two looks at which pages are in memory.
     inert "timerColdDataCheckIntervalMs": i32 = 60_000;
-    /// Timed messages of one moment before they are spread.
-    inert "timerCongestNumEachSlot": i32 = i32::MAX;
+    /// Waiting messages of one slot from which some are refused; from twice as many on all are.
+    live timer_congest_num_each_slot "timerCongestNumEachSlot": i32 = i32::MAX, in 1..=INT_MAX;
     /// Checks timer counters.
     inert "timerEnableCheckMetrics": bool = true;
     /// Uses a ring buffer between timer threads.
@@ -375,17 +375,17 @@ config_table! {
     /// Tries timed messages until they are stored.
     inert "timerEnableRetryUntilSuccess": bool = false;
     /// Milliseconds between two flushes of the timer.
-    inert "timerFlushIntervalMs": i32 = 1000;
+    restart timer_flush_interval_ms "timerFlushIntervalMs": i32 = 1000, in 1..=INT_MAX;
     /// Threads that read due timed messages.
     inert "timerGetMessageThreadNum": i32 = 3;
     /// Serves delay levels by the timer.
     inert "timerInterceptDelayLevel": bool = false;
     /// Seconds that a message may be delayed.
-    inert "timerMaxDelaySec": i32 = 259_200;
+    live @important timer_max_delay_sec "timerMaxDelaySec": i32 = 259_200, in 1..=INT_MAX;
     /// Timed messages up to which a topic's counter is checked exactly.
     inert "timerMetricSmallThreshold": i32 = 1_000_000;
-    /// Milliseconds of the timer's precision.
-    inert "timerPrecisionMs": i32 = 1000;
+    /// Milliseconds of a slot of the timer; a store keeps the one that it was begun with.
+    restart @important timer_precision_ms "timerPrecisionMs": i32 = 1000, in 1..=3_600_000;
     /// Milliseconds between two reports of the timer.
     inert "timerProgressLogIntervalMs": i32 = 10_000;
     /// Threads that store due timed messages.
@@ -414,8 +414,8 @@ config_table! {
     inert "timerRocksDBStopScan": bool = false;
     /// Due messages a second of the timer in RocksDB.
     inert "timerRocksDBTimeExpiredMaxTps": f64 = 200000.0;
-    /// Seconds ahead that the timer wheel reaches.
-    inert "timerRollWindowSlot": i32 = 172_800;
+    /// Slots ahead that a message is put; one that is due later is stored anew then.
+    restart timer_roll_window_slot "timerRollWindowSlot": i32 = 172_800;
     /// Skips timed messages that cannot be stored.
     inert "timerSkipUnknownError": bool = false;
     /// Stops delivering timed messages.
@@ -424,7 +424,7 @@ config_table! {
     inert "timerStopEnqueue": bool = false;
     /// Reads timer files ahead.
     unset "timerWarmEnable": bool = false;
-    /// Creates the topic of timed messages at the start; delivery at any time is not served yet.
+    /// Serves timer messages.
     restart @important timer_wheel_enable "timerWheelEnable": bool = true;
     /// Writes snapshots of the timer wheel.
     inert "timerWheelSnapshotFlush": bool = false;

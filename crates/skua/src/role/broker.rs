@@ -90,6 +90,12 @@ impl BrokerRole {
                 broker.on_arrival(arrival);
             }
         }));
+        let told = Arc::downgrade(&broker);
+        store.on_timer_delivery(Box::new(move |topic, queue, bytes| {
+            if let Some(broker) = told.upgrade() {
+                broker.count_timer_delivery(topic, queue, bytes);
+            }
+        }));
         let asked = Arc::downgrade(&broker);
         store.keep_needed(Box::new(move || asked.upgrade()?.needed_from()));
 
@@ -185,11 +191,12 @@ impl BrokerRole {
 /// The store's loops, each on a thread of its own until the store is closed.
 fn store_threads(store: &Arc<Store>) -> std::io::Result<Vec<thread::JoinHandle<()>>> {
     type Loop = fn(&Store);
-    let loops: [(&str, Loop); 4] = [
+    let loops: [(&str, Loop); 5] = [
         ("dispatch", |store| store.run_dispatch()),
         ("index", |store| store.run_index(clock::now)),
         ("flush", |store| store.run_flush(clock::now)),
         ("files", |store| store.run_files(clock::now)),
+        ("timer", |store| store.run_timer(clock::now)),
     ];
     loops
         .into_iter()

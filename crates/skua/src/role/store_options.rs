@@ -2,7 +2,7 @@
 
 use skua_broker::{parse_delay_levels, retention_rules};
 use skua_config::{BrokerRole, Settings};
-use skua_store::{FileSize, FlushRules, IndexOptions, StoreOptions, TransferRules};
+use skua_store::{FileSize, FlushRules, IndexOptions, StoreOptions, TimerOptions, TransferRules};
 
 use crate::clock;
 
@@ -20,6 +20,17 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
         hash_slots: positive(store.max_hash_slot_num) as u32,
         entries: positive(store.max_index_num) as u32,
     };
+    let timer = TimerOptions {
+        precision_ms: i64::from(store.timer_precision_ms),
+        roll_window: positive(store.timer_roll_window_slot) as u32,
+        log_file_size: file_size(
+            "mappedFileSizeTimerLog",
+            positive(store.mapped_file_size_timer_log),
+        ),
+        flush_interval_ms: i64::from(store.timer_flush_interval_ms),
+        delivers: store.broker_role != BrokerRole::Slave,
+        ..TimerOptions::default()
+    };
     let defaults = StoreOptions::new(&store.store_path_root_dir);
     Ok(StoreOptions {
         commit_log: store.store_path_commit_log.clone().into(),
@@ -33,6 +44,7 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
         ),
         is_copy: store.broker_role == BrokerRole::Slave,
         index: store.message_index_enable.then_some(index),
+        timer: store.timer_wheel_enable.then_some(timer),
         flush: FlushRules {
             log_interval_ms: positive(store.flush_interval_commit_log),
             log_least_pages: positive(store.flush_commit_log_least_pages),

@@ -134,6 +134,20 @@ impl Tables {
             let modes = json::from_slice::<MessageRequestModes>(&body).context("request modes")?;
             broker.take_modes(modes)?;
         }
+        if broker.has_timer() && self.have.is_none() {
+            // Masters of RocketMQ 4 have none.
+            if let Err(error) = self.timer(addr).await {
+                let error = format!("{error:#}");
+                tracing::debug!(master = addr, error, "the timer's state cannot be copied");
+            }
+        }
+        Ok(())
+    }
+
+    async fn timer(&self, addr: &str) -> anyhow::Result<()> {
+        let checkpoint = self.body(addr, RequestCode::GetTimerCheckPoint).await?;
+        let metrics = self.body(addr, RequestCode::GetTimerMetrics).await?;
+        self.shared.broker.take_timer(&checkpoint, &metrics, clock::now())?;
         Ok(())
     }
 
