@@ -49,7 +49,7 @@ pub struct OrderInfo {
 impl OrderInfo {
     fn offset(&self, at: usize) -> Option<i64> {
         let first = *self.offsets.first()?;
-        if at == 0 { Some(first) } else { Some(first + self.offsets.get(at)?) }
+        if at == 0 { Some(first) } else { Some(first.saturating_add(*self.offsets.get(at)?)) }
     }
 
     fn queue_offsets(&self) -> impl Iterator<Item = i64> {
@@ -176,7 +176,9 @@ impl Orders {
             }
             let again = before.queue_offsets().filter(|offset| pop.offsets.contains(offset));
             again
-                .map(|offset| (offset, counted.get(&offset).map_or(1, |count| count + 1)))
+                .map(|offset| {
+                    (offset, counted.get(&offset).map_or(1, |count| count.saturating_add(1)))
+                })
                 .collect()
         });
         let first = pop.offsets.first().copied().unwrap_or(0);
@@ -227,7 +229,7 @@ impl Orders {
         let mut table = lock(&self.table);
         let queues = table.infos.get_mut(&key(topic, group));
         let Some(info) = queues.and_then(|queues| queues.get_mut(&queue)) else {
-            return Acked::Commit(offset + 1);
+            return Acked::Commit(offset.saturating_add(1));
         };
         if info.offsets.is_empty() {
             return Acked::Unknown;
@@ -240,7 +242,7 @@ impl Orders {
         };
         info.acked |= 1 << at;
         let last = info.queue_offsets().last().unwrap_or(offset);
-        let next = info.open().next().unwrap_or(last + 1);
+        let next = info.open().next().unwrap_or(last.saturating_add(1));
         table.changed = true;
         table.plan(topic, group, queue);
         Acked::Commit(next)

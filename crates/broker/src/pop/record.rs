@@ -84,7 +84,7 @@ impl CheckPoint {
 
     /// Where the group goes on behind it.
     pub fn next_offset(&self) -> Option<i64> {
-        Some(self.offsets().last()? + 1)
+        self.offsets().last().map(|last| last.saturating_add(1))
     }
 
     /// Queue offsets of its messages.
