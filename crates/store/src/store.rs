@@ -266,6 +266,11 @@ impl Store {
         self.handles.count()
     }
 
+    /// Where the commit log's files are.
+    pub fn commit_log_dir(&self) -> &std::path::Path {
+        self.log.dir()
+    }
+
     /// Space of the file system that the log is on.
     pub fn space(&self) -> DiskResult<Space> {
         self.disk.space(self.log.dir()).or_else(|_| self.disk.space(&self.options.root))

@@ -35,7 +35,9 @@ impl Broker {
         stats.put_nums.add(messages, 1);
         stats.put_size.add(bytes, 1);
         let of_queue = stats.queue(queue);
-        of_queue.latency.add(self.time_told().since(now).max(0) as u64, 1);
+        let took = self.time_told().since(now).max(0) as u64;
+        of_queue.latency.add(took, 1);
+        self.counters.put_latency.add(took);
         if self.settings().broker.enable_detail_stat {
             of_queue.nums.add(messages, 1);
             of_queue.size.add(bytes, 1);
@@ -55,6 +57,7 @@ impl Broker {
         stats.get_nums.add(messages, 1);
         stats.get_size.add(bytes, 1);
         let took = self.time_told().since(now).max(0) as u64;
+        self.counters.get_latency.add(took);
         if self.settings().broker.enable_detail_stat {
             let of_queue = stats.queue(queue);
             of_queue.nums.add(messages, 1);

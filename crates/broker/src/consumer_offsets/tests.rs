@@ -90,3 +90,117 @@ fn an_unchanged_table_is_not_written_again() {
     assert!(table.encode_if_changed().is_some());
     assert!(table.encode_if_changed().is_none());
 }
+
+/// How many seeds are tried; `SEED=n` tries one, `SEEDS=n` that many.
+const SEEDS: u64 = 10_000;
+
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SEEDS").unwrap_or(SEEDS),
+    }
+}
+
+/// SplitMix64.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ z >> 31) % end
+    }
+}
+
+/// What a table must know: by group, topic and queue.
+type Known = BTreeMap<(u64, u64, i32), i64>;
+
+fn committed(table: &ConsumerOffsets) -> Known {
+    let mut known = Known::new();
+    for group in 0..3 {
+        for topic in 0..3 {
+            let queues = table.committed_queues(&format!("g{group}"), &format!("t{topic}"));
+            known.extend(queues.into_iter().map(|(queue, offset)| ((group, topic, queue), offset)));
+        }
+    }
+    known
+}
+
+/// Commits, resets, deletions, writes and restarts in any order: what was committed is known,
+/// what was written is known after a restart, and a reset is taken exactly once.
+fn play(seed: u64) {
+    let mut chance = Chance(seed);
+    let files = std::sync::Arc::new(crate::files::tests::MemoryFiles::default());
+    let file = ConfigFile::new(files, FILE);
+    let mut table = ConsumerOffsets::new(1, Millis(0));
+    let (mut known, mut written) = (Known::new(), Known::new());
+    let mut resets = BTreeMap::new();
+    for step in 0..48 {
+        let (group, topic) = (chance.below(3), chance.below(3));
+        let (queue, offset) = (chance.below(4) as i32, chance.below(1_000) as i64);
+        let (g, t) = (format!("g{group}"), format!("t{topic}"));
+        let key = (group, topic, queue);
+        match chance.below(16) {
+            0..=7 | 14 => {
+                table.commit(&g, &t, queue, offset, Millis(step));
+                known.insert(key, offset);
+            }
+            8 => {
+                table.reset(&g, &t, queue, offset);
+                known.insert(key, offset);
+                resets.insert(key, offset);
+            }
+            9 => assert_eq!(table.take_reset(&g, &t, queue), resets.remove(&key)),
+            10 => table.note_pull(&g, &t, Pulled { queue, next: offset }),
+            11 => {
+                table.remove_topic(&t);
+                known.retain(|(_, of, _), _| *of != topic);
+                resets.retain(|(_, of, _), _| *of != topic);
+            }
+            12 => {
+                let to = chance.below(3);
+                table.clone_group(&g, &format!("g{to}"), &t);
+                let cloned: Vec<_> = known
+                    .iter()
+                    .filter(|((of, at, _), _)| (*of, *at) == (group, topic))
+                    .map(|((_, _, queue), offset)| ((to, topic, *queue), *offset))
+                    .collect();
+                known.extend(cloned);
+            }
+            13 => {
+                if let Some(content) = table.encode_if_changed() {
+                    file.save(|| content).expect("memory");
+                }
+                written.clone_from(&known);
+            }
+            _ => {
+                table = ConsumerOffsets::new(1, Millis(0));
+                table.load(&file).expect("its own file");
+                known.clone_from(&written);
+                resets.clear();
+            }
+        }
+        if step % 8 != 7 {
+            continue;
+        }
+        assert_eq!(committed(&table), known, "after step {step}");
+        for (key, offset) in &resets {
+            let (g, t) = (format!("g{}", key.0), format!("t{}", key.1));
+            assert!(table.is_reset(&g, &t, key.2), "reset to {offset} forgotten at step {step}");
+        }
+    }
+}
+
+#[test]
+fn offsets_are_kept_under_every_seed() {
+    for seed in seeds() {
+        let played = std::panic::catch_unwind(|| play(seed));
+        if let Err(cause) = played {
+            eprintln!("SEED={seed}");
+            std::panic::resume_unwind(cause);
+        }
+    }
+}

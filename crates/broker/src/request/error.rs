@@ -169,6 +169,11 @@ pub enum RequestError {
     PullQueue { queue: i32, topic: String, queues: i32, peer: SocketAddr },
     #[error("the consumer's group info not exist{see}", see = SEE_FAQ)]
     GroupNotConnected,
+    #[error(
+        "the consumer's group info not exist, or the pull consumer is rejected by server.{see}",
+        see = SEE_FAQ
+    )]
+    PullConsumerRejected,
     #[error("the consumer group[{0}] can not consume by broadcast way")]
     BroadcastForbidden(String),
     #[error("the consumer group[{group}] is forbidden for topic[{topic}]")]
@@ -379,7 +384,9 @@ impl RequestError {
             | E::Limited(_) => ResponseCode::SystemBusy,
             E::LimitedPull(_) => ResponseCode::FlowControl,
             E::NotLeader { .. } => ResponseCode::NotLeaderForQueue,
-            E::GroupNotConnected | E::NoSubscription => ResponseCode::SubscriptionNotExist,
+            E::GroupNotConnected | E::NoSubscription | E::PullConsumerRejected => {
+                ResponseCode::SubscriptionNotExist
+            }
             E::OldSubscription => ResponseCode::SubscriptionNotLatest,
             E::BadSubscription | E::FilterSyntax(_) => ResponseCode::SubscriptionParseFailed,
             E::NoFilter => ResponseCode::FilterDataNotExist,

@@ -201,6 +201,9 @@ fn check(
     } else {
         filter_of_group(broker, &group, header)?
     };
+    if settings.broker.reject_pull_consumer_enable {
+        check_not_pull_consumer(broker, peer, name)?;
+    }
     Ok(Pull {
         queue,
         from: header.queue_offset,
@@ -213,6 +216,21 @@ fn check(
         group,
         topic,
     })
+}
+
+/// Java: consumers that pull by themselves are let in only if they are known from before.
+fn check_not_pull_consumer(
+    broker: &Broker,
+    peer: &Arc<dyn Peer>,
+    group: &str,
+) -> Result<(), RequestError> {
+    let connected = broker.consumers.get(group);
+    let by_itself = connected.as_ref().is_none_or(|g| g.consume_type == ConsumeType::Actively);
+    let known = connected.is_some_and(|g| g.members.iter().any(|m| m.peer.id() == peer.id()));
+    if by_itself && !known && !names::is_system_group(group) {
+        return Err(RequestError::PullConsumerRejected);
+    }
+    Ok(())
 }
 
 fn suspend_ms(settings: &Settings, asked: i64) -> i64 {

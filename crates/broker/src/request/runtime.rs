@@ -38,6 +38,12 @@ pub fn info(broker: &Broker, now: Millis) -> Answer {
     counters.note_day(now);
     let stored = counters.put.total();
     put("putMessageTimesTotal", stored.to_string());
+    let latency = &counters.put_latency;
+    put("putMessageDistributeTime", latency.distribution());
+    put("putMessageEntireTimeMax", latency.max_ms().to_string());
+    put("putLatency99", format!("{:.2}", latency.within(0.99)));
+    put("putLatency999", format!("{:.2}", latency.within(0.999)));
+    put("getMessageEntireTimeMax", counters.get_latency.max_ms().to_string());
     put("putMessageFailedTimes", counters.put_failed.load(Ordering::Relaxed).to_string());
     let bytes = counters.put_bytes.load(Ordering::Relaxed);
     put("putMessageSizeTotal", bytes.to_string());
@@ -96,7 +102,9 @@ fn running_time(ms: i64) -> String {
 /// What the store tells of itself. Reads the disk.
 fn store_info(store: &Store, put: &mut dyn FnMut(&str, String)) {
     let (min, appended) = (store.min_physical_offset(), store.appended());
-    put("commitLogMinOffset", min.0.to_string());
+    // Java: -1 until there is a file.
+    let shown = if appended.0 == 0 { "-1".to_owned() } else { min.0.to_string() };
+    put("commitLogMinOffset", shown);
     put("commitLogMaxOffset", appended.0.to_string());
     let behind = appended.0.saturating_sub(store.dispatched().0);
     put("dispatchBehindBytes", behind.to_string());
@@ -111,6 +119,8 @@ fn store_info(store: &Store, put: &mut dyn FnMut(&str, String)) {
     if let Ok(space) = store.space() {
         let used = f64::from(space.used_percent()) / 100.0;
         put("commitLogDiskRatio", format!("{used:.2}"));
+        let dir = store.commit_log_dir().display();
+        put(&format!("commitLogDiskRatio_{dir}"), format!("{used:.2}"));
         put("consumeQueueDiskRatio", format!("{used:.2}"));
         let (total, free) = (readable_bytes(space.total), readable_bytes(space.free));
         put("commitLogDirCapacity", format!("Total : {total}, Free : {free}."));

@@ -185,8 +185,8 @@ pub fn get_all(broker: &Broker, request: &Command) -> Answer {
     let header: GetAllTopicConfig = request.header()?;
     let settings = &broker.settings();
     let mut table = broker.topics.snapshot();
+    table.mapping_data_version = broker.static_topics.version();
     if !broker.static_topics.is_empty() {
-        table.mapping_data_version = broker.static_topics.version();
         let mappings = broker.static_topics.all().into_iter();
         let shown = |mapping: &Mapping| json::from_slice(&json::to_vec(mapping)).ok();
         table.topic_queue_mapping_detail_map =

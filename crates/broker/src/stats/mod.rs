@@ -2,6 +2,7 @@
 //! what [`topic`] lists, the rest is what runtime information shows.
 
 mod item;
+mod latency;
 mod topic;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use skua_protocol::Millis;
 
 pub use item::{Item, TICK_MS};
+pub use latency::Latencies;
 pub use topic::{GroupStats, TopicStats};
 
 /// Events a second over about the last `W` milliseconds. Keeps the counts of this window and the
@@ -100,6 +102,8 @@ pub struct Counters {
     pub broker_gets: Item,
     pub user_puts: Item,
     pub user_gets: Item,
+    pub put_latency: Latencies,
+    pub get_latency: Latencies,
     /// Heartbeats of consumer and producer groups.
     pub consumer_beats: Item,
     pub producer_beats: Item,
