@@ -73,7 +73,7 @@ fn wait_same_log(master: &Broker, slave: &Broker) {
 fn send(driver: &mut Driver, topic: &str, prefix: &str, count: u32) {
     let size = 3000;
     driver.run(&format!(
-        "send p topic={topic} mode=async count={count} prefix={prefix} size={size} tags=A"
+        "send p topic={topic} mode=sync count={count} prefix={prefix} size={size} tags=A"
     ));
 }
 
@@ -176,7 +176,7 @@ fn code(broker: &Broker, properties: &str) -> i64 {
 fn double_write_says_what_it_could_not_do() {
     let scene = Scene::new();
     let namesrv = Namesrv::start(&scene, Kind::Skua);
-    let settings = ["brokerRole=SYNC_MASTER", "slaveTimeout=500"];
+    let settings = ["brokerRole=SYNC_MASTER", "slaveTimeout=4000"];
     let master = master(&scene, Kind::Skua, &namesrv.addr, &settings);
     assert_eq!(code(&master, ""), 11, "no slave: SLAVE_NOT_AVAILABLE");
     let mut slave = slave(&scene, Kind::Skua, &namesrv.addr, &[]);
@@ -296,6 +296,7 @@ fn an_empty_skua_slave_gets_the_first_file_too() {
     let master = master(&scene, Kind::Skua, &namesrv.addr, &[]);
     let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
     driver.run("producer p group=producers");
+    wait_until("the topic", LIMIT, || wire::send(&master.addr, "filled").then_some(()));
     send(&mut driver, "filled", "m", 900);
     assert!(log(&master).len() > 2);
     let slave = slave(&scene, Kind::Skua, &namesrv.addr, &[]);
