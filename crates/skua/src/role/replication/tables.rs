@@ -30,6 +30,8 @@ const EVERYTHING: Duration = Duration::from_secs(5);
 /// Least pause between two looks, and the pause as a multiple of what the last one took.
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_FACTOR: u32 = 10;
+/// How often a Skua master's timer is asked for, and offsets committed here are looked for.
+const TICK: Duration = Duration::from_millis(500);
 /// Topics or groups in one answer, as Java's slave asks.
 const PAGE: i32 = 2000;
 /// Offsets sent back in one go.
@@ -61,9 +63,9 @@ pub(super) async fn copy(
         tokio::select! {
             changed = news.changed() => if changed.is_err() { return },
             () = sleep_until(everything) => {}
-            // Commits made here do not wake anyone.
-            () = sleep_until(Instant::now() + Duration::from_millis(500)),
-                if !tables.shared.broker.local_commits().is_empty() => {}
+            // Commits made here and the master's timer do not wake anyone. Who does not say what
+            // changed is not asked for everything that often.
+            () = sleep_until(Instant::now() + TICK), if told.versions.is_some() => {}
         }
     }
 }
@@ -134,7 +136,7 @@ impl Tables {
             let modes = json::from_slice::<MessageRequestModes>(&body).context("request modes")?;
             broker.take_modes(modes)?;
         }
-        if broker.has_timer() && self.have.is_none() {
+        if broker.has_timer() {
             // Masters of RocketMQ 4 have none.
             if let Err(error) = self.timer(addr).await {
                 let error = format!("{error:#}");
