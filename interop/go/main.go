@@ -83,6 +83,12 @@ func run(c command, clients map[string]client) (err error) {
 		clients[c.name], err = newReceiver(c)
 	case "scan":
 		err = scan(c)
+	case "transactor":
+		clients[c.name], err = newTransactor(c)
+	case "transact":
+		err = clients[c.name].(*transactor).send(c)
+	case "answer":
+		err = clients[c.name].(*transactor).set(c)
 	case "stop":
 		err = clients[c.name].Shutdown()
 		delete(clients, c.name)

@@ -42,6 +42,7 @@ use crate::static_topics::{self, StaticTopics};
 use crate::stats::Counters;
 use crate::swap_map::lock;
 use crate::topic_table::{SystemTopicOptions, TopicTable};
+use crate::transaction::Transactions;
 use crate::waiting::{Deadlines, Sleep};
 
 pub(crate) use counting::Moved;
@@ -96,6 +97,7 @@ pub struct Broker {
     pub(crate) long_polls: LongPolls<ParkedPull>,
     pub(crate) delay: DelayLevels,
     pub(crate) pop: Pop,
+    pub(crate) transactions: Transactions,
     pub(crate) counters: Counters,
 }
 
@@ -171,6 +173,7 @@ impl Broker {
             broker_id: broker.broker_id,
         };
         let expire_after_ms = broker.channel_expired_timeout;
+        let transactions = Transactions::new(&store);
         let broker = Self {
             system_topics: SystemTopics::new(
                 &broker.broker_cluster_name,
@@ -210,6 +213,7 @@ impl Broker {
             long_polls: LongPolls::new(PARKED_MAX),
             delay,
             pop,
+            transactions,
             counters: Counters::default(),
             settings_version: Mutex::new(DataVersion::new(now)),
             settings: ArcSwap::from(settings),

@@ -33,6 +33,7 @@ mod test_broker;
 #[cfg(test)]
 mod test_peer;
 mod topic_table;
+mod transaction;
 mod waiting;
 
 pub use broker::{Broker, BrokerOptions, Outside};

@@ -27,6 +27,7 @@ mod store;
 mod time;
 mod timer;
 mod torn;
+mod walk;
 
 pub use append::Receipt;
 pub use config_files::ConfigFiles;

@@ -21,6 +21,11 @@ import java.util.concurrent.ConcurrentHashMap;
  * scan     NAME namesrv=A topic=T [sql=EXPR;…]      reads every queue from its least to its greatest offset; once per
  *          EXPR as NAME.0, NAME.1 …                 in SQL and properties `~` stands for a blank
  * query    NAME topic=T key=K [max=N] by=B          asks the brokers for messages with this key, by producer NAME
+ * request  NAME topic=T count=N prefix=P mode=sync|async [timeout=MS]   tells each reply as `replied`
+ * responder NAME namesrv=A group=G topic=T         answers each request; tells it as `requested`
+ * transactor NAME namesrv=A group=G [answer=STATE]   STATE: commit|rollback|unknown, told when asked
+ * transact NAME topic=T count=N prefix=P local=STATE [tags=A] [immunity=S]
+ * answer   NAME answer=STATE
  * stop     NAME
  * </pre>
  */
@@ -80,6 +85,21 @@ public final class Driver {
                 break;
             case "scan":
                 Receiver.scan(c);
+                break;
+            case "request":
+                ((Sender) clients.get(c.name)).request(c);
+                break;
+            case "responder":
+                clients.put(c.name, new Responder(c));
+                break;
+            case "transactor":
+                clients.put(c.name, new Transactor(c));
+                break;
+            case "transact":
+                ((Transactor) clients.get(c.name)).send(c);
+                break;
+            case "answer":
+                ((Transactor) clients.get(c.name)).answer(c);
                 break;
             case "stop":
                 clients.remove(c.name).stop();

@@ -1,5 +1,6 @@
 import java.nio.charset.StandardCharsets;
 import java.util.zip.CRC32;
+import org.apache.rocketmq.common.message.MessageDecoder;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /**
@@ -18,7 +19,8 @@ final class Line {
         return of(word).add("by", by).add("topic", m.getTopic()).add("queue", m.getQueueId())
             .add("offset", m.getQueueOffset()).body(m.getBody()).add("tag", m.getTags())
             .add("times", m.getReconsumeTimes()).add("id", m.getMsgId())
-            .add("stored", m.getStoreTimestamp()).add("due", m.getUserProperty("due"));
+            .add("stored", m.getStoreTimestamp()).add("due", m.getUserProperty("due"))
+            .add("place", MessageDecoder.createMessageId(m.getStoreHost(), m.getCommitLogOffset()));
     }
 
     Line word(String word) {

@@ -7,6 +7,7 @@ import java.util.concurrent.atomic.AtomicReference;
 import org.apache.rocketmq.client.QueryResult;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.RequestCallback;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
@@ -109,6 +110,45 @@ final class Sender implements Driver.Client {
         if (failure.get() != null) {
             throw new Exception(failure.get());
         }
+    }
+
+    /** Sends requests and tells each reply. */
+    void request(Command c) throws Exception {
+        int timeout = c.number("timeout", 60_000);
+        int count = c.number("count", 1);
+        CountDownLatch left = new CountDownLatch(count);
+        AtomicReference<Throwable> failure = new AtomicReference<>();
+        for (int i = 0; i < count; i++) {
+            Message m = message(c, i);
+            if (c.get("mode").equals("sync")) {
+                replied(m, producer.request(m, timeout));
+                left.countDown();
+                continue;
+            }
+            producer.request(m, new RequestCallback() {
+                @Override
+                public void onSuccess(Message reply) {
+                    replied(m, reply);
+                    left.countDown();
+                }
+
+                @Override
+                public void onException(Throwable e) {
+                    failure.set(e);
+                    left.countDown();
+                }
+            }, timeout);
+        }
+        left.await();
+        if (failure.get() != null) {
+            throw new Exception(failure.get());
+        }
+    }
+
+    private void replied(Message request, Message reply) {
+        Line.of("replied").add("by", name).body(request.getBody())
+            .add("reply", new String(reply.getBody(), StandardCharsets.UTF_8))
+            .add("topic", reply.getTopic()).print();
     }
 
     void flood(Command c) {

@@ -57,6 +57,7 @@ impl Broker {
             next = earlier(next, self.delay.run_due(&self.store, &delivered, now));
         }
         next = earlier(next, self.run_pops(now));
+        next = earlier(next, self.transactions.run_due(self, now));
         next = earlier(next, self.locks.run_due(now));
         let notify = |group: &str| self.notifies_group(group);
         next = earlier(next, self.consumers.run_due(now, notify));
@@ -116,6 +117,7 @@ impl Broker {
         let span_ms = self.settings().broker.filter_data_clean_time_span;
         self.pop.polls.shutdown();
         self.pop.notifications.shutdown();
+        self.transactions.shutdown(self, now);
         let saved = [
             ("filters of consumers", self.filters.save(span_ms, now)),
             ("topics", self.topics.save()),

@@ -1,10 +1,11 @@
 //! Producer groups: who is in them.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use skua_protocol::Millis;
 use skua_protocol::service::ConnectionId;
+use skua_protocol::{Command, Millis};
 
 use super::{Member, SCAN_EVERY_MS};
 use crate::swap_map::{SwapMap, lock};
@@ -23,13 +24,23 @@ struct Writer {
 
 pub struct Producers {
     groups: SwapMap<ProducerGroup>,
+    /// By client id, for replies to a client.
+    clients: SwapMap<Member>,
     writer: Mutex<Writer>,
     expire_after_ms: i64,
+    /// Whose turn it is to be asked.
+    turn: AtomicUsize,
 }
 
 impl Producers {
     pub fn new(expire_after_ms: i64) -> Self {
-        Self { groups: SwapMap::default(), writer: Mutex::default(), expire_after_ms }
+        Self {
+            groups: SwapMap::default(),
+            clients: SwapMap::default(),
+            writer: Mutex::default(),
+            expire_after_ms,
+            turn: AtomicUsize::new(0),
+        }
     }
 
     pub fn get(&self, group: &str) -> Option<Arc<ProducerGroup>> {
@@ -39,6 +50,22 @@ impl Producers {
     /// All groups, sorted by name.
     pub fn all(&self) -> Vec<(Arc<str>, Arc<ProducerGroup>)> {
         self.groups.entries()
+    }
+
+    /// The client of this id that was heard of last.
+    pub fn client(&self, client_id: &str) -> Option<Arc<Member>> {
+        self.clients.get(client_id)
+    }
+
+    /// Hands a one-way request to one member of the group, each in turn; false if none takes it.
+    pub fn notify_one(&self, group: &str, request: &Command) -> bool {
+        let Some(group) = self.get(group) else { return false };
+        let count = group.members.len();
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        (0..count).any(|step| {
+            let member = &group.members[first.wrapping_add(step) % count];
+            member.peer.notify(request.clone())
+        })
     }
 
     pub fn beat(&self, member: Member, group: &str, now: Millis) {
@@ -55,7 +82,9 @@ impl Producers {
             Some(known) => known.see(now),
             None => {
                 let mut members = before.map(|group| group.members.clone()).unwrap_or_default();
-                members.push(Arc::new(member));
+                let member = Arc::new(member);
+                self.clients.insert(&member.client_id, member.clone());
+                members.push(member);
                 self.groups.insert(group, Arc::new(ProducerGroup { members }));
             }
         }
@@ -108,6 +137,15 @@ impl Producers {
             }
         }
         let Some(group) = self.get(name) else { return };
+        if !writer.groups_of.contains_key(&connection) {
+            let leaving = group.members.iter().find(|member| member.peer.id() == connection);
+            // It may have come back by another connection.
+            if let Some(leaving) = leaving
+                && self.client(&leaving.client_id).is_some_and(|it| it.peer.id() == connection)
+            {
+                self.clients.remove(&leaving.client_id);
+            }
+        }
         let stays = |member: &&Arc<Member>| member.peer.id() != connection;
         let members: Vec<_> = group.members.iter().filter(stays).cloned().collect();
         if members.is_empty() {

@@ -18,6 +18,7 @@ use crate::names::NameError;
 use crate::pop::receipt::ReceiptError;
 use crate::static_topics::MappingError;
 use crate::topic_table::{Topic, UpdateError};
+use crate::transaction::WorkError;
 
 /// Ends remarks about things that the documentation of RocketMQ explains.
 const SEE_FAQ: &str =
@@ -75,6 +76,17 @@ pub enum RequestError {
     SendQueue { queue: i32, topic: String, peer: SocketAddr },
     #[error("the broker[{ip}] sending transaction message is forbidden")]
     TransactionsRejected { ip: String },
+    #[error("{0}")]
+    Transaction(&'static str),
+    #[error("the broker is a slave: transactions end at their master")]
+    TransactionOnSlave,
+    #[error(
+        "the transaction is older than {limit_ms} ms, the limit of its \
+         CHECK_IMMUNITY_TIME_IN_SECONDS: its producer is going to be asked"
+    )]
+    TransactionTooLate { limit_ms: i64 },
+    #[error(transparent)]
+    TransactionWork(WorkError),
     #[error("message body is empty")]
     EmptyBody,
     #[error("message topic length too long {0}")]
@@ -314,6 +326,17 @@ pub enum RequestError {
     Other(String),
 }
 
+impl From<WorkError> for RequestError {
+    fn from(error: WorkError) -> Self {
+        match error {
+            WorkError::Append(error) => Self::Append(error),
+            WorkError::Read(error) => Self::Read(error),
+            WorkError::Save(error) => Self::Save(error),
+            other => Self::TransactionWork(other),
+        }
+    }
+}
+
 impl RequestError {
     pub fn code(&self) -> ResponseCode {
         use RequestError as E;
@@ -394,6 +417,8 @@ impl RequestError {
             E::OffsetUnknown | E::OffsetUnknownNotZero => ResponseCode::QueryNotFound,
             E::ConsumerOffline(_) | E::NobodyToReset { .. } => ResponseCode::ConsumerNotOnline,
             E::ClientTimeout { .. } => ResponseCode::ConsumeMsgTimeout,
+            E::TransactionOnSlave => ResponseCode::SlaveNotAvailable,
+            E::TransactionTooLate { .. } => ResponseCode::IllegalOperation,
             E::GoAway => ResponseCode::GoAway,
             E::Header(_)
             | E::MissingMember(_)
@@ -425,6 +450,8 @@ impl RequestError {
             | E::Save(_)
             | E::Mapping(_)
             | E::TooFewCopies { .. }
+            | E::Transaction(_)
+            | E::TransactionWork(_)
             | E::Other(_) => ResponseCode::SystemError,
         }
     }

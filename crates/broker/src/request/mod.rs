@@ -16,6 +16,7 @@ mod pop;
 mod pull;
 mod query;
 mod recall;
+mod reply;
 mod runtime;
 mod send;
 mod send_back;
@@ -24,6 +25,7 @@ mod stats;
 mod timer;
 mod to_client;
 mod topic;
+mod transaction;
 
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ use crate::broker::Broker;
 use error::RequestError;
 
 pub(crate) use pull::ParkedPull;
+pub(crate) use send::queue_id;
 
 /// A handler's answer, or why there is none.
 pub type Answer = Result<Command, RequestError>;
@@ -73,7 +76,11 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
     use RequestCode as C;
     let Call { broker, peer, now } = *call;
     match code {
-        C::SendMessage | C::SendMessageV2 | C::SendBatchMessage => {
+        C::SendMessage
+        | C::SendMessageV2
+        | C::SendBatchMessage
+        | C::SendReplyMessage
+        | C::SendReplyMessageV2 => {
             send::send(broker, peer, code, request, now)
         }
         C::PullMessage | C::LitePullMessage => pull::pull(broker, peer, code, &request, now),
@@ -110,6 +117,14 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         }
         C::GetTimerMetrics => reply(timer::metrics(&broker.store)),
         C::SwitchTimerEngine => reply(timer::switch_engine(&broker.store, &request)),
+        C::EndTransaction => {
+            let broker = broker.clone();
+            blocking(move || transaction::end(&broker, &request, now))
+        }
+        C::ResumeCheckHalfMessage => {
+            let broker = broker.clone();
+            blocking(move || transaction::resume_check(&broker, &request, now))
+        }
 
         C::HeartBeat => client::heartbeat(broker, peer, &request, now),
         C::UnregisterClient => reply(client::unregister(broker, peer, &request, now)),
@@ -347,10 +362,6 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         | C::RegisterMessageFilterClass
         | C::AckLiteMessage
         // Served by Java, not by this broker.
-        | C::EndTransaction
-        | C::ResumeCheckHalfMessage
-        | C::SendReplyMessage
-        | C::SendReplyMessageV2
         | C::GetBrokerEpochCache
         | C::NotifyBrokerRoleChanged
         | C::AuthCreateUser

@@ -1,4 +1,4 @@
-//! Sending: 10, 310, 320.
+//! Sending: 10, 310, 320; the checks of 324 and 325.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::error::{BATCH_QUEUES, RequestError, topic_text};
 use super::recall;
 use crate::broker::{Broker, Moved};
 use crate::later;
-use crate::names::{self, RETRY_PREFIX};
+use crate::names::{self, HALF_TOPIC, RETRY_PREFIX};
 use crate::topic_table::attributes::{
     CLEANUP_POLICY, CLEANUP_POLICY_COMPACTION, QUEUE_TYPE, QUEUE_TYPE_BATCH,
 };
@@ -33,7 +33,7 @@ use crate::topic_table::{
 pub const VERSION_WITH_OWN_RETRY_LIMIT: i32 = 121;
 
 /// Why a send does not get to the store at once.
-enum Stop {
+pub(super) enum Stop {
     Error(RequestError),
     /// A topic or group has to be made first, which writes files.
     NeedsDisk,
@@ -96,12 +96,12 @@ fn trace_text(settings: &Settings) -> &'static str {
 }
 
 /// One send on its way.
-struct Send<'a> {
-    broker: &'a Arc<Broker>,
-    from: SocketAddr,
+pub(super) struct Send<'a> {
+    pub(super) broker: &'a Arc<Broker>,
+    pub(super) from: SocketAddr,
     code: RequestCode,
-    request: &'a Command,
-    now: Millis,
+    pub(super) request: &'a Command,
+    pub(super) now: Millis,
     /// On the connection's task, which must not wait for the disk, and where
     /// [`round_ended`](skua_protocol::service::Service::round_ended) follows.
     on_connection: bool,
@@ -144,7 +144,9 @@ impl Send<'_> {
             0.. => header.queue_id,
             _ => broker.any_queue(config.write_queue_nums),
         };
-        if header.batch == Some(true) {
+        if matches!(self.code, RequestCode::SendReplyMessage | RequestCode::SendReplyMessageV2) {
+            self.reply(&settings, &header, &topic, queue)
+        } else if header.batch == Some(true) {
             self.send_batch(&settings, &header, &topic, queue)
         } else {
             self.send_one(&settings, &header, &topic, queue)
@@ -153,7 +155,9 @@ impl Send<'_> {
 
     fn header(&self) -> Result<SendMessage, RequestError> {
         Ok(match self.code {
-            RequestCode::SendMessage => self.request.header::<SendMessage>()?,
+            RequestCode::SendMessage | RequestCode::SendReplyMessage => {
+                self.request.header::<SendMessage>()?
+            }
             _ => self.request.header::<SendMessageV2>()?.into(),
         })
     }
@@ -255,7 +259,22 @@ impl Send<'_> {
         let answered_queue = target.queue;
         let transaction = header.sys_flag & FLAG_TRANSACTION_MASK;
         let mut recall_handle = None;
-        if transaction == 0 || transaction == FLAG_TRANSACTION_COMMIT {
+        let half = message.half && !is_old_retry(header, &message);
+        let mut sys_flag = header.sys_flag;
+        if half {
+            // A delay counts from the commit on; whether it can be obeyed is known now.
+            if message.timer && message.delay_level <= 0 {
+                let given = Properties::new(given);
+                let Target { topic, queue, .. } = target;
+                later::by_timer(self.broker, settings, given, topic, queue, self.now)?;
+            }
+            message.append(properties::TRANSACTION_ID, unique_id);
+            message.append(properties::REAL_TOPIC, target.topic);
+            message.append(properties::REAL_QID, &target.queue.to_string());
+            target.topic = HALF_TOPIC;
+            target.queue = 0;
+            sys_flag &= !FLAG_TRANSACTION_MASK;
+        } else if transaction == 0 || transaction == FLAG_TRANSACTION_COMMIT {
             let waits = if message.delay_level > 0 {
                 let level = self.broker.delay.level(message.delay_level);
                 if level < message.delay_level {
@@ -281,7 +300,6 @@ impl Send<'_> {
         }
         let properties = message.properties;
         self.check_size(settings, self.request.body.len(), properties.len())?;
-        let mut sys_flag = header.sys_flag;
         if target.filter_type == TopicFilterType::MultiTag {
             sys_flag |= FLAG_MULTI_TAGS;
         }
@@ -304,6 +322,10 @@ impl Send<'_> {
             true => store.append_only(&record, self.now)?,
             false => store.append(&record, self.now)?,
         };
+        if half {
+            let offset = receipt.queue_offset.0;
+            self.broker.transactions.half_stored(self.broker, offset, settings, self.now);
+        }
         let put = Moved { queue: target.queue, messages: 1, bytes: u64::from(receipt.size) };
         self.count(topic, target.topic, put);
         let answer = SendMessageResponse {
@@ -361,13 +383,9 @@ impl Send<'_> {
         {
             return Err(RequestError::KeyMissing);
         }
-        // Java: clients before 4.6.1 leave the mark on messages that are delivered again.
-        let again = header.reconsume_times.unwrap_or(0) > 0 && message.delay_level > 0;
-        if message.half && !again {
-            if settings.broker.reject_transaction_message {
-                return Err(RequestError::TransactionsRejected { ip: self.broker.ip() });
-            }
-            return Err(RequestError::FeatureNotSupported("transaction messages"));
+        let half = message.half && !is_old_retry(header, message);
+        if half && settings.broker.reject_transaction_message {
+            return Err(RequestError::TransactionsRejected { ip: self.broker.ip() });
         }
         if message.inner_num || header.sys_flag & FLAG_INNER_BATCH != 0 {
             return Err(RequestError::InnerBatch(header.topic.to_string()));
@@ -375,7 +393,7 @@ impl Send<'_> {
         Ok(())
     }
 
-    fn check_size(
+    pub(super) fn check_size(
         &self,
         settings: &Settings,
         body: usize,
@@ -468,7 +486,7 @@ impl Send<'_> {
         }
     }
 
-    fn answer(&self, settings: &Settings) -> SendMessageResponse {
+    pub(super) fn answer(&self, settings: &Settings) -> SendMessageResponse {
         SendMessageResponse {
             msg_region: Some(self.broker.region()),
             trace_on: Some(settings.broker.trace_on),
@@ -490,6 +508,11 @@ impl Send<'_> {
         }
         self.broker.when_safe(settings, answer, end, self.now)
     }
+}
+
+/// Java: clients before 4.6.1 leave the mark of half messages on those that are delivered again.
+fn is_old_retry(header: &SendMessage, message: &Message<'_>) -> bool {
+    header.reconsume_times.unwrap_or(0) > 0 && message.delay_level > 0
 }
 
 /// How often a message may be delivered before it goes to the dead letters.
@@ -521,6 +544,15 @@ struct Message<'a> {
     inner_num: bool,
     has_keys: bool,
 }
+
+/// Properties of half messages that only the broker may set.
+const HALF_PARTS: [&str; 5] = [
+    properties::TRANSACTION_ID,
+    properties::TRANSACTION_CHECK_TIMES,
+    properties::TRAN_PREPARED_QUEUE_OFFSET,
+    properties::REAL_TOPIC,
+    properties::REAL_QID,
+];
 
 /// Room for what the broker appends to a message's properties.
 const APPENDED_LEN: usize = 128;
@@ -555,6 +587,9 @@ impl<'a> Message<'a> {
                 | properties::TIMER_DELAY_MS
                 | properties::TIMER_DELIVER_MS => message.timer = true,
                 properties::POP_CK
+                | properties::TRANSACTION_ID
+                | properties::TRANSACTION_CHECK_TIMES
+                | properties::TRAN_PREPARED_QUEUE_OFFSET
                 | properties::MSG_REGION
                 | properties::TRACE_ON
                 | properties::CLUSTER
@@ -579,6 +614,11 @@ impl<'a> Message<'a> {
             [properties::POP_CK, properties::MSG_REGION, properties::TRACE_ON, properties::CLUSTER]
         {
             editor.remove(name);
+        }
+        if self.half {
+            for name in HALF_PARTS {
+                editor.remove(name);
+            }
         }
         if dead_letter {
             // Java: marks that no delay is to follow.

@@ -447,7 +447,7 @@ config_table! {
     /// Time in milliseconds since 1970 before which sends are refused.
     live start_accept_send_request_time_stamp "startAcceptSendRequestTimeStamp": i64 = 0;
     /// Keeps replies whose requester is gone.
-    inert "storeReplyMessageEnable": bool = true;
+    live store_reply_message_enable "storeReplyMessageEnable": bool = true;
     /// Milliseconds after which an unused subscription is dropped.
     inert "subscriptionExpiredTimeout": i64 = 600_000;
     /// Milliseconds between two reads of the group's brokers.
@@ -461,9 +461,9 @@ config_table! {
     /// Creates the message trace topic at the start.
     restart @important trace_topic_enable "traceTopicEnable": bool = false;
     /// Milliseconds between two rounds of asking producers about open transactions.
-    inert @important "transactionCheckInterval": i64 = 30_000;
+    live @important transaction_check_interval "transactionCheckInterval": i64 = 30_000, in 1..=i64::MAX;
     /// Questions about one open transaction before it is given up.
-    inert @important "transactionCheckMax": i32 = 15;
+    live @important transaction_check_max "transactionCheckMax": i32 = 15, in 0..=INT_MAX;
     /// Threads that ask about transactions kept in RocksDB.
     inert "transactionCheckRocksdbCoreThreads": i32 = 2;
     /// Most threads that ask about transactions kept in RocksDB.
@@ -473,11 +473,11 @@ config_table! {
     /// Milliseconds between two writes of transaction counters.
     inert "transactionMetricFlushInterval": i64 = 10_000;
     /// Milliseconds that settlements of transactions are gathered.
-    inert "transactionOpBatchInterval": i32 = 3000;
+    live transaction_op_batch_interval "transactionOpBatchInterval": i32 = 3000, in 0..=INT_MAX;
     /// Bytes of one gathered settlement.
-    inert "transactionOpMsgMaxSize": i32 = 4096;
+    live transaction_op_msg_max_size "transactionOpMsgMaxSize": i32 = 4096, in 1..=1_048_576;
     /// Milliseconds before a transaction is asked about for the first time.
-    inert @important "transactionTimeOut": i64 = 6000;
+    live @important transaction_time_out "transactionTimeOut": i64 = 6000, in 0..=i64::MAX;
     /// Copies messages through memory rather than from the file to the socket.
     inert "transferMsgByHeap": bool = true;
     /// Milliseconds between two looks whether the list of name servers changed.

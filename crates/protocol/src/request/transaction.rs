@@ -36,6 +36,8 @@ headers! {
         msg_id: Option<ByteString>,
         transaction_id: Option<ByteString>,
         offset_msg_id: Option<ByteString>,
+        /// Name of the broker that asks.
+        bname: Option<ByteString>,
     }
 
     /// Java: `ResumeCheckHalfMessageRequestHeader`.

@@ -82,15 +82,6 @@ fn what_is_wrong_with_a_send_is_said_as_java_says_it() {
 }
 
 #[test]
-fn transactions_are_refused_rather_than_delivered_at_once() {
-    let test = TestBroker::new();
-    let answer = test.send("T", 0, "TRAN_MSG\u{1}true\u{2}", "x");
-    assert_eq!(code(&answer), ResponseCode::RequestCodeNotSupported);
-    assert!(remark(&answer).contains("not supported"));
-    assert!(test.stored("T", 0).is_empty());
-}
-
-#[test]
 fn a_topic_with_batch_queues_is_refused_rather_than_given_others() {
     let test = TestBroker::new();
     let batch = TopicConfig {
