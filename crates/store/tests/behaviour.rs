@@ -451,3 +451,17 @@ fn many_senders_on_a_real_disk_with_all_threads_running() {
         }
     }
 }
+
+#[test]
+fn the_timer_begins_on_a_real_disk_that_has_nothing_of_it() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut options = StoreOptions::new(dir.path());
+    options.timer = Some(skua_store::TimerOptions::default());
+    for _ in 0..2 {
+        let disk = Arc::new(RealDisk);
+        let store = Store::open(options.clone(), disk, NOW).expect("the store opens");
+        store.timer_due(NOW);
+        assert!(store.failure().is_none(), "{:?}", store.failure());
+        store.close().expect("the store closes");
+    }
+}

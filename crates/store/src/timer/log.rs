@@ -141,9 +141,10 @@ impl TimerLog {
     ) -> DiskResult<()> {
         let end = self.walk(from, keep)?;
         self.cut(end)?;
-        // What a killed process wrote may be in the page cache only, the files' names too.
+        // What a killed process wrote may be in the page cache only, the files' names too. A new
+        // store has no folder to sync.
         self.synced = self.base(from).clamp(self.files.start, self.synced);
-        self.has_new_file = true;
+        self.has_new_file |= !self.files.is_empty();
         Ok(())
     }
 
