@@ -204,6 +204,14 @@ impl Broker {
         self.wait_registered();
     }
 
+    /// Lines for its next start, which win; what was changed at run time is forgotten.
+    pub fn set(&mut self, settings: &[&'static str]) {
+        self.tuning.settings.extend(settings);
+        if self.kind == Kind::Skua {
+            fs::remove_file(self.dir.join("broker.conf")).expect("made at its start");
+        }
+    }
+
     /// After its end: starts it on the same folder and port, and waits for nothing.
     pub fn launch_again(&mut self) {
         let name = self.dir.file_name().and_then(|n| n.to_str()).expect("named by `start`");
