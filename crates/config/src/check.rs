@@ -48,10 +48,10 @@ pub(crate) fn delay_levels(text: &str) -> Result<(), String> {
     }
 }
 
-/// RocketMQ splits a list of folders at `,` and spreads files over them; Skua does not.
-pub(crate) fn one_folder(text: &str) -> Result<(), String> {
-    if text.contains(',') || text.is_empty() {
-        Err("one folder; several of them, separated by a comma, are not served".into())
+/// One folder, or several with `,` between them.
+pub(crate) fn folders(text: &str) -> Result<(), String> {
+    if text.split(',').any(|folder| folder.trim().is_empty()) {
+        Err("a folder, or several with , between them".into())
     } else {
         Ok(())
     }

@@ -48,7 +48,7 @@ fn a_bad_value_stops_with_file_line_key_given_and_accepted() {
         ("namesrvAddr=localhost", "host:port;host:port"),
         ("messageDelayLevel=1s 5x", "with s, m, h or d"),
         ("messageDelayLevel=1s 5é", "with s, m, h or d"),
-        ("storePathCommitLog=/a,/b", "one folder"),
+        ("storePathCommitLog=/a,,/b", "several with , between"),
         ("brokerIP1=localhost", "an IP address"),
         ("brokerName=", "a text of 1 to 255 bytes"),
         ("brokerRole=SLAVE\nbrokerId=0", "above 0"),

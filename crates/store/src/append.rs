@@ -4,16 +4,21 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
+use skua_protocol::properties::{
+    self, CRC32, INNER_MULTI_DISPATCH, INNER_MULTI_QUEUE_OFFSET, Properties, PropertiesEditor,
+};
 use skua_protocol::record::{
     FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK, NewRecord,
+    reserve_seal,
 };
 use skua_protocol::{Millis, PhysicalOffset, QueueOffset};
 
 use crate::Store;
-use crate::commit_log::{AppendPart, Appended};
+use crate::commit_log::{AppendPart, Appended, Place};
 use crate::consume_queue::{Queue, is_storable_topic};
-use crate::disk::DiskError;
+use crate::disk::{DiskError, lock};
 use crate::error::AppendError;
+use crate::multi_dispatch::{self, LMQ_QUEUE_ID, is_lmq};
 use crate::torn;
 
 /// A buffer larger than this is not kept by the thread that used it.
@@ -41,7 +46,7 @@ impl Store {
     /// process, and [`flushed`](Self::flushed) tells when it survives that of the machine.
     pub fn append(&self, record: &NewRecord<'_>, now: Millis) -> Result<Receipt, AppendError> {
         let receipt = self.append_only(record, now)?;
-        self.dispatch_wanted.wake();
+        self.wake_for_append();
         Ok(receipt)
     }
 
@@ -49,7 +54,12 @@ impl Store {
     /// [`dispatch_here`](Self::dispatch_here), its answers first.
     pub fn append_only(&self, record: &NewRecord<'_>, now: Millis) -> Result<Receipt, AppendError> {
         let mut receipt = None;
-        self.append_all(std::slice::from_ref(record), now, &mut |stored| receipt = Some(stored))?;
+        let mut stored = |stored| receipt = Some(stored);
+        if self.options.multi_dispatch.gives_offsets(record) {
+            self.append_to_many(record, now, &mut stored)?;
+        } else {
+            self.append_all(std::slice::from_ref(record), now, &mut stored)?;
+        }
         receipt.ok_or(AppendError::Closed)
     }
 
@@ -60,7 +70,7 @@ impl Store {
         now: Millis,
     ) -> Result<Vec<Receipt>, AppendError> {
         let receipts = self.append_batch_only(records, now)?;
-        self.dispatch_wanted.wake();
+        self.wake_for_append();
         Ok(receipts)
     }
 
@@ -82,6 +92,14 @@ impl Store {
         now: Millis,
         stored: &mut dyn FnMut(Receipt),
     ) -> Result<(), AppendError> {
+        self.with_buffer(|buffer| self.append_encoded(records, now, buffer, stored))
+    }
+
+    /// Runs `append` with an empty buffer, unless the disk is full.
+    fn with_buffer(
+        &self,
+        append: impl FnOnce(&mut Vec<u8>) -> Result<(), AppendError>,
+    ) -> Result<(), AppendError> {
         if self.options.is_copy {
             return Err(AppendError::Copy);
         }
@@ -90,7 +108,7 @@ impl Store {
         }
         BUFFER.with_borrow_mut(|buffer| {
             buffer.clear();
-            let result = self.append_encoded(records, now, buffer, stored);
+            let result = append(buffer);
             if buffer.capacity() > KEPT_BUFFER_LEN {
                 *buffer = Vec::new();
             }
@@ -108,20 +126,15 @@ impl Store {
         buffer: &mut Vec<u8>,
         stored: &mut dyn FnMut(Receipt),
     ) -> Result<(), AppendError> {
+        let mut ends = Vec::new();
         for record in records {
-            if !is_storable_topic(record.topic) {
-                let cause = std::io::Error::from(std::io::ErrorKind::InvalidFilename);
-                let topic = Path::new(record.topic);
-                return Err(AppendError::Queue(DiskError::new("name a directory", topic, cause)));
-            }
-            if let Some(zeros) = torn::zeros(record.properties) {
-                return Err(AppendError::Zeros(zeros));
-            }
-            record.encode(buffer)?;
+            self.check(record)?;
+            self.encode(record, buffer)?;
+            ends.push(buffer.len());
         }
         if let [record] = records {
             // Without a list for the one.
-            return self.append_one(record, now, buffer, stored);
+            return self.append_one(record, &[], now, buffer, stored).map(drop);
         }
         loop {
             let mut queues = Vec::with_capacity(records.len());
@@ -129,17 +142,16 @@ impl Store {
                 queues.push(self.queue_for(record)?);
             }
             let mut start = 0;
-            let parts: Vec<_> = (records.iter().zip(&queues))
-                .map(|(record, queue)| {
-                    let bytes = start..start + record.encoded_len();
-                    start = bytes.end;
-                    AppendPart { bytes, queue: queue.as_deref() }
+            let parts: Vec<_> = (ends.iter().zip(&queues))
+                .map(|(end, queue)| {
+                    let bytes = std::mem::replace(&mut start, *end)..*end;
+                    AppendPart { bytes, queue: queue.as_deref(), more: &[] }
                 })
                 .collect();
             let mut offsets = Vec::with_capacity(parts.len());
             let assigned = |physical, queue| offsets.push((physical, queue));
             match self.log.append(buffer, &parts, now, assigned)? {
-                Appended::QueueGone => {}
+                Appended::QueueGone | Appended::QueueMoved => {}
                 Appended::At { store_timestamp } => {
                     for ((physical_offset, queue_offset), part) in offsets.into_iter().zip(&parts) {
                         stored(receipt(physical_offset, queue_offset, part, store_timestamp));
@@ -150,24 +162,101 @@ impl Store {
         }
     }
 
+    fn check(&self, record: &NewRecord<'_>) -> Result<(), AppendError> {
+        if !is_storable_topic(record.topic) {
+            let cause = std::io::Error::from(std::io::ErrorKind::InvalidFilename);
+            let topic = Path::new(record.topic);
+            return Err(AppendError::Queue(DiskError::new("name a directory", topic, cause)));
+        }
+        if let Some(zeros) = torn::zeros(record.properties) {
+            return Err(AppendError::Zeros(zeros));
+        }
+        Ok(())
+    }
+
+    /// Puts the record behind what is in the buffer.
+    fn encode(&self, record: &NewRecord<'_>, buffer: &mut Vec<u8>) -> Result<(), AppendError> {
+        if !self.options.append_prop_crc {
+            return Ok(record.encode(buffer)?);
+        }
+        let given = Properties::new(record.properties);
+        let mut properties = record.properties.to_vec();
+        if given.get(CRC32).is_some() {
+            let mut editor = PropertiesEditor::from(given);
+            editor.remove(CRC32);
+            properties = editor.encode().into_bytes();
+        }
+        reserve_seal(&mut properties);
+        Ok(NewRecord { properties: &properties, ..*record }.encode(buffer)?)
+    }
+
+    /// Appends the one record in the buffer, which takes places in `more` queues, too; true if
+    /// one of these has moved on.
     fn append_one(
         &self,
         record: &NewRecord<'_>,
+        more: &[Place],
         now: Millis,
         buffer: &mut [u8],
         stored: &mut dyn FnMut(Receipt),
-    ) -> Result<(), AppendError> {
+    ) -> Result<bool, AppendError> {
         loop {
             let queue = self.queue_for(record)?;
-            let part = AppendPart { bytes: 0..buffer.len(), queue: queue.as_deref() };
+            let part = AppendPart { bytes: 0..buffer.len(), queue: queue.as_deref(), more };
             let mut offsets = (PhysicalOffset(0), QueueOffset(0));
             let assigned = |physical, queue| offsets = (physical, queue);
             match self.log.append(buffer, std::slice::from_ref(&part), now, assigned)? {
-                Appended::QueueGone => {}
+                Appended::QueueGone if more.is_empty() => {}
+                Appended::QueueGone | Appended::QueueMoved => return Ok(true),
                 Appended::At { store_timestamp } => {
                     stored(receipt(offsets.0, offsets.1, &part, store_timestamp));
-                    return Ok(());
+                    return Ok(false);
                 }
+            }
+        }
+    }
+
+    /// Stores a message that is dispatched to LMQ queues, too. Their offsets stand in a property
+    /// (Java: `LmqDispatch`), so the record is made anew if one was given away meanwhile.
+    fn append_to_many(
+        &self,
+        record: &NewRecord<'_>,
+        now: Millis,
+        stored: &mut dyn FnMut(Receipt),
+    ) -> Result<(), AppendError> {
+        // The others of the kind: none makes its record in vain.
+        let _one = lock(&self.dispatching_to_many);
+        let given = Properties::new(record.properties);
+        let names = given.get(INNER_MULTI_DISPATCH).unwrap_or_default();
+        loop {
+            let mut places: Vec<Place> = Vec::new();
+            let mut offsets = Vec::new();
+            for name in multi_dispatch::names(names) {
+                if !is_lmq(name) || !is_storable_topic(name) {
+                    offsets.push(if is_lmq(name) { "0".to_owned() } else { String::new() });
+                    continue;
+                }
+                let queue = self.queues.get(name, LMQ_QUEUE_ID).map_err(AppendError::Queue)?;
+                let offset = queue.next();
+                offsets.push(offset.to_string());
+                if places.iter().all(|place| place.queue.owner() != queue.owner()) {
+                    places.push(Place { queue, offset });
+                }
+            }
+            let mut editor = PropertiesEditor::from(given);
+            editor.remove(INNER_MULTI_QUEUE_OFFSET);
+            let mut properties = editor.encode().into_bytes();
+            properties::append(&mut properties, INNER_MULTI_QUEUE_OFFSET, &offsets.join(","));
+            let record = NewRecord { properties: &properties, ..*record };
+            let mut moved = false;
+            self.with_buffer(|buffer| {
+                self.check(&record)?;
+                self.encode(&record, buffer)?;
+                moved = self.append_one(&record, &places, now, buffer, stored)?;
+                Ok(())
+            })?;
+            if !moved {
+                return Ok(());
             }
         }
     }

@@ -55,10 +55,13 @@ impl IndexMark {
 }
 
 impl Checkpoint {
-    /// Java starts reading the log at the newest file that begins before this time: 3 s less than
-    /// the older of the two, against clocks (Java: `StoreCheckpoint.getMinTimestamp`).
+    /// What Java takes off a time, against clocks.
+    pub(crate) const MARGIN_MS: u64 = 3000;
+
+    /// Java starts reading the log at the newest file that begins before this time, which follows
+    /// the older of the two (Java: `StoreCheckpoint.getMinTimestamp`).
     pub(crate) fn min_timestamp(&self) -> u64 {
-        self.physic_timestamp.min(self.logics_timestamp).saturating_sub(3000)
+        self.physic_timestamp.min(self.logics_timestamp).saturating_sub(Self::MARGIN_MS)
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

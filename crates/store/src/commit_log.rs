@@ -7,6 +7,7 @@
 
 mod append;
 mod expire;
+mod folders;
 mod read;
 mod replica;
 mod window;
@@ -19,13 +20,14 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use arc_swap::ArcSwap;
 use skua_protocol::{Millis, PhysicalOffset};
 
-pub(crate) use append::{AppendPart, Appended};
+pub(crate) use append::{AppendPart, Appended, Place};
 
 use crate::disk::{Allocation, Disk, DiskError, DiskFile, DiskResult, lock};
 use crate::error::{Failure, OpenError};
 use crate::handles::{FileKey, Handles};
 use crate::options::StoreOptions;
 use crate::signal::Signal;
+use folders::Folders;
 use window::{ActiveWindow, HotWindow};
 
 /// Size and magic, which end every file: no record takes these last bytes.
@@ -37,10 +39,12 @@ const LOG: u64 = 0;
 #[derive(Debug)]
 pub(crate) struct CommitLog {
     disk: Arc<dyn Disk>,
-    dir: PathBuf,
+    folders: Folders,
     file_size: u64,
     window_size: u64,
     hot_windows: usize,
+    /// Records have a checksum as their last property.
+    seals: bool,
     handles: Arc<Handles>,
     /// First offsets of the files, ascending, one file length apart. The last may be waiting for
     /// its first byte.
@@ -85,9 +89,12 @@ impl CommitLog {
         disk: Arc<dyn Disk>,
         handles: Arc<Handles>,
     ) -> Result<Self, OpenError> {
-        let dir = options.commit_log.clone();
-        let listed: Vec<_> = disk.list(&dir)?.into_iter().filter(|entry| !entry.is_dir).collect();
-        let found = listed.iter().map(|entry| entry.len).find(|len| *len > 0);
+        let folders = Folders::new(options);
+        if folders.is_empty() {
+            return Err(OpenError::NoWritableFolder);
+        }
+        let listed = folders.list(&*disk, base_of)?;
+        let found = listed.iter().map(|(_, entry)| entry.len).find(|len| *len > 0);
         let file_size = options.commit_log_file_size.resolve(found);
         if file_size <= END_OF_FILE_LEN {
             return Err(OpenError::Option {
@@ -97,17 +104,17 @@ impl CommitLog {
             });
         }
         let mut files = Vec::with_capacity(listed.len());
-        for (nth, entry) in listed.iter().enumerate() {
-            let path = dir.join(&entry.name);
+        for (nth, (path, entry)) in listed.iter().enumerate() {
             let base = base_of(&entry.name).ok_or_else(|| OpenError::FileName(path.clone()))?;
             if entry.len != file_size {
                 // The last file may be one whose making was cut short.
                 if nth + 1 == listed.len() && entry.len == 0 {
-                    disk.remove(&path)?;
+                    disk.remove(path)?;
+                    folders.forget(base);
                     continue;
                 }
                 return Err(OpenError::FileSize {
-                    path,
+                    path: path.clone(),
                     found: entry.len,
                     expected: file_size,
                     key: "mappedFileSizeCommitLog",
@@ -117,7 +124,7 @@ impl CommitLog {
                 && base != last + file_size
             {
                 return Err(OpenError::MissingFile {
-                    dir,
+                    dir: path.parent().unwrap_or(path).to_owned(),
                     missing: PhysicalOffset(last + file_size),
                     next: PhysicalOffset(base),
                 });
@@ -126,15 +133,16 @@ impl CommitLog {
         }
         if !files.is_empty() {
             // The last run may have been killed right after it made a file.
-            disk.sync_dir(&dir)?;
+            folders.sync(&*disk)?;
         }
         let start = files.first().copied().unwrap_or(0);
         Ok(Self {
             disk,
-            dir,
+            folders,
             file_size,
             window_size: options.window_bytes.min(file_size.next_multiple_of(1 << 16)),
             hot_windows: options.hot_windows,
+            seals: options.append_prop_crc,
             handles,
             files: RwLock::new(files),
             making: Mutex::default(),
@@ -174,15 +182,19 @@ impl CommitLog {
     /// durable, so that no old record can follow a new one. Returns the bytes that were not zero.
     pub(crate) fn cut(&self, end: u64) -> DiskResult<u64> {
         let mut cut = 0;
-        while let Some(last) = self.files().last().copied() {
-            // A file that begins at the end is kept: it was made ahead.
-            if last < end || (last == end && dirty_bytes(&*self.file(last)?, 0)? == 0) {
+        while let [.., last] = self.files()[..] {
+            // A file that begins at the end is kept: it was made ahead, or tells alone where the
+            // log is.
+            let is_only = self.files().len() == 1;
+            if last < end || (last == end && (is_only || dirty_bytes(&*self.file(last)?, 0)? == 0))
+            {
                 break;
             }
             cut += dirty_bytes(&*self.file(last)?, 0)?;
             self.handles.forget(FileKey { owner: LOG, base: last });
             self.disk.remove(&self.path(last))?;
-            self.disk.sync_dir(&self.dir)?;
+            self.disk.sync_dir(self.folders.of(last))?;
+            self.folders.forget(last);
             self.files.write().unwrap_or_else(|e| e.into_inner()).pop();
         }
         if let Some(base) = self.file_of(end) {
@@ -233,11 +245,15 @@ impl CommitLog {
     }
 
     pub(crate) fn path(&self, base: u64) -> PathBuf {
-        self.dir.join(format!("{base:020}"))
+        self.folders.of(base).join(format!("{base:020}"))
     }
 
     pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+        self.folders.first()
+    }
+
+    pub(crate) fn folders(&self) -> &Folders {
+        &self.folders
     }
 
     fn file(&self, base: u64) -> DiskResult<Arc<dyn DiskFile>> {
@@ -285,9 +301,10 @@ impl CommitLog {
         if !fits {
             return Ok(());
         }
-        let path = self.path(base);
+        let dir = self.folders.choose(base, self.file_size);
+        let path = dir.join(format!("{base:020}"));
         let file = self.disk.create(&path, self.file_size, Allocation::Reserved)?;
-        self.disk.sync_dir(&self.dir)?;
+        self.disk.sync_dir(dir)?;
         self.handles.insert(FileKey { owner: LOG, base }, file);
         self.files.write().unwrap_or_else(|e| e.into_inner()).push(base);
         Ok(())
@@ -318,6 +335,44 @@ impl CommitLog {
         tail.closed = true;
         self.refusing.store(true, Ordering::SeqCst);
         tail.end
+    }
+}
+
+impl CommitLog {
+    /// Shows `look` the written stretches of the file at `base` from its byte `from` on, piece by
+    /// piece with their places in the file, until it says true. Pieces of `step` bytes share
+    /// `overlap` bytes, so that nothing shorter is cut in two.
+    pub(crate) fn search(
+        &self,
+        base: u64,
+        from: u64,
+        step: u64,
+        overlap: u64,
+        look: &mut dyn FnMut(u64, &[u8]) -> DiskResult<bool>,
+    ) -> DiskResult<()> {
+        let file = self.file(base)?;
+        let mut buffer = Vec::new();
+        for stretch in file.data(from)? {
+            let mut at = stretch.start;
+            while at < stretch.end {
+                let to = stretch.end.min(at + step);
+                buffer.resize((to - at) as usize, 0);
+                file.read_at(&mut buffer, at)?;
+                if look(at, &buffer)? {
+                    return Ok(());
+                }
+                at = if to == stretch.end { to } else { to - overlap };
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes over what stands at `at`; for recovery, which reads it before anybody else.
+    pub(crate) fn overwrite(&self, at: u64, bytes: &[u8]) -> DiskResult<()> {
+        let Some(base) = self.file_of(at) else { return Ok(()) };
+        let file = self.file(base)?;
+        file.write_at(bytes, at - base)?;
+        file.sync()
     }
 }
 

@@ -13,6 +13,7 @@ use crate::commit_log::CommitLog;
 use crate::consume_queue::{Queue, Queues, Slot, is_storable_topic};
 use crate::disk::DiskError;
 use crate::error::ReadError;
+use crate::multi_dispatch::MultiDispatch;
 use crate::options::deliver_time;
 use crate::torn;
 
@@ -23,7 +24,7 @@ pub const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 /// Records handled at a time: bounds the memory and how long the first waits for the last.
 const ROUND_RECORDS: usize = 1024;
 /// A record announced as longer is none: more than any message size set in earnest.
-const RECORD_LEN_MAX: usize = 256 << 20;
+pub(crate) const RECORD_LEN_MAX: usize = 256 << 20;
 /// Bytes of log read at a time.
 const ROUND_BYTES: usize = 1 << 20;
 
@@ -46,7 +47,32 @@ pub(crate) enum Trust {
     /// The store wrote them itself since it was opened.
     Own,
     /// They may be torn or not be records at all.
-    Check { crc: bool },
+    Check(Checks),
+}
+
+/// Which checksums must be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Checks {
+    /// The body's (`checkCRCOnRecover`).
+    pub crc: bool,
+    /// The record's, if it has one.
+    pub seal: bool,
+    /// And it must have one (`forceVerifyPropCRC`).
+    pub seal_is_there: bool,
+}
+
+impl Checks {
+    pub(crate) fn check(self, record: &Record<'_>) -> Result<(), RecordError> {
+        if !self.crc {
+            return Ok(());
+        }
+        record.check_crc()?;
+        match record::check_seal(record.bytes()) {
+            Some(checked) if self.seal => checked,
+            None if self.seal_is_there => Err(RecordError::NoSeal),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What ended a round of dispatch.
@@ -73,6 +99,7 @@ pub(crate) struct Dispatcher {
     /// Store time of the last record before `position`.
     pub timestamp: Millis,
     delay_levels: Vec<i64>,
+    multi_dispatch: MultiDispatch,
     buffer: Vec<u8>,
     batch: Vec<Pending>,
     slots: Vec<Slot>,
@@ -87,11 +114,12 @@ struct Pending {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(delay_levels: Vec<i64>) -> Self {
+    pub(crate) fn new(delay_levels: Vec<i64>, multi_dispatch: MultiDispatch) -> Self {
         Self {
             position: 0,
             timestamp: Millis(0),
             delay_levels,
+            multi_dispatch,
             buffer: Vec::new(),
             batch: Vec::new(),
             slots: Vec::new(),
@@ -242,6 +270,17 @@ impl Dispatcher {
         if queues.was_deleted(record.topic(), position) || queues.is_batch(record.topic()) {
             return Ok(());
         }
+        for (topic, queue_id, queue_offset) in self.multi_dispatch.places(record) {
+            if !is_storable_topic(topic) || queues.was_deleted(topic, position) {
+                continue;
+            }
+            self.batch.push(Pending {
+                queue: queues.get(topic, queue_id)?,
+                queue_offset,
+                slot: Slot { physical_offset: position, size: record.size() as i32, tags_code },
+                store_timestamp: record.store_timestamp(),
+            });
+        }
         let queue = queues.get(record.topic(), queue_id)?;
         self.batch.push(Pending {
             queue,
@@ -318,11 +357,9 @@ enum Next {
 /// The record, if it can be one that was stored at `position`.
 fn check(bytes: &[u8], position: u64, trust: Trust) -> Result<Record<'_>, RecordError> {
     let record = Record::parse(bytes)?;
-    let Trust::Check { crc } = trust else { return Ok(record) };
-    if crc {
-        record.check_crc()?;
-    }
-    // The CRC is the body's only: what else must hold shows most torn records.
+    let Trust::Check(checks) = trust else { return Ok(record) };
+    checks.check(&record)?;
+    // The CRC may be the body's only: what else must hold shows most torn records.
     let in_place = u64::try_from(record.physical_offset()) == Ok(position);
     if !in_place
         || record.store_timestamp().0 <= 0

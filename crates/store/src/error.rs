@@ -18,6 +18,8 @@ pub enum OpenError {
     FileSize { path: PathBuf, found: u64, expected: u64, key: &'static str },
     #[error("{} is not named by its first offset", .0.display())]
     FileName(PathBuf),
+    #[error("every folder of storePathCommitLog is in readOnlyCommitLogStorePaths, too")]
+    NoWritableFolder,
     #[error("{} has no file for offset {missing}, but one for {next}", dir.display())]
     MissingFile { dir: PathBuf, missing: PhysicalOffset, next: PhysicalOffset },
     #[error("{} holds a RocksDB store; Skua serves file-based stores only", .0.display())]
@@ -25,7 +27,33 @@ pub enum OpenError {
     #[error("{key} is {value}; it must be {must}")]
     Option { key: &'static str, value: u64, must: &'static str },
     #[error(transparent)]
+    Damaged(#[from] Damage),
+    #[error(transparent)]
     Disk(#[from] DiskError),
+}
+
+/// The commit log is broken before its end. See [`OnDamage`](crate::OnDamage).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} is damaged at byte {position} (physical offset {offset}): {reason}; {}. \
+     Nothing was cut; see `skua store repair`",
+    path.display(), followed(*next)
+)]
+pub struct Damage {
+    pub path: PathBuf,
+    pub offset: PhysicalOffset,
+    /// The same place as a position in the file.
+    pub position: u64,
+    pub reason: String,
+    /// The first whole record behind, if there is one.
+    pub next: Option<PhysicalOffset>,
+}
+
+fn followed(next: Option<PhysicalOffset>) -> String {
+    match next {
+        Some(next) => format!("the next whole record is at physical offset {next}"),
+        None => "no whole record follows, but what was there had been durable".to_owned(),
+    }
 }
 
 /// Why the store takes no more writes until it is opened anew.

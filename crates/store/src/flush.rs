@@ -176,10 +176,10 @@ impl FlushClock {
         if is_over(self.log_looked, self.rules.log_interval_ms, now) {
             self.log_looked = now;
             let thorough = is_over(self.log_thorough, self.rules.log_thorough_ms, now);
-            let pages = state.appended / PAGE - state.flushed / PAGE;
-            if state.appended > state.flushed && (thorough || pages >= self.rules.log_least_pages) {
-                work.log = true;
-            }
+            work.log |= state.appended > state.flushed && thorough;
+            work.log |= self.rules.log_is_due(state.appended, state.flushed);
+        } else if self.rules.log_on_append {
+            work.log |= self.rules.log_is_due(state.appended, state.flushed);
         }
         if work.log {
             self.log_thorough = now;
@@ -207,6 +207,13 @@ impl FlushClock {
         let log = self.log_looked.plus(clamp(self.rules.log_interval_ms));
         let queues = self.queues_looked.plus(clamp(self.rules.queue_interval_ms));
         log.min(queues)
+    }
+}
+
+impl FlushRules {
+    /// Whether the log has enough dirty pages.
+    pub(crate) fn log_is_due(&self, appended: u64, flushed: u64) -> bool {
+        appended > flushed && appended / PAGE - flushed / PAGE >= self.log_least_pages
     }
 }
 
@@ -291,6 +298,17 @@ mod tests {
         let mut clock = FlushClock::new(FlushRules::default(), Millis(0), 0);
         let waited_for = FlushState { is_waited_for: true, ..state(100, 99) };
         assert!(clock.due(Millis(1), waited_for).log);
+    }
+
+    #[test]
+    fn if_appends_wake_the_flush_it_does_not_wait_for_its_interval() {
+        let rules = FlushRules { log_on_append: true, ..FlushRules::default() };
+        let mut clock = FlushClock::new(rules, Millis(0), 0);
+        assert!(!clock.due(Millis(1), state(3 * 4096, 0)).log, "too few pages");
+        assert!(clock.due(Millis(2), state(4 * 4096, 0)).log);
+        let mut clock = FlushClock::new(FlushRules { log_least_pages: 0, ..rules }, Millis(0), 0);
+        assert!(clock.due(Millis(3), state(100, 99)).log);
+        assert!(!clock.due(Millis(4), state(100, 100)).log, "nothing is dirty");
     }
 
     #[test]

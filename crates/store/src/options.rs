@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use skua_protocol::Millis;
 
 use crate::disk::WINDOW_ALIGNMENT;
+use crate::dispatch::Checks;
 use crate::error::OpenError;
+use crate::multi_dispatch::MultiDispatch;
 use crate::retention::RetentionRules;
 use crate::timer::TimerOptions;
 
@@ -36,6 +38,8 @@ pub struct FlushRules {
     pub log_least_pages: u64,
     /// Milliseconds after which any dirty byte is (`flushCommitLogThoroughInterval`).
     pub log_thorough_ms: u64,
+    /// Each append is a look (`flushCommitLogTimed`, `wakeFlushWhenPutMessage`).
+    pub log_on_append: bool,
     /// Milliseconds between two looks at the consume queues (`flushIntervalConsumeQueue`).
     pub queue_interval_ms: u64,
     /// Dirty pages of a queue worth a flush (`flushConsumeQueueLeastPages`).
@@ -53,6 +57,7 @@ impl Default for FlushRules {
             log_interval_ms: 500,
             log_least_pages: 4,
             log_thorough_ms: 10_000,
+            log_on_append: false,
             queue_interval_ms: 1000,
             queue_least_pages: 2,
             queue_thorough_ms: 60_000,
@@ -119,6 +124,20 @@ impl IndexOptions {
     }
 }
 
+/// What a start does about damage inside the commit log. A torn tail is always cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDamage {
+    /// The store does not open and nothing is changed.
+    #[default]
+    Stop,
+    /// The log ends before the damage; everything behind is deleted.
+    Cut,
+    /// The damaged stretch is overwritten by a record that is in no queue,
+    /// and what follows is kept. Messages in the stretch are lost, others are not; where no whole
+    /// record follows, the log is cut.
+    Bridge,
+}
+
 /// Everything the store is told at its opening.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
@@ -126,6 +145,11 @@ pub struct StoreOptions {
     pub root: PathBuf,
     /// Commit log files (`storePathCommitLog`).
     pub commit_log: PathBuf,
+    /// Further folders, if that key lists several: files are spread over all.
+    pub commit_log_more: Vec<PathBuf>,
+    /// Folders among or beside those whose files are used, but in which none is made
+    /// (`readOnlyCommitLogStorePaths`).
+    pub commit_log_read_only: Vec<PathBuf>,
     /// Bytes of a commit log file (`mappedFileSizeCommitLog`).
     pub commit_log_file_size: FileSize,
     /// Bytes of a consume queue file (`mappedFileSizeConsumeQueue`), rounded to whole entries.
@@ -145,6 +169,12 @@ pub struct StoreOptions {
     pub delay_levels: Vec<i64>,
     /// Check the body's CRC of every record read at recovery (`checkCRCOnRecover`).
     pub check_crc_on_recover: bool,
+    /// Each record gets a checksum of all of it as its last property (`enabledAppendPropCRC`).
+    pub append_prop_crc: bool,
+    /// At recovery each record must have one (`forceVerifyPropCRC`).
+    pub force_verify_prop_crc: bool,
+    pub multi_dispatch: MultiDispatch,
+    pub on_damage: OnDamage,
     /// Bytes mapped at a time at the end of the log.
     pub window_bytes: u64,
     /// Windows kept mapped behind the one being written, for readers that keep up.
@@ -161,6 +191,8 @@ impl StoreOptions {
         let root = root.into();
         Self {
             commit_log: root.join("commitlog"),
+            commit_log_more: Vec::new(),
+            commit_log_read_only: Vec::new(),
             root,
             commit_log_file_size: FileSize::AsFound { otherwise: 1 << 30 },
             consume_queue_file_size: FileSize::AsFound { otherwise: 300_000 * 20 },
@@ -173,10 +205,22 @@ impl StoreOptions {
             transfer: TransferRules::default(),
             delay_levels: default_delay_levels(),
             check_crc_on_recover: true,
+            append_prop_crc: false,
+            force_verify_prop_crc: false,
+            multi_dispatch: MultiDispatch::default(),
+            on_damage: OnDamage::Stop,
             window_bytes: 8 << 20,
             hot_windows: 2,
             open_files: 1024,
             queue_tail_entries: 256,
+        }
+    }
+
+    pub(crate) fn checks(&self) -> Checks {
+        Checks {
+            crc: self.check_crc_on_recover,
+            seal: self.append_prop_crc || self.force_verify_prop_crc,
+            seal_is_there: self.force_verify_prop_crc,
         }
     }
 

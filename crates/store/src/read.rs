@@ -8,10 +8,11 @@ use skua_protocol::record::Record;
 use skua_protocol::{QueueId, QueueOffset};
 
 use crate::Store;
-use crate::consume_queue::{Entry, LMQ_PREFIX, Queue};
+use crate::consume_queue::{Entry, Queue};
 use crate::disk::{DiskError, DiskResult, Wait};
 use crate::dispatch::tags_code;
 use crate::error::ReadError;
+use crate::multi_dispatch::is_lmq;
 
 /// Entries looked up at a time.
 const CHUNK: usize = 64;
@@ -465,7 +466,7 @@ fn is_record(queue: &Queue, entry: &Entry, bytes: &[u8], crc: bool) -> bool {
     Record::parse_with(bytes, crc).is_ok_and(|record| {
         record.size() == entry.size as usize
             && record.physical_offset() as u64 == entry.physical_offset.0
-            && (queue.topic().starts_with(LMQ_PREFIX)
+            && (is_lmq(queue.topic())
                 || (record.topic() == queue.topic()
                     && record.queue_id() as u32 == queue.id().0
                     && record.queue_offset() as u64 == entry.queue_offset.0))

@@ -19,7 +19,7 @@ use crate::flush::{FlushClock, FlushMark, FlushState, Flushed};
 use crate::handles::Handles;
 use crate::index::Index;
 use crate::options::StoreOptions;
-use crate::recovery::{self, LastRun, Recovered};
+use crate::recovery::{LastRun, Recovered, Recovery};
 use crate::replica::OnAppend;
 use crate::retention::Retention;
 use crate::signal::Signal;
@@ -54,6 +54,8 @@ pub struct Store {
     on_arrival: OnceLock<OnArrival>,
     pub(crate) on_timer_delivery: OnceLock<OnTimerDelivery>,
     pub(crate) on_append: OnceLock<OnAppend>,
+    /// One append at a time of those that need places in further queues.
+    pub(crate) dispatching_to_many: Mutex<()>,
     /// One round of dispatch at a time.
     pub(crate) dispatcher: Mutex<Dispatcher>,
     /// Where dispatch stands and the store time of the last record before.
@@ -111,20 +113,29 @@ impl Store {
         disk.sync_dir(&options.root)?;
 
         let checkpoint_file = CheckpointFile::new(&options.root);
-        let checkpoint = checkpoint_file.read(&*disk)?;
+        let mut checkpoint = checkpoint_file.read(&*disk)?;
         let handles = Arc::new(Handles::new(Arc::clone(&disk), options.open_files));
         let log = Arc::new(CommitLog::open(&options, Arc::clone(&disk), Arc::clone(&handles))?);
         let queues =
             Queues::open(&options, Arc::clone(&disk), Arc::clone(&log), Arc::clone(&handles))?;
-        let mut dispatcher = Dispatcher::new(options.delay_levels.clone());
-        let recovered = recovery::recover(
-            &log,
-            &queues,
-            &mut dispatcher,
-            &checkpoint,
+        let mut dispatcher = Dispatcher::new(options.delay_levels.clone(), options.multi_dispatch);
+        let recovery = Recovery {
+            log: &log,
+            queues: &queues,
+            dispatcher: &mut dispatcher,
+            checkpoint: &mut checkpoint,
+            checkpoint_file: &checkpoint_file,
+            disk: &*disk,
             last_run,
-            options.check_crc_on_recover,
-        )?;
+            checks: options.checks(),
+            on_damage: options.on_damage,
+        };
+        let recovered = recovery.run().inspect_err(|error| {
+            if last_run == LastRun::Closed && matches!(error, OpenError::Damaged(_)) {
+                // The next start shall know as much as this one.
+                let _ = disk.remove(&abort);
+            }
+        })?;
         dispatcher.position = recovered.end;
         let open_index = |index| {
             let (disk, handles) = (Arc::clone(&disk), Arc::clone(&handles));
@@ -144,6 +155,7 @@ impl Store {
             on_timer_delivery: OnceLock::new(),
             on_append: OnceLock::new(),
             dispatched: Mutex::new((dispatcher.position, dispatcher.timestamp)),
+            dispatching_to_many: Mutex::default(),
             dispatcher: Mutex::new(dispatcher),
             dispatch_wanted: Signal::default(),
             index,
@@ -302,6 +314,7 @@ impl Store {
     /// dispatch thread for a few records. Leaves it to that thread when it is at it already, or
     /// when there is much.
     pub fn dispatch_here(&self) {
+        self.wake_flush_for_append();
         for _ in 0..ROUNDS_HERE {
             if self.dispatched().0 >= self.log.appended() {
                 return;
@@ -428,8 +441,26 @@ impl Store {
     pub fn run_flush(&self, clock: impl Fn() -> Millis) {
         while !self.is_closing() {
             let next = self.flush_due(clock());
-            let waits = || self.failure().is_none() && self.mark.is_waited_for();
+            let is_due = || self.mark.is_waited_for() || self.is_flush_due_by_append();
+            let waits = || self.failure().is_none() && is_due();
             self.mark.wanted.sleep(until(next, clock()), || self.is_closing() || waits());
+        }
+    }
+
+    fn is_flush_due_by_append(&self) -> bool {
+        let rules = &self.options.flush;
+        rules.log_on_append && rules.log_is_due(self.log.appended(), self.mark.get())
+    }
+
+    /// Something was appended.
+    pub(crate) fn wake_for_append(&self) {
+        self.dispatch_wanted.wake();
+        self.wake_flush_for_append();
+    }
+
+    fn wake_flush_for_append(&self) {
+        if self.options.flush.log_on_append {
+            self.mark.wanted.wake();
         }
     }
 

@@ -1,18 +1,24 @@
 //! Random work, a crash in the midst of any call to the disk, recovery, and a look at what is left
-//! against a model. `SEED=n` runs one seed, `SEEDS=n` that many.
+//! against a model. `SEED=n` runs one seed, `SEEDS=n` that many from `FROM=n` on, on `THREADS=n`.
+//! The soak: `SEEDS=1000000 cargo test --release -p skua-store --test crash -- --nocapture`.
 
 mod common;
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use common::{NOW, dispatch_all, host, messages, small_options};
 use skua_protocol::record::NewRecord;
 use skua_protocol::{Millis, QueueId};
 use skua_store::disk::{Crash, Faults, SimDisk};
-use skua_store::{AppendError, Receipt, RetentionRules, Store, StoreOptions};
+use skua_store::{AppendError, Disk, Receipt, RetentionRules, Store, StoreOptions};
 
-const SEEDS: u64 = 1500;
+const SEEDS: u64 = 10_000;
 const TOPICS: [&str; 3] = ["TopicA", "TopicB", "%RETRY%group"];
 
 /// Splitmix64.
@@ -43,6 +49,8 @@ struct Model {
     answered: u64,
     number: u64,
     now: i64,
+    /// Whoever sends waits for the disk.
+    sync_flush: bool,
 }
 
 impl Model {
@@ -84,6 +92,20 @@ impl Model {
             all => store.append_batch(all, now),
         };
         let Ok(receipts) = receipts else { return };
+        if self.sync_flush {
+            let end = receipts.last().expect("something was stored").end;
+            let mut flushed = pin!(store.flushed(end));
+            let mut context = Context::from_waker(Waker::noop());
+            let is_flushed = |flushed: Poll<_>| matches!(flushed, Poll::Ready(Ok(())));
+            if !is_flushed(flushed.as_mut().poll(&mut context)) {
+                store.flush_due(now);
+                let answer = flushed.as_mut().poll(&mut context);
+                assert!(answer.is_ready(), "one look at who waits answers them");
+                if is_flushed(answer) && !disk.is_down() {
+                    self.flushed = self.flushed.max(end.0);
+                }
+            }
+        }
         for (receipt, body) in receipts.iter().zip(bodies) {
             let queue = self.queues.entry((topic, queue)).or_default();
             assert_eq!(receipt.queue_offset.0, queue.len() as u64, "offsets are dense");
@@ -193,7 +215,8 @@ fn open(disk: &SimDisk, now: i64) -> Store {
 fn run(seed: u64) -> u64 {
     let mut random = Random(seed);
     let disk = SimDisk::new(seed);
-    let mut model = Model { now: NOW.0, ..Model::default() };
+    let sync_flush = seed.is_multiple_of(4);
+    let mut model = Model { now: NOW.0, sync_flush, ..Model::default() };
     let mut deleted = 0;
     for _life in 0..4 {
         let mut store = Some(open(&disk, model.now));
@@ -213,9 +236,14 @@ fn run(seed: u64) -> u64 {
         if closes {
             faults.crash_in = None;
         }
-        disk.set_faults(faults);
+        disk.set_faults(faults.clone());
         for _ in 0..random.below(90) {
             model.work(live, &disk, &mut random);
+            if faults.no_space && random.below(20) == 0 {
+                // Somebody made space.
+                faults.no_space = false;
+                disk.set_faults(faults.clone());
+            }
             if disk.is_down() {
                 break;
             }
@@ -231,6 +259,18 @@ fn run(seed: u64) -> u64 {
         // After a clean end the power may go: everything is durable.
         let durable = crash.is_none() && random.below(2) == 0;
         disk.reboot(if durable { Crash::Power } else { crash.unwrap_or(Crash::Process) });
+
+        // Somebody may delete what can be made again: queues from a log that has all of theirs.
+        let first_log_file = Path::new("/store/commitlog/00000000000000000000");
+        let has_all = disk.read_whole(first_log_file).expect("nothing fails").is_some();
+        match random.below(24) {
+            0 if has_all => {
+                disk.remove_dir(Path::new("/store/consumequeue")).expect("nothing fails");
+                disk.sync_dir(Path::new("/store")).expect("nothing fails");
+            }
+            1 => disk.remove(Path::new("/store/checkpoint")).expect("nothing fails"),
+            _ => {}
+        }
 
         // Recovery may crash as well, a few times.
         while random.below(3) == 0 {
@@ -249,24 +289,55 @@ fn run(seed: u64) -> u64 {
     deleted
 }
 
+/// The seeds to run: `SEED=n` that one, `SEEDS=n` that many, from `FROM=n` on.
+fn seeds() -> std::ops::Range<u64> {
+    let from = number("FROM").unwrap_or(0);
+    match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => from..from + number("SEEDS").unwrap_or(SEEDS),
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 #[test]
 fn whatever_crashes_what_was_promised_is_there_and_nothing_else() {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    };
+    let seeds = seeds();
     let many = seeds.end - seeds.start >= 100;
-    let mut with_deletions = 0;
-    for seed in seeds {
-        match std::panic::catch_unwind(|| run(seed)) {
-            Ok(deleted) => with_deletions += u64::from(deleted > 0),
-            Err(panic) => {
-                eprintln!("replay with SEED={seed}");
-                std::panic::resume_unwind(panic);
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let threads = number("THREADS").unwrap_or_else(cores);
+    let next = AtomicU64::new(seeds.start);
+    let with_deletions = AtomicU64::new(0);
+    let failed = AtomicBool::new(false);
+    let work = || {
+        while !failed.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            if seed > seeds.start && seed.is_multiple_of(10_000) {
+                eprintln!("at seed {seed}");
+            }
+            match std::panic::catch_unwind(|| run(seed)) {
+                Ok(deleted) => {
+                    with_deletions.fetch_add(u64::from(deleted > 0), Ordering::Relaxed);
+                }
+                Err(_) => {
+                    eprintln!("replay with SEED={seed}");
+                    failed.store(true, Ordering::Relaxed);
+                }
             }
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    assert!(!failed.load(Ordering::Relaxed), "a seed failed; its number stands above");
+    let with_deletions = with_deletions.load(Ordering::Relaxed);
     println!("{with_deletions} seeds had files of the log deleted");
     assert!(!many || with_deletions > 0, "nothing expired in any seed");
 }

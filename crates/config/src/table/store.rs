@@ -1,7 +1,7 @@
 //! Keys of the store.
 
 use super::config_table;
-use crate::check::{delay_levels, hours, one_folder};
+use crate::check::{delay_levels, folders, hours};
 use crate::value::INT_MAX;
 use crate::value::{BrokerRole, FlushDiskType};
 
@@ -142,18 +142,18 @@ config_table! {
     inert "enableCompaction": bool = true;
     /// Keeps an extension file beside consume queues.
     inert "enableConsumeQueueExt": bool = false;
-    /// Adds a CRC to the properties of each message.
-    inert "enabledAppendPropCRC": bool = false;
+    /// Gives each record a CRC of all of it, as its last property.
+    restart enabled_append_prop_crc "enabledAppendPropCRC": bool = false;
     /// Replicates the log by Raft.
     unserved @important "enableDLegerCommitLog": bool = false;
-    /// Allows light message queues.
-    inert "enableLmq": bool = false;
+    /// Gives messages offsets in the light queues (`%LMQ%…`) that INNER_MULTI_DISPATCH names.
+    restart enable_lmq "enableLmq": bool = false;
     /// Bounds the number of light message queues.
     inert "enableLmqQuota": bool = false;
     /// Logs consume queue entries that recovery builds twice.
     inert "enableLogConsumeQueueRepeatedlyBuildWhenRecover": bool = false;
-    /// Dispatches one message to several queues.
-    inert "enableMultiDispatch": bool = false;
+    /// Dispatches messages to the queues that INNER_MULTI_DISPATCH names, too.
+    restart enable_multi_dispatch "enableMultiDispatch": bool = false;
     /// Keeps RocksDB's own log.
     inert "enableRocksDBLog": bool = false;
     /// Stops flushing once a write failed.
@@ -171,7 +171,7 @@ config_table! {
     /// Milliseconds after which any dirty byte of the commit log is flushed.
     restart flush_commit_log_thorough_interval "flushCommitLogThoroughInterval": i32 = 10_000, in 0..=INT_MAX;
     /// Flushes at fixed intervals rather than when woken.
-    inert @important "flushCommitLogTimed": bool = true;
+    restart @important flush_commit_log_timed "flushCommitLogTimed": bool = true;
     /// Dirty pages of 4 KiB worth a flush of a consume queue.
     restart flush_consume_queue_least_pages "flushConsumeQueueLeastPages": i32 = 2, in 0..=INT_MAX;
     /// Milliseconds after which all consume queues are flushed and the checkpoint is written.
@@ -186,8 +186,8 @@ config_table! {
     restart flush_interval_consume_queue "flushIntervalConsumeQueue": i32 = 1000, in 1..=INT_MAX;
     /// Pages touched between two flushes when a new file is warmed.
     inert "flushLeastPagesWhenWarmMapedFile": i32 = 4096;
-    /// Refuses messages whose properties have no CRC.
-    inert "forceVerifyPropCRC": bool = false;
+    /// At recovery each record must have its CRC in its properties.
+    restart force_verify_prop_crc "forceVerifyPropCRC": bool = false;
     /// Limits the speed of replication.
     live @important ha_flow_control_enable "haFlowControlEnable": bool = false;
     /// Milliseconds of silence after which a replication connection is closed.
@@ -300,8 +300,8 @@ config_table! {
     inert "putMessageTimeout": i32 = 8000;
     /// Entries waiting for dispatch at which sends slow down.
     inert "putMsgIndexHightWater": i32 = 600_000;
-    /// Further folders with old log files, only read.
-    inert "readOnlyCommitLogStorePaths": Option<String> = None;
+    /// Folders, among several of storePathCommitLog or beside them, whose log files are used but in which none is made.
+    restart read_only_commit_log_store_paths "readOnlyCommitLogStorePaths": Option<String> = None;
     /// Dispatches messages before they are on enough copies.
     inert "readUnCommitted": bool = false;
     /// Writes changed configuration to RocksDB at once.
@@ -342,8 +342,8 @@ config_table! {
     inert "storeCheckpoint": Option<String> = None;
     /// File of the broker's identity in controller mode; `{storePathRootDir}/brokerIdentity` unless given.
     inert @important "storePathBrokerIdentity": Option<String> = None;
-    /// Folder of the commit log; `{storePathRootDir}/commitlog` unless given.
-    restart @important store_path_commit_log "storePathCommitLog": String = String::new(), checked one_folder, shown "null";
+    /// Folder of the commit log, or several with `,` between them, over which its files are spread; `{storePathRootDir}/commitlog` unless given.
+    restart @important store_path_commit_log "storePathCommitLog": String = String::new(), checked folders, shown "null";
     /// Not a key of RocketMQ, though its examples have it: the folder is always `{storePathRootDir}/consumequeue`.
     inert "storePathConsumerQueue" | "storePathConsumeQueue": Option<String> = None;
     /// Folder of DLedger's log; the commit log's unless given.
@@ -452,8 +452,8 @@ config_table! {
     inert "useSeparateStorePathForRocksdbCQ": bool = false;
     /// Wakes the transient pool's copying at each send.
     inert @important "wakeCommitWhenPutMessage": bool = true;
-    /// Wakes flushing at each send.
-    inert @important "wakeFlushWhenPutMessage": bool = false;
+    /// Each send is a look whether the commit log is to be flushed, if flushCommitLogTimed is false.
+    restart @important wake_flush_when_put_message "wakeFlushWhenPutMessage": bool = false;
     /// Touches all pages of a new file.
     inert @important "warmMapedFileEnable": bool = false;
     /// Writes by write calls rather than mappings.

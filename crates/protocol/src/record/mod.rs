@@ -16,6 +16,7 @@ mod batch;
 mod encode;
 mod hash;
 mod message;
+mod seal;
 mod view;
 
 pub use batch::{BatchItem, BatchItems, encode_batch_item};
@@ -23,6 +24,7 @@ pub use encode::{NewRecord, stamp};
 pub use hash::{java_hash, tags_code};
 pub(crate) use message::inflate;
 pub use message::{BodyError, Message};
+pub use seal::{SEAL_LEN, check_seal, reserve_seal, seal};
 pub use view::{Peek, Record, next};
 
 /// Topic length in one byte.
@@ -125,6 +127,10 @@ pub enum RecordError {
     TopicNotUtf8,
     #[error("CRC of the body is {computed:#010x}, the record says {stored:#010x}")]
     Crc { stored: u32, computed: u32 },
+    #[error("CRC of the record is {computed:#010x}, its property says {stored:#010x}")]
+    Seal { stored: u32, computed: u32 },
+    #[error("the record has no property with its CRC, which forceVerifyPropCRC demands")]
+    NoSeal,
     #[error("topic of {0} bytes is longer than {max}", max = i16::MAX)]
     TopicTooLong(usize),
     #[error("properties of {0} bytes are longer than {max}", max = i16::MAX)]

@@ -1,10 +1,19 @@
 //! From configuration keys to the store's options.
 
+use std::path::PathBuf;
+
 use skua_broker::{parse_delay_levels, retention_rules};
-use skua_config::{BrokerRole, Settings};
-use skua_store::{FileSize, FlushRules, IndexOptions, StoreOptions, TimerOptions, TransferRules};
+use skua_config::{BrokerRole, FlushDiskType, Settings};
+use skua_store::{
+    FileSize, FlushRules, IndexOptions, MultiDispatch, StoreOptions, TimerOptions, TransferRules,
+};
 
 use crate::clock;
+
+/// What a key with `,` between folders lists.
+fn folders(list: &str) -> impl Iterator<Item = PathBuf> + '_ {
+    list.split(',').map(str::trim).filter(|folder| !folder.is_empty()).map(PathBuf::from)
+}
 
 pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
     let store = &settings.store;
@@ -32,8 +41,21 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
         ..TimerOptions::default()
     };
     let defaults = StoreOptions::new(&store.store_path_root_dir);
+    let mut folders = folders(&store.store_path_commit_log);
+    let commit_log = folders.next().unwrap_or_default();
+    let commit_log_more: Vec<_> = folders.collect();
+    // Java: of one folder alone the key for read-only ones is not looked at.
+    let commit_log_read_only = match commit_log_more[..] {
+        [] => Vec::new(),
+        [..] => {
+            let read_only = store.read_only_commit_log_store_paths.as_deref();
+            self::folders(read_only.unwrap_or_default()).collect()
+        }
+    };
     Ok(StoreOptions {
-        commit_log: store.store_path_commit_log.clone().into(),
+        commit_log,
+        commit_log_more,
+        commit_log_read_only,
         commit_log_file_size: file_size(
             "mappedFileSizeCommitLog",
             positive(store.mapped_file_size_commit_log),
@@ -47,8 +69,18 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
         timer: store.timer_wheel_enable.then_some(timer),
         flush: FlushRules {
             log_interval_ms: positive(store.flush_interval_commit_log),
-            log_least_pages: positive(store.flush_commit_log_least_pages),
+            // Java: messages that do not ask to wait for the disk are flushed at once, too.
+            log_least_pages: match store.flush_disk_type {
+                FlushDiskType::SyncFlush => 0,
+                FlushDiskType::AsyncFlush => positive(store.flush_commit_log_least_pages),
+            },
             log_thorough_ms: positive(store.flush_commit_log_thorough_interval),
+            log_on_append: match store.flush_disk_type {
+                FlushDiskType::SyncFlush => true,
+                FlushDiskType::AsyncFlush => {
+                    store.wake_flush_when_put_message && !store.flush_commit_log_timed
+                }
+            },
             queue_interval_ms: positive(store.flush_interval_consume_queue),
             queue_least_pages: positive(store.flush_consume_queue_least_pages),
             queue_thorough_ms: positive(store.flush_consume_queue_thorough_interval),
@@ -67,6 +99,12 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
         local_hour: clock::local_hour,
         delay_levels: parse_delay_levels(&store.message_delay_level)?,
         check_crc_on_recover: store.check_crc_on_recover,
+        append_prop_crc: store.enabled_append_prop_crc,
+        force_verify_prop_crc: store.force_verify_prop_crc,
+        multi_dispatch: MultiDispatch {
+            lmq: store.enable_lmq,
+            dispatch: store.enable_multi_dispatch,
+        },
         ..defaults
     })
 }

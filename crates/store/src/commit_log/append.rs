@@ -1,9 +1,10 @@
 //! Putting records at the end.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, compiler_fence};
 
-use skua_protocol::record::{MAGIC_END_OF_FILE, stamp};
+use skua_protocol::record::{MAGIC_END_OF_FILE, seal, stamp};
 use skua_protocol::{Millis, PhysicalOffset, QueueOffset};
 
 use super::{CommitLog, END_OF_FILE_LEN, Tail};
@@ -20,6 +21,15 @@ pub(crate) struct AppendPart<'a> {
     pub bytes: Range<usize>,
     /// `None` if the record takes no place in a queue.
     pub queue: Option<&'a Queue>,
+    /// Further queues, with the queue offsets that the record says it has there.
+    pub more: &'a [Place],
+}
+
+/// A queue offset that the record counts on.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub queue: Arc<Queue>,
+    pub offset: u64,
 }
 
 /// What the lock decided, beside what is in the parts' receipts.
@@ -29,6 +39,8 @@ pub(crate) enum Appended {
     At { store_timestamp: Millis },
     /// A queue was deleted in between: look it up again.
     QueueGone,
+    /// A place of the record is another's meanwhile: nothing is in the log.
+    QueueMoved,
 }
 
 impl CommitLog {
@@ -57,6 +69,10 @@ impl CommitLog {
             if parts.iter().any(|part| part.queue.is_some_and(Queue::is_deleted)) {
                 return Ok(Appended::QueueGone);
             }
+            let mut places = parts.iter().flat_map(|part| part.more);
+            if places.any(|place| place.queue.is_deleted() || place.queue.next() != place.offset) {
+                return Ok(Appended::QueueMoved);
+            }
             let first = self.make_room(tail, len).map_err(|cause| self.no_room(cause))?;
 
             // Java: taken inside the lock, so that it never goes back along the log.
@@ -70,6 +86,12 @@ impl CommitLog {
                 let queue_offset = part.queue.map_or(QueueOffset(0), Queue::assign);
                 let record = &mut buffer[part.bytes.clone()];
                 stamp(record, queue_offset, physical_offset, store_timestamp);
+                if self.seals {
+                    seal(record);
+                }
+                for place in part.more {
+                    place.queue.assign();
+                }
                 assigned(physical_offset, queue_offset);
             }
             // The head last: whenever the process ends, there is all of it or, to a reader, nothing.

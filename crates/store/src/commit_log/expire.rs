@@ -32,6 +32,8 @@ impl CommitLog {
         drop(gone);
         self.handles.forget_before(LOG, min);
         // Each for itself: after a power cut no file is missing between two.
-        self.disk.sync_dir(&self.dir)
+        let dir = self.folders.of(base).to_owned();
+        self.folders.forget(base);
+        self.disk.sync_dir(&dir)
     }
 }

@@ -9,6 +9,7 @@ use skua_protocol::record::{self, Record};
 use super::CommitLog;
 use super::window::HotWindow;
 use crate::disk::{Wait, WindowSlice};
+use crate::dispatch::RECORD_LEN_MAX;
 use crate::error::ReadError;
 
 /// Read ahead of a consumer whose messages are on the disk only: it asks for what follows next.
@@ -126,6 +127,16 @@ impl CommitLog {
         if size.is_none() {
             let announced = i32::from_be_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]);
             let announced = usize::try_from(announced).unwrap_or(0);
+            // Nobody announces memory that no record needs, and a filler none at all.
+            record::next(buffer).or_else(|cause| match cause {
+                record::RecordError::Truncated { .. }
+                    if announced <= RECORD_LEN_MAX
+                        && buffer[4..8] != record::MAGIC_END_OF_FILE.to_be_bytes() =>
+                {
+                    Ok(record::Peek::Message { size: announced })
+                }
+                cause => Err(ReadError::NoRecord { offset: at, cause }),
+            })?;
             if announced < HEAD || announced as u64 > room {
                 let cause = record::RecordError::Truncated { size: announced, have: room as usize };
                 return Err(ReadError::NoRecord { offset: at, cause });

@@ -75,7 +75,8 @@ impl CommitLog {
         for base in self.files() {
             self.handles.forget(FileKey { owner: LOG, base });
             self.disk.remove(&self.path(base))?;
-            self.disk.sync_dir(&self.dir)?;
+            self.disk.sync_dir(self.folders.of(base))?;
+            self.folders.forget(base);
         }
         self.files.write().unwrap_or_else(|e| e.into_inner()).clear();
         prepared.take();

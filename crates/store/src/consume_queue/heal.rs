@@ -14,12 +14,12 @@ use skua_protocol::record::{
 };
 
 use super::entry::{ENTRY_LEN, Slot};
-use super::load::LMQ_PREFIX;
 use super::queue::Queue;
 use super::{Entry, Queues};
 use crate::disk::{DiskError, DiskResult, lock};
 use crate::dispatch::tags_code;
 use crate::error::ReadError;
+use crate::multi_dispatch::is_lmq;
 
 /// Entries looked through on either side for one that is true.
 const NEIGHBOURS_MAX: u64 = 4096;
@@ -33,7 +33,7 @@ const HOPELESS_MAX: usize = 10_000;
 impl Queues {
     /// Whether the log alone says what the queue's entries are.
     pub(super) fn can_heal(&self, queue: &Queue) -> bool {
-        !queue.topic.starts_with(LMQ_PREFIX)
+        !is_lmq(&queue.topic)
     }
 
     /// Adds the entries behind the queue's end of records before those that recovery reads.

@@ -18,9 +18,7 @@ use super::queue::{Queue, QueueState};
 use crate::commit_log::{base_of, dirty_bytes};
 use crate::disk::{Allocation, DiskError, DiskResult};
 use crate::error::ReadError;
-
-/// Queues under topics with this prefix hold entries of records of other topics.
-pub(crate) const LMQ_PREFIX: &str = "%LMQ%";
+use crate::multi_dispatch::is_lmq;
 
 /// Entries looked at one by one where the last is not that of a record.
 const NEAR_END: u64 = 1024;
@@ -163,11 +161,20 @@ impl Queues {
     /// Whether the entry at `index` is that of a record in the log, as far as that can be told.
     pub(super) fn is_true(&self, queue: &Queue, index: u64) -> DiskResult<bool> {
         let slot = self.slot(queue, index)?;
-        if slot.is_blank() || (slot.is_written() && slot.physical_offset < self.log.min()) {
+        if slot.is_blank() {
             return Ok(true);
         }
         if !slot.is_written() {
             return Ok(false);
+        }
+        if slot.physical_offset < self.log.min() {
+            // Its record has expired. Or it is half of an entry, which shows in the order.
+            let Some(before) = index.checked_sub(1) else { return Ok(true) };
+            return match self.slot(queue, before) {
+                Ok(before) => Ok(before.is_blank() || before.end() <= slot.physical_offset),
+                Err(cause) if cause.is_not_found() => Ok(true),
+                Err(cause) => Err(cause),
+            };
         }
         let mut bytes = Vec::new();
         match self.log.record_at(slot.physical_offset, Some(slot.size as usize), &mut bytes) {
@@ -176,7 +183,7 @@ impl Queues {
             Err(_) => return Ok(false),
         }
         let Ok(record) = Record::parse(&bytes) else { return Ok(false) };
-        Ok(queue.topic.starts_with(LMQ_PREFIX)
+        Ok(is_lmq(&queue.topic)
             || (record.topic() == &*queue.topic
                 && record.queue_id() as u32 == queue.id.0
                 && record.queue_offset() as u64 == index))
@@ -200,9 +207,15 @@ impl Queues {
         }
         let end_byte = end * ENTRY_LEN as u64;
         let mut last = state.files.end - self.file_size;
+        let mut removed = false;
         while last >= end_byte && last > state.files.start {
             self.remove_file(queue, state, last)?;
             last -= self.file_size;
+            removed = true;
+        }
+        if removed {
+            // Or a power cut brings them back, behind entries that came since.
+            self.disk.sync_dir(&self.queue_dir(queue))?;
         }
         if end_byte < state.files.end {
             let file = self.file(queue, last)?;

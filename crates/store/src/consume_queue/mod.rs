@@ -22,7 +22,7 @@ use skua_protocol::QueueId;
 
 pub use entry::Entry;
 pub(crate) use entry::{ENTRY_LEN, Slot};
-pub(crate) use load::{LMQ_PREFIX, bisect};
+pub(crate) use load::bisect;
 pub(crate) use queue::Queue;
 
 use crate::commit_log::CommitLog;

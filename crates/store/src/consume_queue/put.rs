@@ -89,9 +89,12 @@ impl Queues {
 
     /// Drops all entries; the next is at `first`.
     fn restart(&self, queue: &Queue, state: &mut QueueState, first: u64) -> DiskResult<()> {
-        while !state.files.is_empty() {
-            let last = state.files.end - self.file_size;
-            self.remove_file(queue, state, last)?;
+        if !state.files.is_empty() {
+            while !state.files.is_empty() {
+                let last = state.files.end - self.file_size;
+                self.remove_file(queue, state, last)?;
+            }
+            self.disk.sync_dir(&self.queue_dir(queue))?;
         }
         state.tail.clear();
         state.physical_end = 0;

@@ -81,6 +81,11 @@ impl Queue {
         QueueOffset(offset)
     }
 
+    /// The queue offset that is given away next.
+    pub(crate) fn next(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
     }

@@ -39,7 +39,8 @@ pub struct Faults {
     pub write_fails_in: Option<u64>,
     /// The sync that many syncs from now fails once; what it should have saved is never saved.
     pub sync_fails_in: Option<u64>,
-    /// The disk is full: no file can be made.
+    /// The disk is full: no file can be made, and files without reserved blocks take a part of a
+    /// write at best, half of the time.
     pub no_space: bool,
     /// Nothing can be deleted.
     pub remove_fails: bool,
@@ -107,6 +108,8 @@ struct Inode {
     durable: Vec<u8>,
     unsynced: BTreeSet<u64>,
     modified: Millis,
+    /// Its blocks come when written.
+    sparse: bool,
 }
 
 impl Inode {
@@ -180,6 +183,11 @@ impl State {
                 return Err(io::Error::other("medium error"));
             }
             *left -= 1;
+        }
+        if self.faults.no_space && self.inodes[inode].sparse && self.below(2) == 0 {
+            let taken = self.below(bytes.len() as u64 + 1) as usize;
+            self.store(inode, &bytes[..taken], offset)?;
+            return Err(io::ErrorKind::StorageFull.into());
         }
         self.store(inode, bytes, offset)
     }
@@ -337,7 +345,7 @@ impl Disk for SimDisk {
         })
     }
 
-    fn create(&self, path: &Path, len: u64, _: Allocation) -> DiskResult<Arc<dyn DiskFile>> {
+    fn create(&self, path: &Path, len: u64, how: Allocation) -> DiskResult<Arc<dyn DiskFile>> {
         self.run("create", path, |state| {
             if state.names.contains_key(path) {
                 return Err(io::ErrorKind::AlreadyExists.into());
@@ -346,7 +354,8 @@ impl Disk for SimDisk {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             let inode = state.inodes.len();
-            state.inodes.push(Inode { modified: state.now, ..Inode::default() });
+            let sparse = how == Allocation::Sparse;
+            state.inodes.push(Inode { modified: state.now, sparse, ..Inode::default() });
             state.change_names(NameChange::Create(path.to_owned(), inode));
             // A crash between making the file and giving it its length.
             if state.crashes_now() {

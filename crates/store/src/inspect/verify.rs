@@ -12,10 +12,11 @@ use skua_protocol::record::{
 use super::{Directory, IndexFile, LogReader, Piece, QueueEntry, QueueFiles};
 use crate::checkpoint::Checkpoint;
 use crate::commit_log::base_of;
-use crate::consume_queue::{ENTRY_LEN, LMQ_PREFIX, Slot};
+use crate::consume_queue::{ENTRY_LEN, Slot};
 use crate::disk::DiskResult;
 use crate::dispatch::tags_code;
 use crate::index::key_hashes;
+use crate::multi_dispatch::is_lmq;
 
 /// Blocks of queue files kept while the log is walked: 16 MiB.
 const BLOCKS_MAX: usize = 4096;
@@ -357,7 +358,7 @@ impl Verify<'_> {
                     record.size()
                 ));
             }
-            (!is_own && !queue.topic.starts_with(LMQ_PREFIX)).then(|| {
+            (!is_own && !is_lmq(&queue.topic)).then(|| {
                 format!(
                     "points to the record at {at} of {}, queue {}, offset {}",
                     record.topic(),

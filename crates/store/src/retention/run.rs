@@ -156,7 +156,7 @@ impl Store {
         let mut progress = lock(&self.retention.progress);
         let progress = &mut *progress;
         let rules = self.retention.rules.load_full();
-        let space = self.fuller_space();
+        let space = self.fuller_space(rules.forcible_percent);
         let used_percent = space.map(|space| space.used_percent());
         let asked = progress.asked > 0;
         let hour = (self.options.local_hour)(now);
@@ -247,7 +247,8 @@ impl Store {
         let files = self.log.files();
         let [base, _, ..] = files[..] else { return Ok(None) };
         let name = format!("{base:020}");
-        let listed = self.disk.list(self.log.dir())?;
+        let path = self.log.path(base);
+        let listed = self.disk.list(path.parent().unwrap_or(self.log.dir()))?;
         let Some(listed) = listed.into_iter().find(|listed| listed.name == name) else {
             return Ok(None);
         };
@@ -331,9 +332,26 @@ impl Store {
         Ok(Some(now))
     }
 
-    /// Space of the file system of the log or that of the queues, whichever is fuller.
-    fn fuller_space(&self) -> Option<Space> {
-        let spaces = [self.disk.space(self.log.dir()), self.disk.space(&self.options.root)];
-        spaces.into_iter().flatten().max_by_key(Space::used_percent)
+    /// Space of the file system of the log or that of the queues, whichever is fuller. Of several
+    /// folders of the log the emptiest counts; files are not made in those that are over
+    /// `full_percent` (Java: `isSpaceToDelete`).
+    fn fuller_space(&self, full_percent: u8) -> Option<Space> {
+        let mut full = Vec::new();
+        let mut log: Option<Space> = None;
+        let folders = self.log.folders();
+        for (nth, dir) in folders.writable().iter().enumerate() {
+            let Ok(space) = self.disk.space(dir) else { continue };
+            if space.used_percent() > full_percent {
+                full.push(nth);
+            }
+            if log.is_none_or(|log| space.used_percent() < log.used_percent()) {
+                log = Some(space);
+            }
+        }
+        if folders.writable().len() > 1 {
+            folders.set_full(full);
+        }
+        let root = self.disk.space(&self.options.root).ok();
+        log.into_iter().chain(root).max_by_key(Space::used_percent)
     }
 }
