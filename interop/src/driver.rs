@@ -19,6 +19,8 @@ pub enum Client {
     Java5,
     Java4,
     Go,
+    /// With Apache's C++ client inside.
+    Python,
 }
 
 /// The header encoding of a Java client.
@@ -57,6 +59,12 @@ impl Driver {
         let mut command = match client {
             Client::Java5 => java(scene, "client-5.5.0", encoding),
             Client::Java4 => java(scene, "client-4.9.8", encoding),
+            Client::Python => {
+                let [python, driver] = files::python_driver();
+                let mut command = process::command(python);
+                command.arg(driver).env("HOME", &home);
+                command
+            }
             Client::Go => {
                 assert_eq!(encoding, Encoding::Json, "the Go client knows no other");
                 let mut command = process::command(files::go_driver());

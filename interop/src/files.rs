@@ -37,6 +37,13 @@ pub fn go_driver() -> &'static Path {
     })
 }
 
+/// The Python with the Python client installed, fetched when absent, and its driver.
+pub fn python_driver() -> [PathBuf; 2] {
+    static FETCHED: OnceLock<()> = OnceLock::new();
+    FETCHED.get_or_init(|| run(&mut Command::new(interop().join("python/fetch"))));
+    [interop().join(".cache/python/bin/python"), interop().join("python/driver.py")]
+}
+
 pub fn java_server() -> PathBuf {
     interop().join("java-server")
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::de::{Deserializer, Error as _};
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 
 use super::text_enum;
@@ -101,6 +101,7 @@ pub struct SubscriptionData {
     pub filter_class_source: Option<String>,
     pub sub_string: String,
     /// When the client subscribed, in milliseconds; the newer one counts.
+    #[serde(deserialize_with = "number")]
     pub sub_version: i64,
     pub tags_set: BTreeSet<String>,
     pub topic: String,
@@ -117,21 +118,32 @@ where
     Ok(T::deserialize(value).unwrap_or_default())
 }
 
-/// Reads numbers that may stand in quotes: the Go client writes them so, and fastjson reads both.
-fn codes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<i32>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Code {
-        Number(i32),
-        Text(String),
+/// A number that may stand in quotes: the Go and C++ clients write some so, and fastjson reads both.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Quotable<T> {
+    Number(T),
+    Text(String),
+}
+
+impl<T: std::str::FromStr<Err: std::fmt::Display>> Quotable<T> {
+    fn number<E: serde::de::Error>(self) -> Result<T, E> {
+        match self {
+            Self::Number(number) => Ok(number),
+            Self::Text(text) => {
+                text.parse().map_err(|error| E::custom(format!("`{text}` is no number: {error}")))
+            }
+        }
     }
-    let codes = Vec::<Code>::deserialize(deserializer)?.into_iter().map(|code| match code {
-        Code::Number(code) => Ok(code),
-        Code::Text(text) => text
-            .parse()
-            .map_err(|error| D::Error::custom(format!("`{text}` is not a tag's code: {error}"))),
-    });
-    codes.collect()
+}
+
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    Quotable::deserialize(deserializer)?.number()
+}
+
+fn codes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<i32>, D::Error> {
+    let codes = Vec::<Quotable<i32>>::deserialize(deserializer)?;
+    codes.into_iter().map(Quotable::number).collect()
 }
 
 impl Default for SubscriptionData {
@@ -253,6 +265,25 @@ mod tests {
         let all = SubscriptionData::by_tags("T", "", Millis(7));
         assert_eq!(all.sub_string, "*");
         assert!(all.matches_tags_code(0));
+    }
+
+    #[test]
+    fn the_cpp_clients_heartbeat_is_read() {
+        let text = r#"{"clientID":"1-127.0.0.1@c","consumerDataSet":[{"consumeFromWhere":4,
+            "consumeType":1,"groupName":"G","messageModel":0,"subscriptionDataSet":[{"codeSet":[],
+            "subString":"*","subVersion":"1795707437274","tagsSet":[],"topic":"T"}]}]}"#;
+        let beat: HeartbeatData = serde_json::from_str(text).unwrap();
+        let consumer = &beat.consumer_data_set[0];
+        assert_eq!(consumer.consume_from_where, ConsumeFromWhere::FirstOffset);
+        assert_eq!(consumer.consume_type, ConsumeType::Passively);
+        assert_eq!(consumer.message_model, MessageModel::Broadcasting);
+        assert_eq!(consumer.subscription_data_set[0].sub_version, 1795707437274);
+    }
+
+    #[test]
+    fn constants_that_are_not_known_are_taken_for_the_usual_ones() {
+        let text = r#"{"consumeFromWhere":"CONSUME_FROM_NOWHERE","messageModel":9}"#;
+        assert_eq!(serde_json::from_str::<ConsumerData>(text).unwrap(), ConsumerData::default());
     }
 
     #[test]

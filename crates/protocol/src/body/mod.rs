@@ -50,6 +50,11 @@ macro_rules! text_enum {
                 }
             }
 
+            /// The constant at this place of Java's declaration: the C++ client writes these.
+            pub fn from_ordinal(ordinal: usize) -> Option<Self> {
+                [$(Self::$variant),+].get(ordinal).copied()
+            }
+
             /// The constant with this name, whatever its case.
             pub fn from_name(name: &str) -> Option<Self> {
                 $(if name.eq_ignore_ascii_case($text) {
@@ -73,11 +78,33 @@ macro_rules! text_enum {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let name = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-                Self::from_name(&name)
-                    .ok_or_else(|| serde::de::Error::unknown_variant(&name, &[$($text),+]))
+                let given = crate::body::NameOrOrdinal::deserialize(deserializer)?;
+                let found = match &given {
+                    crate::body::NameOrOrdinal::Name(name) => Self::from_name(name),
+                    crate::body::NameOrOrdinal::Ordinal(ordinal) => Self::from_ordinal(*ordinal),
+                };
+                found.ok_or_else(|| {
+                    serde::de::Error::unknown_variant(&given.to_string(), &[$($text),+])
+                })
             }
         }
     };
 }
 use text_enum;
+
+/// How a constant of a Java enum stands in JSON; fastjson reads both.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum NameOrOrdinal {
+    Name(String),
+    Ordinal(usize),
+}
+
+impl std::fmt::Display for NameOrOrdinal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Ordinal(ordinal) => ordinal.fmt(f),
+        }
+    }
+}
