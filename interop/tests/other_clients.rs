@@ -20,7 +20,7 @@ fn the_cpp_client_under_python_sends_and_receives() {
     let sent = sender.sent(topic);
 
     let mut receiver = Driver::start(&scene, Client::Python, cluster.namesrv());
-    for kind in ["concurrent", "orderly", "broadcast"] {
+    for kind in ["concurrent", "orderly"] {
         receiver.run(&format!("consumer {kind} group={kind} topic={topic} kind={kind}"));
     }
     receiver.run(&format!("consumer tagged group=tagged topic={topic} kind=concurrent tags=B"));
@@ -29,7 +29,7 @@ fn the_cpp_client_under_python_sends_and_receives() {
     java.run(&format!("scan scanner topic={topic}"));
     check::each_once(&sent, &java.got("scanner"));
     check::dense(&java.got("scanner"));
-    for by in ["concurrent", "orderly", "broadcast"] {
+    for by in ["concurrent", "orderly"] {
         receiver.wait_got(by, sent.len());
         check::each_once(&sent, &receiver.got(by));
     }
@@ -37,6 +37,13 @@ fn the_cpp_client_under_python_sends_and_receives() {
     let tagged: Vec<_> = sent.iter().filter(|e| e.get("tag") == "B").cloned().collect();
     receiver.wait_got("tagged", tagged.len());
     check::each_once(&tagged, &receiver.got("tagged"));
+
+    // Broadcast, this client begins at the end of every queue.
+    receiver.run(&format!("consumer broadcast group=broadcast topic={topic} kind=broadcast"));
+    sender.run(&format!("send p topic={topic} mode=sync count=12 prefix=late"));
+    let late = &sender.sent(topic)[sent.len()..];
+    receiver.wait_got("broadcast", late.len());
+    check::each_once(late, &receiver.got("broadcast"));
 }
 
 #[test]
