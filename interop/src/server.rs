@@ -146,7 +146,8 @@ impl Broker {
                 let text = format!(
                     "brokerClusterName=DefaultCluster\nbrokerName={name}\nbrokerId=0\n\
                      brokerIP1=127.0.0.1\nlistenPort={port}\nstorePathRootDir={0}/store\n\
-                     storePathCommitLog={0}/store/commitlog\nmappedFileSizeCommitLog=67108864\n{1}\n",
+                     storePathCommitLog={0}/store/commitlog\nmappedFileSizeCommitLog=67108864\n\
+                 diskSpaceWarningLevelRatio=99\n{1}\n",
                     dir.display(),
                     tuning.settings.join("\n")
                 );

@@ -123,6 +123,7 @@ impl Broker {
             for queue in 0..self.pop.revivals.len() as i32 {
                 next = earlier(next, self.revive_due(queue, time, now));
                 self.shorten(queue, now);
+                lock(&self.pop.revivals[queue as usize]).forget_early_acks(now);
             }
             next = earlier(next, self.next_due_pop());
         }
@@ -268,6 +269,7 @@ impl Broker {
         let done = Entry::Ack(Ack {
             offset,
             offsets: None,
+            invisible_time: None,
             broker_name: due.broker.to_string(),
             group: due.group.to_string(),
             pop_time: due.pop_time,

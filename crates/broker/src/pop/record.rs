@@ -114,6 +114,10 @@ pub struct Ack {
     pub broker_name: String,
     #[serde(rename = "c", alias = "consumerGroup")]
     pub group: String,
+    /// Ours alone, of a message that this broker did not pop itself: its check point may still
+    /// wait in Java's timer, and stand behind the acknowledgement then.
+    #[serde(rename = "it", skip_serializing_if = "Option::is_none")]
+    pub invisible_time: Option<i64>,
     #[serde(rename = "pt", alias = "popTime")]
     pub pop_time: i64,
     #[serde(rename = "q", alias = "queueId")]
@@ -152,6 +156,7 @@ pub fn changed(
     let ack = Ack {
         offset,
         offsets: None,
+        invisible_time: None,
         broker_name: receipt.broker_name.clone(),
         group: group.to_owned(),
         pop_time: receipt.pop_time,

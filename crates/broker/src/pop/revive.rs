@@ -13,6 +13,10 @@ use super::record::{Ack, CheckPoint, Entry, MESSAGES_MAX, Stored};
 
 /// Acknowledgements that Java's timer delivers may come this long after their check point is due.
 const TIMER_GRACE_MS: i64 = 3000;
+/// Check points that Java's timer delivers may come this long after they are due.
+const TIMER_LATE_MS: i64 = 60_000;
+/// Most acknowledgements that wait for their check point.
+const EARLY_ACKS_MAX: usize = 10_000;
 
 /// Names a check point, in acknowledgements too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +56,14 @@ impl Pending {
     }
 }
 
+/// An acknowledgement in front of its check point, which waits in Java's timer.
+struct EarlyAck {
+    key: Key,
+    offsets: Vec<i64>,
+    /// The check point does not come any more.
+    until: Millis,
+}
+
 /// Messages that become visible again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
@@ -81,6 +93,8 @@ pub struct Revival {
     by_due: BTreeSet<(Millis, i64)>,
     /// Messages popped and neither acknowledged nor revived, by topic, group and queue.
     in_flight: HashMap<Place, usize>,
+    /// Acknowledgements whose check point has not come yet, by revive offset.
+    early: BTreeMap<i64, EarlyAck>,
     names: HashSet<Arc<str>>,
     /// Names to keep before unused ones are looked for.
     names_max: usize,
@@ -107,7 +121,8 @@ impl Revival {
 
     /// First revive offset that a start has to read again.
     pub fn settled(&self) -> i64 {
-        self.pending.first_key_value().map_or(self.next, |(&first, _)| first)
+        let pending = self.pending.first_key_value().map_or(self.next, |(&first, _)| first);
+        self.early.first_key_value().map_or(pending, |(&first, _)| first.min(pending))
     }
 
     pub fn in_flight(&self, topic: &str, group: &str, queue: i32) -> usize {
@@ -142,7 +157,7 @@ impl Revival {
             Some(Stored { entry: Entry::CheckPoint(check_point), from_timer }) => {
                 self.note_check_point(revive_offset, &check_point, from_timer);
             }
-            Some(Stored { entry: Entry::Ack(ack), .. }) => self.note_ack(&ack),
+            Some(Stored { entry: Entry::Ack(ack), .. }) => self.note_ack(revive_offset, &ack),
             None => {}
         }
     }
@@ -175,6 +190,11 @@ impl Revival {
         if let Some(old) = before.filter(is_same).and_then(|before| self.remove(before)) {
             pending.acked |= old.acked;
         }
+        for (_, early) in self.early.extract_if(.., |_, early| early.key == pending.key) {
+            let at = |offset: &i64| pending.offsets.iter().position(|o| o == offset);
+            let bits = early.offsets.iter().filter_map(at).fold(0, |bits, at| bits | 1 << at);
+            pending.acked |= bits;
+        }
         if pending.is_done() {
             return;
         }
@@ -184,19 +204,36 @@ impl Revival {
         self.pending.insert(revive_offset, pending);
     }
 
-    fn note_ack(&mut self, ack: &Ack) {
-        let name = |name: &str| self.names.get(name).cloned();
-        let (Some(topic), Some(group), Some(broker)) =
-            (name(&ack.topic), name(&ack.group), name(&ack.broker_name))
-        else {
+    fn note_ack(&mut self, revive_offset: i64, ack: &Ack) {
+        let known = |name: &str| self.names.contains(name);
+        let all_known = known(&ack.topic) && known(&ack.group) && known(&ack.broker_name);
+        if !all_known && ack.invisible_time.is_none() {
             return;
-        };
-        let Ack { queue_id: queue, start_offset, pop_time, .. } = *ack;
-        let key = Key { topic, group, broker, queue, start_offset, pop_time };
-        let Some(&revive_offset) = self.by_key.get(&key) else { return };
-        for &offset in ack.offsets() {
-            self.finish(revive_offset, offset);
         }
+        let key = Key {
+            topic: self.name(&ack.topic),
+            group: self.name(&ack.group),
+            broker: self.name(&ack.broker_name),
+            queue: ack.queue_id,
+            start_offset: ack.start_offset,
+            pop_time: ack.pop_time,
+        };
+        if let Some(&check_point) = self.by_key.get(&key) {
+            for &offset in ack.offsets() {
+                self.finish(check_point, offset);
+            }
+        } else if let Some(invisible_time) = ack.invisible_time
+            && self.early.len() < EARLY_ACKS_MAX
+        {
+            let until = Millis(ack.pop_time).plus(invisible_time).plus(TIMER_LATE_MS);
+            let offsets = ack.offsets().to_vec();
+            self.early.insert(revive_offset, EarlyAck { key, offsets, until });
+        }
+    }
+
+    /// Forgets acknowledgements whose check points will not come any more.
+    pub fn forget_early_acks(&mut self, now: Millis) {
+        self.early.retain(|_, early| early.until > now);
     }
 
     /// A message of a check point needs nothing any more.
@@ -299,5 +336,43 @@ impl Revival {
 impl Pending {
     fn place(&self) -> Place {
         (self.key.topic.clone(), self.key.group.clone(), self.key.queue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acknowledgement_in_front_of_its_check_point_counts() {
+        let place = ("b", "T", "g", 0);
+        let check_point = CheckPoint::of(place, 5, &[5, 6], 1000, 500);
+        let ack = Ack {
+            offset: 6,
+            broker_name: "b".to_owned(),
+            group: "g".to_owned(),
+            pop_time: 1000,
+            start_offset: 5,
+            topic: "T".to_owned(),
+            ..Ack::default()
+        };
+        let stored = |entry, from_timer| Some(Stored { entry, from_timer });
+        let mut revival = Revival::new(0);
+        // Of a pop of this broker itself it would stand behind.
+        revival.note(0, stored(Entry::Ack(ack.clone()), false));
+        assert_eq!(revival.settled(), 1);
+        let ack = Ack { invisible_time: Some(500), ..ack };
+        revival.note(1, stored(Entry::Ack(ack), false));
+        assert_eq!(revival.settled(), 1, "a start has to read it again");
+        revival.note(2, stored(Entry::CheckPoint(check_point), true));
+        let due = revival.due(Millis(1500 + TIMER_GRACE_MS), 10);
+        assert_eq!(due.iter().map(|due| &*due.offsets).collect::<Vec<_>>(), [[5]]);
+        revival.finish(2, 5);
+        assert_eq!((revival.pending(), revival.settled()), (0, 3));
+        let late = Ack { invisible_time: Some(500), pop_time: 1, ..Ack::default() };
+        revival.note(3, stored(Entry::Ack(late), false));
+        assert_eq!(revival.settled(), 3);
+        revival.forget_early_acks(Millis(501 + TIMER_LATE_MS));
+        assert_eq!(revival.settled(), 4);
     }
 }

@@ -220,6 +220,7 @@ impl World {
         let ack = Ack {
             offset: if batch { -1 } else { held.offset },
             offsets: batch.then(|| vec![held.offset]),
+            invisible_time: None,
             broker_name: BROKER.to_owned(),
             group: "g".to_owned(),
             pop_time: held.receipt.pop_time,
@@ -275,6 +276,7 @@ impl World {
                 let done = Entry::Ack(Ack {
                     offset,
                     offsets: None,
+                    invisible_time: None,
                     broker_name: due.broker.to_string(),
                     group: due.group.to_string(),
                     pop_time: due.pop_time,

@@ -38,6 +38,7 @@ pub fn ack(broker: &Arc<Broker>, peer: &Arc<dyn Peer>, request: &Command, now: M
     let ack = Ack {
         offset: header.offset,
         offsets: None,
+        invisible_time: foreign(broker, receipt.pop_time, receipt.invisible_time),
         broker_name: receipt.broker_name,
         group: header.consumer_group.to_string(),
         pop_time: receipt.pop_time,
@@ -90,6 +91,11 @@ fn check_queue(
 
 fn bounds(broker: &Broker, topic: &str, queue: i32) -> (i64, i64) {
     (min_of(broker, topic, queue), max_of(broker, topic, queue))
+}
+
+/// The invisible time of what was popped before this broker began, perhaps from Java's.
+fn foreign(broker: &Broker, pop_time: i64, invisible_time: i64) -> Option<i64> {
+    (pop_time < broker.started().0).then_some(invisible_time)
 }
 
 fn append(
@@ -204,6 +210,7 @@ fn ack_item(
     let ack = Ack {
         offset: -1,
         offsets: Some(offsets),
+        invisible_time: foreign(broker, item.pop_time, item.invisible_time),
         broker_name: broker_name.to_owned(),
         group: item.consumer_group.clone(),
         pop_time: item.pop_time,
@@ -275,7 +282,11 @@ pub fn change_invisible_time(
     }
     let place = (&*header.topic, &*header.consumer_group, header.queue_id, header.offset);
     let suspend = header.suspend == Some(true);
-    let (entries, receipt) = changed(place, &receipt, header.invisible_time, suspend, now);
+    let invisible_time = foreign(broker, receipt.pop_time, receipt.invisible_time);
+    let (mut entries, receipt) = changed(place, &receipt, header.invisible_time, suspend, now);
+    if let [_, Entry::Ack(ack)] = &mut entries {
+        ack.invisible_time = invisible_time;
+    }
     let answer = ChangeMessageInvisibleTimeResponse {
         pop_time: receipt.pop_time,
         invisible_time: receipt.invisible_time,

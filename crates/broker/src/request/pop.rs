@@ -90,6 +90,10 @@ fn start(
         Ok(pop) => pop,
         Err(error) => return refuse(&error),
     };
+    let most = broker.settings().broker.max_messages_per_second_of_group;
+    if let Err(exceeded) = broker.limits.may_get(pop.group_name(), most, now) {
+        return refuse(&RequestError::LimitedPull(exceeded));
+    }
     let attempt = attempt(broker, &pop, may_block, now);
     if attempt.is_final() || !attempt.needs_disk {
         return first_attempt(broker, peer, pop, attempt, now);

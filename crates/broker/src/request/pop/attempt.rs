@@ -302,6 +302,8 @@ fn take(
     if let Some(topic) = broker.topics.get(topic) {
         broker.count_got(&topic, group, got, now);
     }
+    let most = broker.settings().broker.max_messages_per_second_of_group;
+    broker.limits.got(group, offsets.len() as u32, most, now);
 
     let shows_retry_topic = broker.settings().broker.pop_response_return_actual_retry_topic;
     if shows_retry_topic || !topic.starts_with(RETRY_PREFIX) {
