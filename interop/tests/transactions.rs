@@ -156,3 +156,42 @@ fn a_transaction_that_nobody_decides_is_given_up_after_its_questions() {
 fn offset_id(event: &Event) -> String {
     event.get("place").to_owned()
 }
+
+#[test]
+fn one_directory_with_open_transactions_serves_java_and_skua_in_turn() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let settings = QUICK.into_iter().chain(["transactionCheckMax=100"]).collect();
+    let tuning = Tuning { settings, java_options: None };
+    let mut broker = Broker::start_tuned(&scene, Kind::Java, "broker-a", &namesrv.addr, tuning);
+    broker.wait_registered();
+    let mut committed = Vec::new();
+    for (round, other) in [Kind::Skua, Kind::Java, Kind::Skua].into_iter().enumerate() {
+        let open = format!("open{round}");
+        let mut first = Driver::start(&scene, Client::Java5, &namesrv.addr);
+        first.run("transactor t group=moving answer=unknown");
+        for (prefix, local) in [("commit", "commit"), ("undone", "rollback"), ("open", "unknown")] {
+            first.run(&format!(
+                "transact t topic=moving count=5 prefix={prefix}{round} local={local}"
+            ));
+        }
+        first.wait("a question", |events| events.iter().any(|e| e.word == "asked"));
+        committed.extend(halves(&first, &format!("commit{round}")));
+        committed.extend(halves(&first, &open));
+        // As `kill -9` of the producer; the server stops in order.
+        drop(first);
+        broker.stop();
+        broker.start_again(other);
+        broker.wait_registered();
+
+        let mut heir = Driver::start(&scene, Client::Java5, &namesrv.addr);
+        heir.run("transactor t group=moving answer=commit");
+        heir.run(&format!("transact t topic=moving count=1 prefix=own{round} local=commit"));
+        committed.extend(halves(&heir, "own"));
+        heir.run(&format!("consumer c group=moving-{round} topic=moving kind=concurrent"));
+        heir.wait_got("c", committed.len());
+        check::each_once(&committed, &heir.got("c"));
+        let asked = heir.told("asked");
+        assert!(asked.iter().all(|e| e.get("body").starts_with(&open)), "{asked:?}");
+    }
+}

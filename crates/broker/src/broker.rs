@@ -173,7 +173,7 @@ impl Broker {
             broker_id: broker.broker_id,
         };
         let expire_after_ms = broker.channel_expired_timeout;
-        let transactions = Transactions::new(&store);
+        let transactions = Transactions::new();
         let broker = Self {
             system_topics: SystemTopics::new(
                 &broker.broker_cluster_name,

@@ -9,14 +9,13 @@ mod ranges;
 mod stored;
 mod work;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use skua_config::Settings;
 use skua_protocol::record::{FLAG_TRANSACTION_COMMIT, FLAG_TRANSACTION_MASK, NewRecord, Record};
 use skua_protocol::{Millis, properties};
-use skua_store::Store;
 
 use crate::broker::{Broker, Moved};
 use crate::earlier;
@@ -56,8 +55,6 @@ pub struct Transactions {
     queue: ArcSwapOption<Mutex<HalfQueue>>,
     /// Held while it is read.
     loading: Mutex<()>,
-    /// The last run ended in order, and the queue was not read since.
-    clean_start: AtomicBool,
     /// The offsets as they were last given to the consumer offsets, or read from them.
     kept: Mutex<Option<Progress>>,
     round: Mutex<Option<Round>>,
@@ -68,10 +65,8 @@ pub struct Transactions {
 }
 
 impl Transactions {
-    pub fn new(store: &Store) -> Self {
-        let clean = !store.recovered().was_killed;
+    pub fn new() -> Self {
         Self {
-            clean_start: clean.into(),
             // The first look tells whether there is anything to ask about.
             round_due: AtomicI64::new(i64::MIN),
             ..Self::default()
@@ -101,8 +96,7 @@ impl Transactions {
         if let Some(queue) = self.queue.load_full() {
             return Ok(queue);
         }
-        let may_lack_ops = !self.clean_start.swap(false, Ordering::AcqRel);
-        let queues = StoredQueues { broker, may_lack_ops };
+        let queues = StoredQueues { broker };
         let progress = stored_progress(broker);
         let queue = Arc::new(Mutex::new(work::load(&queues, progress, now)?));
         *lock(&self.kept) = Some(progress);
@@ -146,7 +140,7 @@ impl Transactions {
     ) -> Result<(), WorkError> {
         let shared = self.queue(broker, now)?;
         let mut queue = lock(&shared);
-        let queues = StoredQueues { broker, may_lack_ops: false };
+        let queues = StoredQueues { broker };
         let (offset, identity) = queues.resume(record, now)?;
         queue.resumed(identity, offset);
         drop(queue);
@@ -177,7 +171,7 @@ impl Transactions {
         now: Millis,
     ) -> Result<Option<Millis>, WorkError> {
         let shared = self.queue(broker, now)?;
-        let queues = StoredQueues { broker, may_lack_ops: false };
+        let queues = StoredQueues { broker };
         let op_size_max = op_size_max(settings);
         loop {
             let mut queue = lock(&shared);
@@ -202,7 +196,7 @@ impl Transactions {
     ) -> Result<(), WorkError> {
         let mut queue = lock(shared);
         let progress = stored_progress(broker);
-        let read = work::load(&StoredQueues { broker, may_lack_ops: false }, progress, now)?;
+        let read = work::load(&StoredQueues { broker }, progress, now)?;
         let old = std::mem::replace(&mut *queue, read);
         queue.adopt(old);
         *lock(&self.kept) = Some(progress);
@@ -239,7 +233,7 @@ impl Transactions {
             check_max: settings.broker.transaction_check_max,
             reserved_ms: i64::from(settings.store.file_reserved_time) * HOUR_MS,
         };
-        let queues = StoredQueues { broker, may_lack_ops: false };
+        let queues = StoredQueues { broker };
         if work::check(shared, &queues, round, now, &rules)? == Turn::GoOn {
             return Ok(Some(now));
         }
@@ -283,7 +277,7 @@ impl Transactions {
     /// Writes down everything that is known, for the next start and for Java.
     pub fn shutdown(&self, broker: &Broker, now: Millis) {
         let Some(shared) = self.queue.load_full() else { return };
-        let queues = StoredQueues { broker, may_lack_ops: false };
+        let queues = StoredQueues { broker };
         let size_max = op_size_max(&broker.settings());
         let mut queue = lock(&shared);
         let mut write = || -> Result<(), WorkError> {

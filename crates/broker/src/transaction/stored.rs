@@ -120,8 +120,6 @@ fn halves_of(record: &Record<'_>) -> Vec<u64> {
 
 pub struct StoredQueues<'a> {
     pub broker: &'a Broker,
-    /// Whether the log may hold committed messages that no op message tells of.
-    pub may_lack_ops: bool,
 }
 
 impl StoredQueues<'_> {
@@ -210,9 +208,6 @@ impl Queues for StoredQueues<'_> {
     }
 
     fn committed_since(&self, half: &HalfMessage) -> Result<Vec<Committed>, WorkError> {
-        if !self.may_lack_ops {
-            return Ok(Vec::new());
-        }
         let store = &self.broker.store;
         let from = PhysicalOffset(half.record().physical_offset().max(0) as u64);
         let mut halves = Vec::new();

@@ -41,7 +41,7 @@ pub trait Queues {
     fn half_messages(&self, from: u64) -> Result<Chunk<Self::Message>, Self::Error>;
     /// The half messages that each op message settles.
     fn op_messages(&self, from: u64) -> Result<Chunk<Vec<u64>>, Self::Error>;
-    /// Messages committed since the half message was stored; none if the last run ended in order.
+    /// Messages committed since the half message was stored.
     fn committed_since(&self, half: &Self::Message) -> Result<Vec<Committed>, Self::Error>;
     fn half(&self, message: &Self::Message) -> Half;
 
@@ -85,14 +85,18 @@ pub fn load<Q: Queues>(queues: &Q, progress: Progress, now: Millis) -> Result<Ha
         let chunk = queues.half_messages(from)?;
         let next = chunk.next;
         for (offset, message) in chunk.messages {
-            queue.found_half(offset, &queues.half(&message));
-            first.get_or_insert(message);
+            let half = queues.half(&message);
+            queue.found_half(offset, &half);
+            if queue.standing(offset, half.identity) != Standing::Settled {
+                first.get_or_insert(message);
+            }
         }
         if next == from {
             break;
         }
         from = next;
     }
+    // Java writes no op messages at its stop, and nobody does in a crash.
     if let Some(first) = first {
         for committed in queues.committed_since(&first)? {
             let standing = queue.standing(committed.half_offset, committed.identity);
