@@ -166,7 +166,7 @@ fn one_directory_with_open_transactions_serves_java_and_skua_in_turn() {
     let mut broker = Broker::start_tuned(&scene, Kind::Java, "broker-a", &namesrv.addr, tuning);
     broker.wait_registered();
     let mut committed = Vec::new();
-    for (round, other) in [Kind::Skua, Kind::Java, Kind::Skua].into_iter().enumerate() {
+    for (round, other) in [Kind::Skua, Kind::Java].into_iter().enumerate() {
         let open = format!("open{round}");
         let mut first = Driver::start(&scene, Client::Java5, &namesrv.addr);
         first.run("transactor t group=moving answer=unknown");
