@@ -43,13 +43,14 @@ fn each_kind_comes_in_time(client: Client) {
     let place = Place::new(Kind::under_test());
     let mut driver = place.driver(client);
     driver.run("producer p group=producers");
-    driver.run("consumer c group=timers topic=timers kind=concurrent");
     for timer in ["delay:2500", "sec:4", "deliver:3200", "delay:1"] {
         let prefix = timer.replace(':', "-");
         driver.run(&format!(
             "send p topic=timers mode=sync count=5 prefix={prefix} tags=A timer={timer}"
         ));
     }
+    // The Go client wants the topic to be there.
+    driver.run("consumer c group=timers topic=timers kind=concurrent");
     driver.wait_got("c", 20);
     let (sent, got) = (driver.sent("timers"), driver.got("c"));
     check::each_once(&sent, &got);
@@ -74,8 +75,8 @@ fn java_4_and_go_delay_levels_come_in_time() {
         let topic = format!("levels-{client:?}");
         let mut driver = place.driver(client);
         driver.run("producer p group=producers");
-        driver.run(&format!("consumer c group={topic} topic={topic} kind=concurrent"));
         driver.run(&format!("send p topic={topic} mode=sync count=5 prefix=m delay=2 due=5000"));
+        driver.run(&format!("consumer c group={topic} topic={topic} kind=concurrent"));
         driver.wait_got("c", 5);
         let got = driver.got("c");
         check::each_once(&driver.sent(&topic), &got);
