@@ -1,22 +1,36 @@
-//! What was acknowledged is there after `kill -9`.
+//! What was acknowledged is there after `kill -9`. `SKUA_KILLS=100` kills that often, instead of
+//! twenty times, in each flush mode.
 
-use skua_interop::{Client, Cluster, Driver, Kind, Scene, check};
+use skua_interop::{Broker, Client, Driver, Kind, Namesrv, Scene, Tuning, check};
 
-#[test]
-fn acknowledged_messages_survive_twenty_kills_in_the_midst_of_sends() {
+const KILLS: usize = 20;
+/// Acknowledged between two kills, at least.
+const SENDS: usize = 300;
+
+fn rounds() -> usize {
+    if let Some(kills) = std::env::var("SKUA_KILLS").ok().and_then(|text| text.parse().ok()) {
+        return kills;
+    }
     // A Java broker takes half a minute to come back: a few rounds prove the test itself.
-    let rounds = if Kind::under_test() == Kind::Java { 3 } else { 20 };
+    if Kind::under_test() == Kind::Java { 3 } else { KILLS }
+}
+
+fn acknowledged_survives(flush: &'static str) {
     let scene = Scene::new();
-    let mut cluster = Cluster::start(&scene);
-    let mut driver = Driver::start(&scene, Client::Java5, cluster.namesrv());
+    let kind = Kind::under_test();
+    let namesrv = Namesrv::start(&scene, kind);
+    let tuning = Tuning { settings: vec![flush], ..Tuning::default() };
+    let mut broker = Broker::start_tuned(&scene, kind, "broker-a", &namesrv.addr, tuning);
+    broker.wait_registered();
+    let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
     driver.run("producer p group=producers timeout=3000");
     driver.run("flood p topic=crash prefix=m threads=8 size=200");
-    for _ in 0..rounds {
+    for _ in 0..rounds() {
         let before = driver.told("sent").len();
-        driver.wait("500 more acknowledged", |events| {
-            events.iter().filter(|e| e.word == "sent").count() >= before + 500
+        driver.wait("more acknowledged", |events| {
+            events.iter().filter(|e| e.word == "sent").count() >= before + SENDS
         });
-        cluster.crash();
+        broker.crash();
     }
     let before = driver.told("sent").len();
     driver.wait("sends after the last kill", |events| {
@@ -25,6 +39,7 @@ fn acknowledged_messages_survive_twenty_kills_in_the_midst_of_sends() {
     driver.run("halt p");
 
     let sent = driver.sent("crash");
+    println!("{} kills with {flush}: {} messages acknowledged", rounds(), sent.len());
     driver.run("scan scanner topic=crash");
     let got = driver.got("scanner");
     check::dense(&got);
@@ -34,4 +49,14 @@ fn acknowledged_messages_survive_twenty_kills_in_the_midst_of_sends() {
     driver.run("consumer c group=crash topic=crash kind=concurrent");
     driver.wait_got("c", got.len());
     check::same_set(&got, &driver.got("c"));
+}
+
+#[test]
+fn acknowledged_messages_survive_kills_in_the_midst_of_sends_with_asynchronous_flush() {
+    acknowledged_survives("flushDiskType=ASYNC_FLUSH");
+}
+
+#[test]
+fn acknowledged_messages_survive_kills_in_the_midst_of_sends_with_synchronous_flush() {
+    acknowledged_survives("flushDiskType=SYNC_FLUSH");
 }

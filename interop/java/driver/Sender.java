@@ -163,7 +163,9 @@ final class Sender implements Driver.Client {
                         sent(m, producer.send(m));
                         pause(pause);
                     } catch (Exception e) {
-                        Line.of("lost").add("by", name).body(m.getBody()).add("why", e.getMessage()).print();
+                        // What the broker said stands in the cause.
+                        String why = e.getMessage() + (e.getCause() == null ? "" : " " + e.getCause().getMessage());
+                        Line.of("lost").add("by", name).body(m.getBody()).add("why", why).print();
                         // Must not spin while the server is away.
                         pause(20);
                     }
