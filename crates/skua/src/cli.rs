@@ -37,7 +37,7 @@ pub enum Program {
     Consume(skua_admin::consume::Args),
     /// Measure a server, or the store on a disk
     Bench(Bench),
-    /// Look at, check and copy what a store's directory holds
+    /// Look at, check, repair and copy what a store's directory holds
     Store(skua_storetool::Args),
 }
 

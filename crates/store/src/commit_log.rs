@@ -27,7 +27,7 @@ use crate::error::{Failure, OpenError};
 use crate::handles::{FileKey, Handles};
 use crate::options::StoreOptions;
 use crate::signal::Signal;
-use folders::Folders;
+pub(crate) use folders::Folders;
 use window::{ActiveWindow, HotWindow};
 
 /// Size and magic, which end every file: no record takes these last bytes.

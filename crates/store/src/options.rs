@@ -175,6 +175,9 @@ pub struct StoreOptions {
     pub force_verify_prop_crc: bool,
     pub multi_dispatch: MultiDispatch,
     pub on_damage: OnDamage,
+    /// Read the log from its start, whatever the checkpoint says, and make every queue entry as it
+    /// says; whatever is no record before a whole one is damage.
+    pub read_whole_log: bool,
     /// Bytes mapped at a time at the end of the log.
     pub window_bytes: u64,
     /// Windows kept mapped behind the one being written, for readers that keep up.
@@ -209,6 +212,7 @@ impl StoreOptions {
             force_verify_prop_crc: false,
             multi_dispatch: MultiDispatch::default(),
             on_damage: OnDamage::Stop,
+            read_whole_log: false,
             window_bytes: 8 << 20,
             hot_windows: 2,
             open_files: 1024,

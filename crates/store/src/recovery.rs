@@ -55,6 +55,8 @@ pub(crate) struct Recovery<'a> {
     pub checkpoint_file: &'a CheckpointFile,
     pub disk: &'a dyn Disk,
     pub last_run: LastRun,
+    /// Read the log from its start.
+    pub whole: bool,
     pub checks: Checks,
     pub on_damage: OnDamage,
 }
@@ -84,7 +86,7 @@ impl Recovery<'_> {
         log.show_until(files_end);
 
         let from = start(log, self.checkpoint, self.checks.crc)?;
-        let from = if from == first || queues.is_empty()? {
+        let from = if self.whole || from == first || queues.is_empty()? {
             self.distrust_queues(first)?;
             first
         } else {

@@ -126,7 +126,12 @@ impl Store {
             checkpoint: &mut checkpoint,
             checkpoint_file: &checkpoint_file,
             disk: &*disk,
-            last_run,
+            last_run: match last_run {
+                // Nothing is taken for what a crash has torn.
+                LastRun::Killed if options.read_whole_log => LastRun::Closed,
+                other => other,
+            },
+            whole: options.read_whole_log,
             checks: options.checks(),
             on_damage: options.on_damage,
         };

@@ -1,8 +1,8 @@
 //! `skua store`: what is in a store's directory, whether it is whole, and what to do if it is not.
 //!
 //! `inspect`, `verify`, `dump` and `export` read only, by [`skua_store::inspect`], and may be used
-//! on a directory that a broker is working on. `import` opens the store, which takes its
-//! lock. No format is known here.
+//! on a directory that a broker is working on. `repair` and `import` open the store, which
+//! takes its lock. No format is known here.
 //!
 //! [`bench`] is `skua bench store`.
 
@@ -12,6 +12,7 @@ mod export;
 mod import;
 mod inspect;
 mod line;
+mod repair;
 mod select;
 mod topics;
 mod verify;
@@ -26,7 +27,7 @@ use clap::{Parser, Subcommand};
 use skua_store::inspect::Directory;
 use skua_store::{DiskError, OpenError, RealDisk, StoreOptions};
 
-/// Look at, check and copy what a store's directory holds.
+/// Look at, check, repair and copy what a store's directory holds.
 #[derive(Debug, Parser)]
 pub struct Args {
     #[command(subcommand)]
@@ -41,6 +42,8 @@ enum What {
     Verify(verify::Args),
     /// Print messages.
     Dump(dump::Args),
+    /// Show what of the commit log is damaged, and do what you choose. No broker may be running.
+    Repair(repair::Args),
     /// Write a topic's messages to a file, one JSON object a line.
     Export(export::Args),
     /// Store the messages of an exported file. No broker may be running.
@@ -92,6 +95,7 @@ pub fn run_on(args: &Args, locate: Locate<'_>, out: &mut dyn Write) -> u8 {
         What::Inspect(args) => inspect::run(args, locate, out),
         What::Verify(args) => verify::run(args, locate, out),
         What::Dump(args) => dump::run(args, locate, out),
+        What::Repair(args) => repair::run(args, locate, out),
         What::Export(args) => export::run(args, locate, out),
         What::Import(args) => import::run(args, locate, out),
     };

@@ -148,6 +148,45 @@ fn a_torn_tail_is_a_note_and_damage_before_it_is_not() {
 }
 
 #[test]
+fn damage_is_shown_and_cut_or_bridged_only_when_that_is_chosen() {
+    for (choice, kept) in [("--bridge", 11), ("--cut", 1)] {
+        let fixture = Fixture::unpack("store-kill9");
+        // In the third record's body: of TopicA, as are the twelve around it.
+        fixture.flip("commitlog/00000000000000000000", 278 + 279 + 92);
+        let before = fixture.files();
+        let (status, text) = fixture.run("repair");
+        assert_eq!(status, 1, "{text}");
+        assert!(text.contains("at byte 557 (physical offset 557)"), "{text}");
+        assert!(text.contains("38 whole messages are behind"), "{text}");
+        assert!(before == fixture.files(), "showing changes nothing");
+        let (status, text) = fixture.run(&format!("repair {choice}"));
+        assert_eq!(status, 0, "{choice}: {text}");
+        let (status, text) = fixture.run("verify");
+        assert_eq!(status, 0, "{choice}: {text}");
+        let left = fixture.lines("dump --json");
+        let topic_a = left.iter().filter(|line| line["topic"] == "TopicA").count();
+        assert!(topic_a >= kept && topic_a < 13, "{choice}: {topic_a} messages of TopicA are left");
+        assert_eq!(left.iter().any(|line| line["topic"] == "TopicB"), choice == "--bridge");
+    }
+}
+
+#[test]
+fn queues_and_index_are_made_anew_from_the_log() {
+    let fixture = Fixture::unpack("store-kill9");
+    let before = fixture.lines("dump --topic TopicB --json");
+    // No start can know that a queue went on.
+    let last = fs::read_dir(fixture.path("consumequeue/TopicB/0")).expect("there");
+    let last = last.map(|entry| entry.expect("readable").path()).max().expect("files");
+    fs::remove_file(last).expect("removed");
+    let (status, text) = fixture.run("repair --rebuild-queues --rebuild-index");
+    assert_eq!(status, 0, "{text}");
+    assert_eq!(fixture.lines("dump --topic TopicB --json"), before);
+    let (status, text) = fixture.run("verify --json");
+    assert_eq!(status, 0, "{text}");
+    assert!(!text.contains("\"indexEntries\":0"), "{text}");
+}
+
+#[test]
 fn messages_are_found_by_topic_queue_offset_key_time_and_tag() {
     let fixture = Fixture::unpack("store-clean");
     let all = fixture.lines("dump --topic TopicA --json");

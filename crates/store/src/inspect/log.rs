@@ -7,7 +7,7 @@ use skua_protocol::Millis;
 use skua_protocol::record::{MAGIC_END_OF_FILE, MAGIC_V1, Peek, Record, RecordError, next};
 
 use super::{Directory, Pieces};
-use crate::commit_log::{base_of, dirty_bytes};
+use crate::commit_log::{Folders, base_of, dirty_bytes};
 use crate::disk::{Disk, DiskResult};
 use crate::options::StoreOptions;
 
@@ -39,14 +39,10 @@ pub enum Piece<'a> {
 }
 
 pub(super) fn files(disk: &dyn Disk, options: &StoreOptions) -> DiskResult<Vec<LogFile>> {
-    let dir = &options.commit_log;
-    let listed = disk.list(dir)?.into_iter().filter(|entry| !entry.is_dir);
+    let listed = Folders::new(options).list(disk, base_of)?;
     let mut files: Vec<_> = listed
-        .map(|entry| LogFile {
-            path: dir.join(&entry.name),
-            base: base_of(&entry.name),
-            len: entry.len,
-        })
+        .into_iter()
+        .map(|(path, entry)| LogFile { path, base: base_of(&entry.name), len: entry.len })
         .collect();
     files.sort_by_key(|file| file.base);
     Ok(files)

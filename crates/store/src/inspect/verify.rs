@@ -163,7 +163,8 @@ impl Verify<'_> {
         let start = directory.log_start();
         directory.walk_log(start, &mut |offset, piece| {
             let base = directory.log_file_of(offset).and_then(|file| file.base).unwrap_or(0);
-            let path = || directory.options.commit_log.join(format!("{base:020}"));
+            let file = directory.log_file_of(offset);
+            let path = || file.map_or_else(PathBuf::new, |file| file.path.clone());
             match piece {
                 Piece::Message(record) => {
                     self.done.records += 1;
