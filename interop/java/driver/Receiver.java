@@ -25,7 +25,7 @@ final class Receiver {
     }
 
     private static Driver.Client push(Command c) throws Exception {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(c.get("group"));
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(c.get("group"), c.get("trace", "").equals("true"), null);
         consumer.setNamesrvAddr(c.get("namesrv"));
         consumer.setInstanceName(c.name);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);

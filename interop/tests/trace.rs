@@ -1,0 +1,30 @@
+//! Message traces: the clients' reports lie in the trace topic, and mqadmin reads them.
+
+use std::time::Duration;
+
+use skua_interop::{
+    Broker, Client, Driver, Kind, Namesrv, Scene, Tuning, check, mqadmin, wait_until,
+};
+
+#[test]
+fn traces_of_sending_and_consuming_are_found_by_mqadmin() {
+    let scene = Scene::new();
+    let kind = Kind::under_test();
+    let namesrv = Namesrv::start(&scene, kind);
+    let tuning = Tuning { settings: vec!["traceTopicEnable=true"], ..Tuning::default() };
+    let mut broker = Broker::start_tuned(&scene, kind, "broker-a", &namesrv.addr, tuning);
+    broker.wait_registered();
+    let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
+    driver.run("producer p group=traced-producers trace=true");
+    driver.run("send p topic=traced mode=sync count=3 prefix=m tags=A");
+    driver.run("consumer c group=traced-consumers topic=traced kind=concurrent trace=true");
+    driver.wait_got("c", 3);
+    let (sent, got) = (driver.sent("traced"), driver.got("c"));
+    check::each_once(&sent, &got);
+    let id = sent[0].get("id").to_owned();
+    // Clients report in batches, in their own time.
+    wait_until("traces of both ends", Duration::from_secs(60), || {
+        let text = mqadmin(&["queryMsgTraceById", "-i", &id, "-n", &namesrv.addr]);
+        (text.contains("traced-producers") && text.contains("traced-consumers")).then_some(())
+    });
+}
