@@ -1,5 +1,6 @@
 //! The files of the queues: reading, writing and flushing stretches of entries.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -142,6 +143,7 @@ impl Queues {
         let mut dirty = std::mem::take(&mut *lock(&self.dirty));
         let mut result = Ok(());
         let mut later = Vec::new();
+        let mut new_in = HashSet::new();
         while let Some(queue) = dirty.pop() {
             if queue.is_deleted() {
                 continue;
@@ -156,7 +158,7 @@ impl Queues {
             state.dirty = None;
             drop(state);
             between();
-            if let Err(cause) = self.sync_range(&queue, range) {
+            if let Err(cause) = self.sync_range(&queue, range, &mut new_in) {
                 if queue.is_deleted() {
                     continue;
                 }
@@ -168,10 +170,33 @@ impl Queues {
         }
         later.append(&mut dirty);
         lock(&self.dirty).append(&mut later);
-        result
+        result.and_then(|()| self.sync_topics(&new_in, between))
     }
 
-    fn sync_range(&self, queue: &Queue, range: Range<u64>) -> DiskResult<()> {
+    /// Makes what is new in the topics' folders durable, and the folders themselves.
+    fn sync_topics(&self, topics: &HashSet<Arc<str>>, between: &dyn Fn()) -> DiskResult<()> {
+        if topics.is_empty() {
+            return Ok(());
+        }
+        for topic in topics {
+            between();
+            match self.disk.sync_dir(&self.dir.join(&**topic)) {
+                // It was deleted meanwhile.
+                Err(cause) if cause.is_not_found() => {}
+                synced => synced?,
+            }
+        }
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// Makes a stretch of the queue durable. A topic in whose folder something may be new goes into
+    /// `new_in`: many queues share it.
+    fn sync_range(
+        &self,
+        queue: &Queue,
+        range: Range<u64>,
+        new_in: &mut HashSet<Arc<str>>,
+    ) -> DiskResult<()> {
         let mut base = self.base(range.start);
         while base < range.end {
             match self.file(queue, base).and_then(|file| file.sync()) {
@@ -185,10 +210,7 @@ impl Queues {
         if range.start == self.base(range.start) {
             // The first file came with the range, and maybe its directories.
             self.disk.sync_dir(&dir)?;
-            if let Some(topic_dir) = dir.parent() {
-                self.disk.sync_dir(topic_dir)?;
-                self.disk.sync_dir(&self.dir)?;
-            }
+            new_in.insert(Arc::clone(&queue.topic));
         } else if self.base(range.end - 1) != self.base(range.start) {
             self.disk.sync_dir(&dir)?;
         }
