@@ -95,6 +95,8 @@ pub enum RequestError {
     BatchToRetry(String),
     #[error("the message is illegal: a batch cannot be delayed")]
     DelayedBatch,
+    #[error("the message is illegal: a batch cannot be part of a transaction")]
+    HalfBatch,
     #[error("batch is malformed: {0}")]
     Batch(RecordError),
     #[error("Required message key is missing")]
@@ -384,6 +386,7 @@ impl RequestError {
             | E::BatchTopicLength(_)
             | E::BatchToRetry(_)
             | E::DelayedBatch
+            | E::HalfBatch
             | E::Batch(_)
             | E::KeyMissing
             | E::BadProperty { .. }

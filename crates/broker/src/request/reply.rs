@@ -9,7 +9,7 @@ use skua_protocol::request::{PushReplyMessageToClient, SendMessage, SendMessageR
 use skua_protocol::service::Outcome;
 use skua_protocol::{Command, Millis, ResponseCode};
 
-use super::send::{Send, Stop, queue_id};
+use super::send::{Send, Stop, queue_id, trace_text};
 use crate::broker::Moved;
 use crate::topic_table::Topic;
 
@@ -27,6 +27,11 @@ impl Send<'_> {
     ) -> Result<Outcome, Stop> {
         let broker = self.broker;
         let given = Properties::new(header.properties.as_deref().unwrap_or_default());
+        let mut marked = PropertiesEditor::from(given);
+        marked.set(properties::MSG_REGION, broker.region());
+        marked.set(properties::TRACE_ON, trace_text(settings));
+        let marked = marked.encode();
+        let given = Properties::new(&marked);
         let body = &self.request.body;
         self.check_size(settings, body.len(), given.encoded().len())?;
         // Zeros: Java's clients cannot read an answer without.

@@ -91,7 +91,7 @@ fn refuse(broker: &Broker, error: &RequestError) -> Command {
 const REGION: ByteString = ByteString::from_static(properties::MSG_REGION);
 const TRACE: ByteString = ByteString::from_static(properties::TRACE_ON);
 
-fn trace_text(settings: &Settings) -> &'static str {
+pub fn trace_text(settings: &Settings) -> &'static str {
     if settings.broker.trace_on { "true" } else { "false" }
 }
 
@@ -424,6 +424,14 @@ impl Send<'_> {
         let given = Properties::new(header.properties.as_deref().unwrap_or_default());
         if given.get(properties::DELAY).and_then(|level| level.parse().ok()).unwrap_or(0) > 0 {
             return Err(RequestError::DelayedBatch.into());
+        }
+        let timed =
+            [properties::TIMER_DELAY_SEC, properties::TIMER_DELAY_MS, properties::TIMER_DELIVER_MS];
+        if timed.into_iter().any(|name| given.get(name).is_some()) {
+            return Err(RequestError::DelayedBatch.into());
+        }
+        if given.get(properties::TRAN_MSG).is_some_and(|half| half.eq_ignore_ascii_case("true")) {
+            return Err(RequestError::HalfBatch.into());
         }
         let mut sys_flag = header.sys_flag;
         if topic.config.topic_filter_type == TopicFilterType::MultiTag {

@@ -28,7 +28,7 @@ pub fn switch_engine(store: &Store, request: &Command) -> Answer {
     }
     let header: SwitchTimerEngine = request.header()?;
     match header.engine_type.as_deref() {
-        Some("F") => Ok(Command::success()),
+        Some("F") => Ok(Command::success().with_remark("switch timer engine success")),
         Some("R") => Err(RequestError::TimerEngine(
             "timerRocksDBEnable must be configured true when broker start",
         )),

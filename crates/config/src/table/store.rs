@@ -425,7 +425,7 @@ config_table! {
     /// Reads timer files ahead.
     unset "timerWarmEnable": bool = false;
     /// Serves timer messages.
-    restart @important timer_wheel_enable "timerWheelEnable": bool = true;
+    live @important timer_wheel_enable "timerWheelEnable": bool = true;
     /// Writes snapshots of the timer wheel.
     inert "timerWheelSnapshotFlush": bool = false;
     /// Milliseconds between two snapshots of the timer wheel.
