@@ -158,10 +158,11 @@ impl Broker {
         Outcome::Later(Box::pin(async move {
             let flushed = async {
                 match flushed {
-                    Some((flushed, limit)) => {
-                        matches!(select(flushed, limit).await, Either::Left((Ok(()), _)))
-                    }
-                    None => true,
+                    Some((flushed, limit)) => match select(flushed, limit).await {
+                        Either::Left((flushed, _)) => flushed.map_err(Some),
+                        Either::Right(_) => Err(None),
+                    },
+                    None => Ok(()),
                 }
             };
             let copied = async {
@@ -176,8 +177,10 @@ impl Broker {
                 answer.code = ResponseCode::SlaveNotAvailable as i32;
             } else if !copied {
                 answer.code = ResponseCode::FlushSlaveTimeout as i32;
-            } else if !flushed {
+            } else if let Err(cause) = flushed {
                 answer.code = ResponseCode::FlushDiskTimeout as i32;
+                // The disk failed: to wait longer would not have helped.
+                answer.remark = cause.map(|cause| cause.to_string().into());
             }
             answer
         }))

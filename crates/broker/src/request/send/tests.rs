@@ -216,6 +216,19 @@ fn under_synchronous_flush_the_answer_waits_for_the_disk() {
 }
 
 #[test]
+fn who_waits_for_a_disk_that_fails_is_told_why() {
+    let test = TestBroker::with("flushDiskType=SYNC_FLUSH");
+    test.create_topic(TopicConfig::new("T", 1, 6));
+    let send = Command::request(&test.message("T", 0, "")).with_body("x");
+    let waiting = test.start(&test.peer, send).expect_err("not flushed yet");
+    test.disk.set_faults(skua_store::disk::Faults { sync_fails_in: Some(0), ..Default::default() });
+    test.store.flush_due(test.now);
+    let answer = crate::test_broker::ready(waiting);
+    assert_eq!(code(&answer), ResponseCode::FlushDiskTimeout);
+    assert!(remark(&answer).starts_with("the store takes no writes since"), "{}", remark(&answer));
+}
+
+#[test]
 fn a_full_disk_answers_that_the_service_is_not_available() {
     let test = TestBroker::new();
     test.create_topic(TopicConfig::new("T", 1, 6));
