@@ -190,11 +190,15 @@ impl Revival {
         if let Some(old) = before.filter(is_same).and_then(|before| self.remove(before)) {
             pending.acked |= old.acked;
         }
-        for (_, early) in self.early.extract_if(.., |_, early| early.key == pending.key) {
+        self.early.retain(|_, early| {
+            if early.key != pending.key {
+                return true;
+            }
             let at = |offset: &i64| pending.offsets.iter().position(|o| o == offset);
             let bits = early.offsets.iter().filter_map(at).fold(0, |bits, at| bits | 1 << at);
             pending.acked |= bits;
-        }
+            false
+        });
         if pending.is_done() {
             return;
         }
