@@ -8,7 +8,7 @@ use skua_interop::{
     Broker, Client, Driver, Kind, Namesrv, Scene, Tuning, check, skua, wait_until, wire,
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn sent(driver: &Driver) -> usize {
     driver.told("sent").len()

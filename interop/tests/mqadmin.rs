@@ -88,7 +88,7 @@ fn the_java_mqadmin_looks_into_consumers_statistics_and_queues() {
     driver.wait_got("c", 8);
 
     // Counted.
-    wait_until("a sample of the statistics", Duration::from_secs(60), || {
+    wait_until("a sample of the statistics", Duration::from_secs(180), || {
         let all = run(&["statsAll", "-t", "ops"]);
         let line = all.lines().find(|line| line.starts_with("ops") && line.contains("workers"))?;
         let words: Vec<_> = line.split_whitespace().collect();
@@ -96,7 +96,7 @@ fn the_java_mqadmin_looks_into_consumers_statistics_and_queues() {
         (words[2] == "0" && words[3] != "0.00" && words[4] != "0.00").then_some(())
     });
     // The client commits its offsets every five seconds.
-    let stats = wait_until("committed offsets", Duration::from_secs(30), || {
+    let stats = wait_until("committed offsets", Duration::from_secs(180), || {
         let stats = run(&["brokerConsumeStats", "-b", &broker, "-t", "10000"]);
         let lines = stats.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let mut lines = lines.filter(|words| words.get(1) == Some(&"workers"));

@@ -9,7 +9,7 @@ use skua_interop::{
     Broker, Client, Cluster, Driver, Kind, Namesrv, Scene, Tuning, check, mqadmin, wait_until, wire,
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 const SUCCESS: i64 = 0;
 const POLLING_TIMEOUT: i64 = 210;
 

@@ -23,7 +23,7 @@ fn traces_of_sending_and_consuming_are_found_by_mqadmin() {
     check::each_once(&sent, &got);
     let id = sent[0].get("id").to_owned();
     // Clients report in batches, in their own time.
-    wait_until("traces of both ends", Duration::from_secs(60), || {
+    wait_until("traces of both ends", Duration::from_secs(180), || {
         let text = mqadmin(&["queryMsgTraceById", "-i", &id, "-n", &namesrv.addr]);
         (text.contains("traced-producers") && text.contains("traced-consumers")).then_some(())
     });

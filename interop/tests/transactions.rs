@@ -126,7 +126,7 @@ fn a_transaction_that_nobody_decides_is_given_up_after_its_questions() {
     driver.run("transactor t group=undecided answer=unknown");
     driver.run("transact t topic=undecided count=2 prefix=lost local=unknown");
     driver.run("consumer c group=undecided topic=undecided kind=concurrent");
-    wait_until("the topic of given up messages", Duration::from_secs(60), || {
+    wait_until("the topic of given up messages", Duration::from_secs(180), || {
         let text = skua_interop::mqadmin(&["topicList", "-n", &servers.namesrv.addr]);
         text.contains("TRANS_CHECK_MAX_TIME_TOPIC").then_some(())
     });
