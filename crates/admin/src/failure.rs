@@ -25,6 +25,8 @@ pub enum Failure {
     Other(String),
     #[error("{path}: {cause}")]
     File { path: String, cause: std::io::Error },
+    #[error("{path}:{line}: {cause}")]
+    Setting { path: String, line: usize, cause: String },
     #[error("not available: {reason}")]
     NotServed { reason: &'static str },
     #[error("cannot write the answer: {0}")]
@@ -65,6 +67,7 @@ impl Failure {
             Self::Usage(_)
             | Self::BadValue { .. }
             | Self::NoNameServer
+            | Self::Setting { .. }
             | Self::NotServed { .. } => 2,
             _ => 1,
         }

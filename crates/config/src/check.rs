@@ -56,3 +56,21 @@ pub(crate) fn folders(text: &str) -> Result<(), String> {
         Ok(())
     }
 }
+
+/// Levels of the log, `info` or `skua_store=debug,info`.
+pub(crate) fn log_levels(text: &str) -> Result<(), String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |text: &str| LEVELS.iter().any(|level| text.eq_ignore_ascii_case(level));
+    let is_target = |text: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_:-".contains(c))
+    };
+    let valid = text.split(',').map(str::trim).all(|part| match part.split_once('=') {
+        Some((target, level)) => is_target(target) && is_level(level),
+        None => is_level(part),
+    });
+    if valid {
+        Ok(())
+    } else {
+        Err("off, error, warn, info, debug or trace, or parts with a level each, as in skua_store=debug,info".into())
+    }
+}

@@ -7,9 +7,10 @@ use skua_config::{Effect, Environment, Key, Properties, Role, Settings, docs};
 
 /// Keys of the table that are in no class of RocketMQ: two that its starter reads by itself, four
 /// of its examples, and Skua's own.
-const IN_NO_CLASS: [&str; 12] = [
+const IN_NO_CLASS: [&str; 13] = [
     "abortFile",
     "httpPort",
+    "logLevel",
     "maxMessagesPerSecondOfGroup",
     "maxMessagesPerSecondOfTopic",
     "maxRequestsPerSecondOfConnection",
@@ -111,6 +112,7 @@ fn listings_have_the_keys_that_javas_have() {
         [
             "httpPort",
             "inBrokerContainer",
+            "logLevel",
             "maxMessagesPerSecondOfGroup",
             "maxMessagesPerSecondOfTopic",
             "maxRequestsPerSecondOfConnection",
@@ -120,7 +122,7 @@ fn listings_have_the_keys_that_javas_have() {
         ]
     );
     let listing = include_str!("fixtures/namesrv-listing-keys.txt");
-    assert_eq!(extra(Role::NameServer, &[], listing), ["httpPort"]);
+    assert_eq!(extra(Role::NameServer, &[], listing), ["httpPort", "logLevel"]);
 }
 
 #[test]

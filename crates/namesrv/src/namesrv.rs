@@ -113,7 +113,8 @@ impl Namesrv {
         Some(next_scan)
     }
 
-    pub(crate) fn settings(&self) -> Arc<Settings> {
+    /// The configuration as it is now.
+    pub fn settings(&self) -> Arc<Settings> {
         self.settings.load()
     }
 

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::logging::LogArgs;
 
 #[derive(Parser)]
 #[command(name = "skua", version, about, disable_help_subcommand = true)]
@@ -37,6 +39,13 @@ pub enum Program {
     Consume(skua_admin::consume::Args),
     /// Measure a server, or the store on a disk
     Bench(Bench),
+    /// Look at a cluster from outside: what is wrong, and what to do
+    Doctor(skua_admin::doctor::Args),
+    /// Print a script that completes commands and options in a shell
+    Completion {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
     /// Look at, check, repair and copy what a store's directory holds
     Store(skua_storetool::Args),
 }
@@ -74,6 +83,8 @@ pub struct Standalone {
     /// A broker.conf with further keys
     #[arg(short = 'c', long = "configFile", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 #[derive(Args)]
@@ -106,6 +117,20 @@ pub struct Common {
     /// Print all configuration items and leave
     #[arg(short = 'p', long = "printConfigItem")]
     pub print_all: bool,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// The script that completes `skua` and a link named `mqadmin` in a shell.
+pub fn completion(shell: clap_complete::Shell) -> String {
+    let mqadmin = skua_admin::completion::mqadmin();
+    let mut skua = Cli::command().mut_subcommand("mqadmin", |command| {
+        command.mut_args(|arg| arg.hide(true)).subcommands(mqadmin.get_subcommands().cloned())
+    });
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut skua, "skua", &mut script);
+    clap_complete::generate(shell, &mut mqadmin.clone(), "mqadmin", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 /// The arguments as `skua` takes them: called through a link named `mqnamesrv`, `mqbroker` or
@@ -143,6 +168,17 @@ mod tests {
             panic!("mqadmin is mqadmin")
         };
         assert_eq!(args, ["topicList", "-n", "a:1", "-h"]);
+    }
+
+    #[test]
+    fn scripts_complete_mqadmins_commands_too() {
+        use clap_complete::Shell;
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = completion(shell);
+            for word in ["standalone", "updateTopic", "readQueueNums", "mqadmin"] {
+                assert!(script.contains(word), "{word} in the script for {shell}");
+            }
+        }
     }
 
     #[test]

@@ -33,6 +33,11 @@ fn main() -> ExitCode {
                 BenchOf::Store(args) => skua_storetool::bench::run(&args),
             };
         }
+        Program::Doctor(args) => return skua_admin::doctor::run(&args),
+        Program::Completion { shell } => {
+            print!("{}", cli::completion(shell));
+            return ExitCode::SUCCESS;
+        }
         Program::Store(args) => {
             return skua_storetool::run(&args, &|place| {
                 server::store_options(place).map_err(|error| format!("{error:#}"))

@@ -10,14 +10,16 @@ use skua_store::StoreOptions;
 use crate::cli::{Broker, Common, NameServer, Standalone};
 use crate::environment::{self, Advertised};
 use crate::http::{Health, Http};
+use crate::logging::LogArgs;
 use crate::playground::{self, Playground};
 use crate::role::broker::BrokerRole;
 use crate::role::namesrv::NameServer as NameServerRole;
 use crate::signals::Signals;
-use crate::{files, logging};
+use crate::{files, logging, signals};
 
 pub fn namesrv(args: NameServer) -> anyhow::Result<()> {
-    let (env, _) = surroundings(None);
+    let (env, _) = surroundings(None, &args.common.log)?;
+    let config = args.common.config.clone();
     let settings = load(Role::NameServer, args.common.config.as_deref(), &[], &env)?;
     if args.common.print_all {
         print!("{}", settings.listing(false));
@@ -25,6 +27,7 @@ pub fn namesrv(args: NameServer) -> anyhow::Result<()> {
     }
     run(async {
         let signals = Signals::listen()?;
+        signals::on_hangup(config.clone())?;
         let health = Arc::<Health>::default();
         let http = Http::start(&settings, health.clone()).await?;
         let role = NameServerRole::start(settings)?;
@@ -39,8 +42,8 @@ pub fn namesrv(args: NameServer) -> anyhow::Result<()> {
 }
 
 pub fn broker(args: Broker) -> anyhow::Result<()> {
-    let Common { config, namesrv_addr, print_all } = args.common;
-    let (env, advertised) = surroundings(None);
+    let Common { config, namesrv_addr, print_all, log } = args.common;
+    let (env, advertised) = surroundings(None, &log)?;
     let overrides: Vec<_> =
         namesrv_addr.iter().map(|addrs| ("namesrvAddr", addrs.as_str())).collect();
     let settings = load(Role::Broker, config.as_deref(), &overrides, &env)?;
@@ -57,6 +60,7 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
     }
     run(async {
         let signals = Signals::listen()?;
+        signals::on_hangup(config.clone())?;
         let namesrv = settings.broker.namesrv_addr.clone();
         let name = settings.broker.broker_name.clone();
         let reason = reason(&settings, &advertised);
@@ -80,7 +84,7 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
 }
 
 pub fn standalone(args: Standalone) -> anyhow::Result<()> {
-    let (env, advertised) = surroundings(args.advertise);
+    let (env, advertised) = surroundings(args.advertise, &args.log)?;
     std::fs::create_dir_all(&args.data)
         .with_context(|| format!("cannot make the folder {}", args.data.display()))?;
     let data = args.data.canonicalize()?;
@@ -99,6 +103,7 @@ pub fn standalone(args: Standalone) -> anyhow::Result<()> {
     let settings = load(Role::Broker, args.config.as_deref(), &overrides, &env)?;
     run(async {
         let signals = Signals::listen()?;
+        signals::on_hangup(args.config.clone())?;
         let health = Arc::<Health>::default();
         let http = Http::start(&settings, health.clone()).await?;
         let name_server = NameServerRole::start(name_server)?;
@@ -127,7 +132,7 @@ pub fn standalone(args: Standalone) -> anyhow::Result<()> {
 
 /// The options of a store that a tool works on.
 pub fn store_options(place: &skua_storetool::Place) -> anyhow::Result<StoreOptions> {
-    let (env, _) = surroundings(None);
+    let (env, _) = surroundings(None, &LogArgs::default())?;
     // `standalone --data` keeps the store in a folder of its own.
     let dir = place.dir.as_ref().map(|dir| {
         let inner = dir.join("store");
@@ -152,8 +157,11 @@ pub fn playground(args: Playground) -> anyhow::Result<()> {
 }
 
 /// Logs, and what the defaults depend on.
-fn surroundings(advertise: Option<std::net::IpAddr>) -> (Environment, Advertised) {
-    logging::start();
+fn surroundings(
+    advertise: Option<std::net::IpAddr>,
+    log: &LogArgs,
+) -> anyhow::Result<(Environment, Advertised)> {
+    logging::start(log)?;
     let advertised = match advertise {
         Some(ip) => Advertised { ip, reason: "as --advertise says".into() },
         None => environment::advertised_ip(),
@@ -168,7 +176,7 @@ fn surroundings(advertise: Option<std::net::IpAddr>) -> (Environment, Advertised
         namesrv_addr: variable("NAMESRV_ADDR"),
         lookup: Arc::new(|name| std::env::var(name).ok()),
     };
-    (env, advertised)
+    Ok((env, advertised))
 }
 
 /// Why clients are given the address that they are.
@@ -195,6 +203,7 @@ fn load(
         None => Properties::default(),
     };
     let (settings, warnings) = Settings::load(role, &properties, overrides, env)?;
+    logging::configured(&settings.server.log_level);
     for warning in warnings {
         tracing::warn!("{warning}");
     }

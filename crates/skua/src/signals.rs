@@ -1,5 +1,9 @@
-//! SIGTERM and SIGINT: the first ends the server cleanly, the second at once.
+//! SIGTERM and SIGINT: the first ends the server cleanly, the second at once. SIGHUP: the log file
+//! is opened anew and `logLevel` read again.
 
+use std::path::PathBuf;
+
+use skua_config::Properties;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub struct Signals {
@@ -31,4 +35,27 @@ impl Signals {
             std::process::exit(if name == "SIGINT" { 130 } else { 143 });
         });
     }
+}
+
+/// From now on SIGHUP, which would end the process, is for the log.
+pub fn on_hangup(config_file: Option<PathBuf>) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            crate::logging::reopen();
+            let Some(path) = &config_file else { continue };
+            match std::fs::read(path) {
+                Ok(bytes) => {
+                    let properties = Properties::parse(&bytes, &path.to_string_lossy());
+                    if let Some(levels) = properties.get("logLevel") {
+                        crate::logging::set_levels(levels.trim());
+                    }
+                }
+                Err(cause) => {
+                    tracing::error!(%cause, file = %path.display(), "cannot read the configuration");
+                }
+            }
+        }
+    });
+    Ok(())
 }

@@ -13,7 +13,7 @@ use skua_protocol::request::{
 use skua_protocol::{Command, Millis};
 
 use super::route::Queue;
-use super::{Answer, CALL_TIMEOUT, Cluster};
+use super::{Answer, Cluster};
 use crate::failure::{Failure, Role};
 
 /// Group named in pulls; it exists at every broker.
@@ -160,7 +160,7 @@ impl<'a> Consumer<'a> {
             expression_type: Some(ByteString::from_static("TAG")),
             ..Default::default()
         };
-        let timeout = CALL_TIMEOUT + hold.unwrap_or_default();
+        let timeout = self.cluster.timeout() + hold.unwrap_or_default();
         let answer =
             self.cluster.call_within(&queue.addr, Command::request(&header), timeout).await?;
         let Some(status) = PullStatus::of(answer.command.code) else {

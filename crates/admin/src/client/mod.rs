@@ -5,6 +5,7 @@
 
 pub mod consumer;
 pub mod producer;
+pub mod rehearsal;
 pub mod route;
 pub mod unique_id;
 
@@ -22,6 +23,8 @@ use skua_remoting::{Client, ClientOptions};
 
 use crate::failure::{Failure, Role};
 
+use rehearsal::Rehearsal;
+
 /// Longest wait for one answer, as Java's mqadmin waits.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -33,6 +36,7 @@ pub struct Cluster {
     client: Client,
     name_servers: Vec<String>,
     timeout: Duration,
+    rehearsal: Option<Rehearsal>,
 }
 
 /// An answer and who gave it.
@@ -94,7 +98,22 @@ pub fn split_addresses(list: &str) -> Vec<String> {
 impl Cluster {
     /// `name_servers` as for `-n`; may be empty when only brokers given by address are called.
     pub fn new(name_servers: Vec<String>, timeout: Duration) -> Self {
-        Self { client: Client::new(ClientOptions::default()), name_servers, timeout }
+        let client = Client::new(ClientOptions::default());
+        Self { client, name_servers, timeout, rehearsal: None }
+    }
+
+    /// From now on requests that change something are only written down.
+    pub fn rehearse(&mut self) {
+        self.rehearsal = Some(Rehearsal::default());
+    }
+
+    pub fn rehearsal(&self) -> Option<&Rehearsal> {
+        self.rehearsal.as_ref()
+    }
+
+    /// Longest wait for one answer.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     pub fn name_servers(&self) -> Result<&[String], Failure> {
@@ -116,6 +135,10 @@ impl Cluster {
         timeout: Duration,
     ) -> Result<Answer, Failure> {
         let code = RequestCode::from_i32(request.code).unwrap_or(RequestCode::GetBrokerClusterInfo);
+        if self.rehearsal.as_ref().is_some_and(|rehearsal| rehearsal.holds_back(addr, &request)) {
+            let command = Command::success();
+            return Ok(Answer { addr: addr.to_owned(), request: code, command });
+        }
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let command = self
             .client

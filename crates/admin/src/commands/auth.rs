@@ -19,6 +19,8 @@ use crate::mqadmin::{Context, SubCommand};
 pub const CREATE_USER: SubCommand = SubCommand {
     name: "createUser",
     about: "Create user to cluster.",
+    example: "-c DefaultCluster -u alice -p secret12",
+    answer: &["done", "brokerAddr"],
     options: &[
         Entry::OneOf(&[
             alternative("c", "clusterName", "create user to which cluster"),
@@ -34,6 +36,8 @@ pub const CREATE_USER: SubCommand = SubCommand {
 pub const UPDATE_USER: SubCommand = SubCommand {
     name: "updateUser",
     about: "Update user to cluster.",
+    example: "-c DefaultCluster -u alice -s disable",
+    answer: &["done", "brokerAddr"],
     options: &[
         Entry::OneOf(&[
             alternative("c", "clusterName", "update user to which cluster"),
@@ -52,6 +56,8 @@ pub const UPDATE_USER: SubCommand = SubCommand {
 pub const DELETE_USER: SubCommand = SubCommand {
     name: "deleteUser",
     about: "Delete user from cluster.",
+    example: "-c DefaultCluster -u alice",
+    answer: &["done", "brokerAddr"],
     options: &[
         Entry::OneOf(&[
             alternative("c", "clusterName", "delete acl from which cluster"),
@@ -65,6 +71,14 @@ pub const DELETE_USER: SubCommand = SubCommand {
 pub const GET_USER: SubCommand = SubCommand {
     name: "getUser",
     about: "Get user from cluster.",
+    example: "-b 192.168.0.1:10911 -u alice",
+    answer: &[
+        "brokerAddr",
+        "users[].password",
+        "users[].userStatus",
+        "users[].userType",
+        "users[].username",
+    ],
     options: &[
         Entry::OneOf(&[
             alternative("b", "brokerAddr", "get user for which broker"),
@@ -78,6 +92,14 @@ pub const GET_USER: SubCommand = SubCommand {
 pub const LIST_USER: SubCommand = SubCommand {
     name: "listUser",
     about: "List user from cluster.",
+    example: "-b 192.168.0.1:10911",
+    answer: &[
+        "brokerAddr",
+        "users[].password",
+        "users[].userStatus",
+        "users[].userType",
+        "users[].username",
+    ],
     options: &[
         Entry::OneOf(&[
             alternative("b", "brokerAddr", "list user for which broker"),
@@ -91,6 +113,8 @@ pub const LIST_USER: SubCommand = SubCommand {
 pub const COPY_USER: SubCommand = SubCommand {
     name: "copyUser",
     about: "Copy user to cluster.",
+    example: "-f 192.168.0.1:10911 -t 192.168.0.2:10911",
+    answer: &["done", "username"],
     options: &[
         required("f", "fromBroker", "the source broker that the users copy from"),
         required("t", "toBroker", "the target broker that the users copy to"),
@@ -102,6 +126,8 @@ pub const COPY_USER: SubCommand = SubCommand {
 pub const CREATE_ACL: SubCommand = SubCommand {
     name: "createAcl",
     about: "Create acl to cluster.",
+    example: "-c DefaultCluster -s User:alice -r Topic:TopicTest -a Pub,Sub -d Allow",
+    answer: &["done", "brokerAddr"],
     options: &[
         Entry::OneOf(&[
             alternative("c", "clusterName", "create acl to which cluster"),
@@ -119,6 +145,8 @@ pub const CREATE_ACL: SubCommand = SubCommand {
 pub const UPDATE_ACL: SubCommand = SubCommand {
     name: "updateAcl",
     about: "Update acl to cluster.",
+    example: "-c DefaultCluster -s User:alice -r Topic:TopicTest -a Pub -d Deny",
+    answer: &["done", "brokerAddr"],
     options: &[
         Entry::OneOf(&[
             alternative("c", "clusterName", "update acl to which cluster"),
@@ -136,6 +164,8 @@ pub const UPDATE_ACL: SubCommand = SubCommand {
 pub const DELETE_ACL: SubCommand = SubCommand {
     name: "deleteAcl",
     about: "Delete acl from cluster.",
+    example: "-c DefaultCluster -s User:alice",
+    answer: &["done", "brokerAddr"],
     options: &[
         Entry::OneOf(&[
             alternative("c", "clusterName", "delete acl from which cluster"),
@@ -150,6 +180,15 @@ pub const DELETE_ACL: SubCommand = SubCommand {
 pub const GET_ACL: SubCommand = SubCommand {
     name: "getAcl",
     about: "Get acl from cluster.",
+    example: "-b 192.168.0.1:10911 -s User:alice",
+    answer: &[
+        "[].policies[].entries[].actions[]",
+        "[].policies[].entries[].decision",
+        "[].policies[].entries[].resource",
+        "[].policies[].entries[].sourceIps[]",
+        "[].policies[].policyType",
+        "[].subject",
+    ],
     options: &[
         Entry::OneOf(&[
             alternative("b", "brokerAddr", "get acl for which broker"),
@@ -163,6 +202,15 @@ pub const GET_ACL: SubCommand = SubCommand {
 pub const LIST_ACL: SubCommand = SubCommand {
     name: "listAcl",
     about: "List acl from cluster.",
+    example: "-b 192.168.0.1:10911",
+    answer: &[
+        "[].policies[].entries[].actions[]",
+        "[].policies[].entries[].decision",
+        "[].policies[].entries[].resource",
+        "[].policies[].entries[].sourceIps[]",
+        "[].policies[].policyType",
+        "[].subject",
+    ],
     options: &[
         Entry::OneOf(&[
             alternative("b", "brokerAddr", "list acl for which broker."),
@@ -177,6 +225,8 @@ pub const LIST_ACL: SubCommand = SubCommand {
 pub const COPY_ACL: SubCommand = SubCommand {
     name: "copyAcl",
     about: "Copy acl to cluster.",
+    example: "-f 192.168.0.1:10911 -t 192.168.0.2:10911",
+    answer: &["done", "subject"],
     options: &[
         required("f", "fromBroker", "the source broker that the acls copy from"),
         required("t", "toBroker", "the target broker that the acls copy to"),

@@ -27,6 +27,8 @@ const BROKER_OR_CLUSTER: &[Opt] = &[
 pub const BROKER_STATUS: SubCommand = SubCommand {
     name: "brokerStatus",
     about: "Fetch broker runtime status data.",
+    example: "-b 192.168.0.1:10911",
+    answer: &["addr", "table.*"],
     options: &[Entry::OneOf(BROKER_OR_CLUSTER)],
     run: |context| Box::pin(broker_status(context)),
 };
@@ -34,6 +36,8 @@ pub const BROKER_STATUS: SubCommand = SubCommand {
 pub const GET_BROKER_CONFIG: SubCommand = SubCommand {
     name: "getBrokerConfig",
     about: "Get broker config by cluster or special broker.",
+    example: "-b 192.168.0.1:10911",
+    answer: &["addr", "properties.*"],
     options: &[Entry::OneOf(&[
         alternative("b", "brokerAddr", "get which broker"),
         alternative("c", "clusterName", "get which cluster"),
@@ -44,6 +48,8 @@ pub const GET_BROKER_CONFIG: SubCommand = SubCommand {
 pub const UPDATE_BROKER_CONFIG: SubCommand = SubCommand {
     name: "updateBrokerConfig",
     about: "Update broker's config.",
+    example: "-b 192.168.0.1:10911 -k fileReservedTime -v 48",
+    answer: &["done", "brokerAddr"],
     options: &[
         Entry::OneOf(&[
             alternative("b", "brokerAddr", "update which broker"),
@@ -59,6 +65,8 @@ pub const UPDATE_BROKER_CONFIG: SubCommand = SubCommand {
 pub const CLEAN_EXPIRED_CQ: SubCommand = SubCommand {
     name: "cleanExpiredCQ",
     about: "Clean expired ConsumeQueue on broker.",
+    example: "-b 192.168.0.1:10911",
+    answer: &["done"],
     options: CLEANING,
     run: |context| Box::pin(clean(context, RequestCode::CleanExpiredConsumeQueue)),
 };
@@ -66,6 +74,8 @@ pub const CLEAN_EXPIRED_CQ: SubCommand = SubCommand {
 pub const DELETE_EXPIRED_COMMIT_LOG: SubCommand = SubCommand {
     name: "deleteExpiredCommitLog",
     about: "Delete expired CommitLog files.",
+    example: "-b 192.168.0.1:10911",
+    answer: &["done"],
     options: CLEANING,
     run: |context| Box::pin(clean(context, RequestCode::DeleteExpiredCommitLog)),
 };
@@ -73,6 +83,8 @@ pub const DELETE_EXPIRED_COMMIT_LOG: SubCommand = SubCommand {
 pub const CLEAN_UNUSED_TOPIC: SubCommand = SubCommand {
     name: "cleanUnusedTopic",
     about: "Clean unused topic on broker.",
+    example: "-b 192.168.0.1:10911",
+    answer: &["done"],
     options: &[value("b", "brokerAddr", "Broker address"), value("c", "cluster", "cluster name")],
     run: |context| Box::pin(clean(context, RequestCode::CleanUnusedTopic)),
 };
@@ -83,6 +95,8 @@ const CLEANING: &[Entry] =
 pub const RESET_MASTER_FLUSH_OFFSET: SubCommand = SubCommand {
     name: "resetMasterFlushOffset",
     about: "Reset master flush offset in slave.",
+    example: "-b 192.168.0.1:10911 -o 0",
+    answer: &["done", "brokerAddr", "offset"],
     options: &[
         required("b", "brokerAddr", "which broker to reset"),
         required("o", "offset", "the offset to reset at"),
@@ -93,6 +107,8 @@ pub const RESET_MASTER_FLUSH_OFFSET: SubCommand = SubCommand {
 pub const ADD_BROKER: SubCommand = SubCommand {
     name: "addBroker",
     about: "Add a broker to specified container.",
+    example: "-c 192.168.0.1:10811 -b /etc/rocketmq/broker-b.conf",
+    answer: &["done", "containerAddr"],
     options: &[
         required("c", "brokerContainerAddr", "Broker container address"),
         required("b", "brokerConfigPath", "Broker config path"),
@@ -103,6 +119,8 @@ pub const ADD_BROKER: SubCommand = SubCommand {
 pub const REMOVE_BROKER: SubCommand = SubCommand {
     name: "removeBroker",
     about: "Remove a broker from specified container.",
+    example: "-c 192.168.0.1:10811 -b DefaultCluster:broker-b:1",
+    answer: &["done", "containerAddr"],
     options: &[
         required("c", "brokerContainerAddr", "Broker container address"),
         required(
@@ -117,6 +135,8 @@ pub const REMOVE_BROKER: SubCommand = SubCommand {
 pub const SWITCH_TIMER_ENGINE: SubCommand = SubCommand {
     name: "switchTimerEngine",
     about: "switch the engine of timer message in broker",
+    example: "-b 192.168.0.1:10911 -e F",
+    answer: &["done", "brokerAddr"],
     options: &[
         Entry::OneOf(&[
             alternative("b", "brokerAddr", "update which broker"),

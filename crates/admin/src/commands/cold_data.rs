@@ -21,6 +21,8 @@ use crate::{text, time};
 pub const GET_COLD_DATA_FLOW_CTR_INFO: SubCommand = SubCommand {
     name: "getColdDataFlowCtrInfo",
     about: "Get cold data flow ctr info.",
+    example: "-b 192.168.0.1:10911",
+    answer: &["addr", "info.*"],
     options: &[
         value("b", "brokerAddr", "get from which broker"),
         value("c", "clusterName", "get from which cluster"),
@@ -31,6 +33,8 @@ pub const GET_COLD_DATA_FLOW_CTR_INFO: SubCommand = SubCommand {
 pub const UPDATE_COLD_DATA_FLOW_CTR_GROUP_CONFIG: SubCommand = SubCommand {
     name: "updateColdDataFlowCtrGroupConfig",
     about: "Add or update cold data flow ctr group config.",
+    example: "-b 192.168.0.1:10911 -g GroupTest -v 4096",
+    answer: &["done", "brokerAddr"],
     options: &[
         value("b", "brokerAddr", "update which broker"),
         value("c", "clusterName", "update which cluster"),
@@ -43,6 +47,8 @@ pub const UPDATE_COLD_DATA_FLOW_CTR_GROUP_CONFIG: SubCommand = SubCommand {
 pub const REMOVE_COLD_DATA_FLOW_CTR_GROUP_CONFIG: SubCommand = SubCommand {
     name: "removeColdDataFlowCtrGroupConfig",
     about: "Remove consumer from cold ctr config.",
+    example: "-b 192.168.0.1:10911 -g GroupTest",
+    answer: &["done", "brokerAddr"],
     options: &[
         value("b", "brokerAddr", "update which broker"),
         value("c", "clusterName", "update which cluster"),
@@ -54,6 +60,8 @@ pub const REMOVE_COLD_DATA_FLOW_CTR_GROUP_CONFIG: SubCommand = SubCommand {
 pub const SET_COMMIT_LOG_READ_AHEAD_MODE: SubCommand = SubCommand {
     name: "setCommitLogReadAheadMode",
     about: "Set read ahead mode for all commitlog files.",
+    example: "-b 192.168.0.1:10911 -m 1",
+    answer: &["addr", "answer"],
     options: &[
         value("b", "brokerAddr", "set which broker"),
         value("c", "clusterName", "set which cluster"),

@@ -26,6 +26,28 @@ use crate::{text, time};
 pub const CONSUMER_PROGRESS: SubCommand = SubCommand {
     name: "consumerProgress",
     about: "Query consumer's progress, speed.",
+    example: "-g GroupTest",
+    answer: &[
+        "queues[].topic",
+        "queues[].brokerName",
+        "queues[].queueId",
+        "queues[].brokerOffset",
+        "queues[].consumerOffset",
+        "queues[].diff",
+        "queues[].inflight",
+        "queues[].lastTimestamp",
+        "queues[].clientIp",
+        "consumeTps",
+        "diffTotal",
+        "inflightTotal",
+        "[].group",
+        "[].clients",
+        "[].version",
+        "[].consumeType",
+        "[].messageModel",
+        "[].consumeTps",
+        "[].diffTotal",
+    ],
     options: &[
         value("g", "groupName", "consumer group name"),
         value("t", "topicName", "topic name"),
@@ -38,6 +60,17 @@ pub const CONSUMER_PROGRESS: SubCommand = SubCommand {
 pub const CONSUMER_CONNECTION: SubCommand = SubCommand {
     name: "consumerConnection",
     about: "Query consumer's socket connection, client version and subscription.",
+    example: "-g GroupTest",
+    answer: &[
+        "connectionSet[].clientAddr",
+        "connectionSet[].clientId",
+        "connectionSet[].language",
+        "connectionSet[].version",
+        "consumeFromWhere",
+        "consumeType",
+        "messageModel",
+        "subscriptionTable.*",
+    ],
     options: &[
         required("g", "consumerGroup", "consumer group name"),
         value("b", "brokerAddr", "broker address"),
@@ -48,6 +81,13 @@ pub const CONSUMER_CONNECTION: SubCommand = SubCommand {
 pub const PRODUCER_CONNECTION: SubCommand = SubCommand {
     name: "producerConnection",
     about: "Query producer's socket connection and client version.",
+    example: "-g ProducerTest -t TopicTest",
+    answer: &[
+        "connectionSet[].clientAddr",
+        "connectionSet[].clientId",
+        "connectionSet[].language",
+        "connectionSet[].version",
+    ],
     options: &[
         required("g", "producerGroup", "producer group name"),
         required("t", "topic", "topic name"),
@@ -58,6 +98,8 @@ pub const PRODUCER_CONNECTION: SubCommand = SubCommand {
 pub const PRODUCER: SubCommand = SubCommand {
     name: "producer",
     about: "Query producer's instances, connection, status, etc.",
+    example: "-b 192.168.0.1:10911",
+    answer: &["data.*"],
     options: &[required("b", "broker", "broker address")],
     run: |context| Box::pin(producer(context)),
 };

@@ -23,6 +23,8 @@ use crate::time;
 pub const GET_CONTROLLER_META_DATA: SubCommand = SubCommand {
     name: "getControllerMetaData",
     about: "Get controller cluster's metadata.",
+    example: "-a 192.168.0.1:9878",
+    answer: &["controllerLeaderAddress", "controllerLeaderId", "group", "isLeader", "peers"],
     options: &[required("a", "controllerAddress", "the address of controller")],
     run: |context| Box::pin(get_metadata(context)),
 };
@@ -30,6 +32,8 @@ pub const GET_CONTROLLER_META_DATA: SubCommand = SubCommand {
 pub const GET_CONTROLLER_CONFIG: SubCommand = SubCommand {
     name: "getControllerConfig",
     about: "Get controller config.",
+    example: "-a 192.168.0.1:9878",
+    answer: &["addr", "properties.*"],
     options: &[required(
         "a",
         "controllerAddress",
@@ -41,6 +45,8 @@ pub const GET_CONTROLLER_CONFIG: SubCommand = SubCommand {
 pub const UPDATE_CONTROLLER_CONFIG: SubCommand = SubCommand {
     name: "updateControllerConfig",
     about: "Update controller config.",
+    example: "-a 192.168.0.1:9878 -k scanNotActiveBrokerInterval -v 5000",
+    answer: &["done", "key", "value"],
     options: &[
         required(
             "a",
@@ -56,6 +62,15 @@ pub const UPDATE_CONTROLLER_CONFIG: SubCommand = SubCommand {
 pub const ELECT_MASTER: SubCommand = SubCommand {
     name: "electMaster",
     about: "Re-elect the specified broker as master.",
+    example: "-a 192.168.0.1:9878 -b 2 -bn broker-a -c DefaultCluster",
+    answer: &[
+        "brokerName",
+        "brokers.*",
+        "clusterName",
+        "masterAddress",
+        "masterEpoch",
+        "syncStateSetEpoch",
+    ],
     options: &[
         required("a", "controllerAddress", "The address of controller"),
         required("b", "brokerId", "The id of the broker which requires to become master"),
@@ -72,6 +87,8 @@ pub const ELECT_MASTER: SubCommand = SubCommand {
 pub const CLEAN_BROKER_METADATA: SubCommand = SubCommand {
     name: "cleanBrokerMetadata",
     about: "Clean metadata of broker on controller.",
+    example: "-a 192.168.0.1:9878 -b 2 -bn broker-a -c DefaultCluster",
+    answer: &["done", "brokerName"],
     options: &[
         required("a", "controllerAddress", "The address of controller"),
         value(

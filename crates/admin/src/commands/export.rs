@@ -71,6 +71,8 @@ const CONFIG_KEYS: &[&str] = &[
 pub const EXPORT_METADATA: SubCommand = SubCommand {
     name: "exportMetadata",
     about: "Export metadata.",
+    example: "-c DefaultCluster -f /tmp/rocketmq/export",
+    answer: &["done", "path"],
     options: &[
         value("c", "clusterName", "choose a cluster to export"),
         value("b", "brokerAddr", "choose a broker to export"),
@@ -85,6 +87,8 @@ pub const EXPORT_METADATA: SubCommand = SubCommand {
 pub const EXPORT_CONFIGS: SubCommand = SubCommand {
     name: "exportConfigs",
     about: "Export configs.",
+    example: "-c DefaultCluster -f /tmp/rocketmq/export",
+    answer: &["done", "path"],
     options: &[
         required("c", "clusterName", "choose a cluster to export"),
         value("f", "filePath", "export configs.json path | default /tmp/rocketmq/export"),
@@ -95,6 +99,8 @@ pub const EXPORT_CONFIGS: SubCommand = SubCommand {
 pub const EXPORT_METRICS: SubCommand = SubCommand {
     name: "exportMetrics",
     about: "Export metrics.",
+    example: "-c DefaultCluster -f /tmp/rocketmq/export",
+    answer: &["done", "path"],
     options: &[
         required("c", "clusterName", "choose a cluster to export"),
         value("f", "filePath", "export metrics.json path | default /tmp/rocketmq/export"),
@@ -105,6 +111,8 @@ pub const EXPORT_METRICS: SubCommand = SubCommand {
 pub const EXPORT_POP_RECORD: SubCommand = SubCommand {
     name: "exportPopRecord",
     about: "Export pop consumer record",
+    example: "-c DefaultCluster -d true",
+    answer: &["done", "brokerAddr"],
     options: &[
         value("c", "clusterName", "choose one cluster to export"),
         value("b", "brokerAddr", "choose one broker to export"),
@@ -117,6 +125,9 @@ pub const EXPORT_POP_RECORD: SubCommand = SubCommand {
 fn save(context: &Context<'_>, name: &str, value: &impl Serialize) -> Result<(), Failure> {
     let folder = context.get("f").unwrap_or(DEFAULT_FOLDER);
     let path = format!("{folder}/{name}");
+    if context.has("dry-run") {
+        return context.print(&Done::new(format!("would write {path}")).with("path", path));
+    }
     let value = serde_json::to_value(value)
         .map_err(|cause| Failure::other(format!("cannot write JSON: {cause}")))?;
     let written = std::fs::create_dir_all(Path::new(folder))

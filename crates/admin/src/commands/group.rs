@@ -24,6 +24,26 @@ use crate::text;
 pub const UPDATE_SUB_GROUP: SubCommand = SubCommand {
     name: "updateSubGroup",
     about: "Update or create subscription group.",
+    example: "-c DefaultCluster -g GroupTest -r 16",
+    answer: &[
+        "done",
+        "brokerAddr",
+        "brokerId",
+        "consumeBroadcastEnable",
+        "consumeEnable",
+        "consumeFromMinEnable",
+        "consumeMessageOrderly",
+        "consumeTimeoutMinute",
+        "groupName",
+        "groupSysFlag",
+        "notifyConsumerIdsChangedEnable",
+        "retryMaxTimes",
+        "retryQueueNums",
+        "whichBrokerWhenConsumeSlowly",
+        "attributes.*",
+        "groupRetryPolicy.*",
+        "subscriptionDataSet[].*",
+    ],
     options: &[
         Entry::OneOf(&[
             alternative("b", "brokerAddr", "create subscription group to which broker"),
@@ -52,6 +72,8 @@ pub const UPDATE_SUB_GROUP: SubCommand = SubCommand {
 pub const UPDATE_SUB_GROUP_LIST: SubCommand = SubCommand {
     name: "updateSubGroupList",
     about: "Update or create subscription group in batch",
+    example: "-c DefaultCluster -f groups.json",
+    answer: &["done", "brokerAddr"],
     options: &[
         Entry::OneOf(&[
             alternative("b", "brokerAddr", "create groups to which broker"),
@@ -69,6 +91,8 @@ pub const UPDATE_SUB_GROUP_LIST: SubCommand = SubCommand {
 pub const DELETE_SUB_GROUP: SubCommand = SubCommand {
     name: "deleteSubGroup",
     about: "Delete subscription group from broker.",
+    example: "-c DefaultCluster -g GroupTest --dry-run",
+    answer: &["done", "brokerAddr", "group"],
     options: &[
         Entry::OneOf(&[
             alternative("b", "brokerAddr", "delete subscription group from which broker"),
@@ -83,6 +107,8 @@ pub const DELETE_SUB_GROUP: SubCommand = SubCommand {
 pub const GET_CONSUMER_CONFIG: SubCommand = SubCommand {
     name: "getConsumerConfig",
     about: "Get consumer config by subscription group name.",
+    example: "-g GroupTest",
+    answer: &["brokerName", "cluster", "config.*"],
     options: &[required("g", "groupName", "subscription group name")],
     run: |context| Box::pin(get_config(context)),
 };

@@ -18,6 +18,8 @@ pub const ORDER_TOPIC_CONFIG: &str = "ORDER_TOPIC_CONFIG";
 pub const UPDATE_KV_CONFIG: SubCommand = SubCommand {
     name: "updateKvConfig",
     about: "Create or update KV config.",
+    example: "-s NAMESPACE -k key -v value",
+    answer: &["done"],
     options: &[
         required("s", "namespace", "set the namespace"),
         required("k", "key", "set the key name"),
@@ -29,6 +31,8 @@ pub const UPDATE_KV_CONFIG: SubCommand = SubCommand {
 pub const DELETE_KV_CONFIG: SubCommand = SubCommand {
     name: "deleteKvConfig",
     about: "Delete KV config.",
+    example: "-s NAMESPACE -k key",
+    answer: &["done"],
     options: &[
         required("s", "namespace", "set the namespace"),
         required("k", "key", "set the key name"),
@@ -39,6 +43,8 @@ pub const DELETE_KV_CONFIG: SubCommand = SubCommand {
 pub const UPDATE_ORDER_CONF: SubCommand = SubCommand {
     name: "updateOrderConf",
     about: "Create or update or delete order conf.",
+    example: "-t TopicTest -m get",
+    answer: &["done", "topic", "orderConf"],
     options: &[
         required("t", "topic", "topic name"),
         value("v", "orderConf", "set order conf [eg. brokerName1:num;brokerName2:num]"),

@@ -24,6 +24,19 @@ const TOP: i32 = 20;
 pub const GET_BROKER_LITE_INFO: SubCommand = SubCommand {
     name: "getBrokerLiteInfo",
     about: "Get broker lite info.",
+    example: "-b 192.168.0.1:10911",
+    answer: &[
+        "brokers.*.storeType",
+        "brokers.*.maxLmqNum",
+        "brokers.*.currentLmqNum",
+        "brokers.*.liteSubscriptionCount",
+        "brokers.*.orderInfoCount",
+        "brokers.*.cqTableSize",
+        "brokers.*.offsetTableSize",
+        "brokers.*.eventMapSize",
+        "brokers.*.topicMeta.*",
+        "brokers.*.groupMeta.*",
+    ],
     options: &[
         Entry::OneOf(&[
             alternative("b", "brokerAddr", "Broker address"),
@@ -37,6 +50,14 @@ pub const GET_BROKER_LITE_INFO: SubCommand = SubCommand {
 pub const GET_PARENT_TOPIC_INFO: SubCommand = SubCommand {
     name: "getParentTopicInfo",
     about: "Get parent topic info.",
+    example: "-p LiteTest",
+    answer: &[
+        "brokers.*.topic",
+        "brokers.*.ttl",
+        "brokers.*.liteTopicCount",
+        "brokers.*.lmqNum",
+        "brokers.*.groups[]",
+    ],
     options: &[required("p", "parentTopic", "Parent topic name")],
     run: |context| Box::pin(parent_info(context)),
 };
@@ -44,6 +65,15 @@ pub const GET_PARENT_TOPIC_INFO: SubCommand = SubCommand {
 pub const GET_LITE_TOPIC_INFO: SubCommand = SubCommand {
     name: "getLiteTopicInfo",
     about: "Get lite topic info.",
+    example: "-p LiteTest -l lite-1",
+    answer: &[
+        "brokers.*.subscriber[].clientId",
+        "brokers.*.subscriber[].group",
+        "brokers.*.topicOffset.*",
+        "brokers.*.shardingToBroker",
+        "brokers.*.parentTopic",
+        "brokers.*.liteTopic",
+    ],
     options: &[
         required("p", "parentTopic", "Parent topic name"),
         required("l", "liteTopic", "Lite topic name"),
@@ -55,6 +85,16 @@ pub const GET_LITE_TOPIC_INFO: SubCommand = SubCommand {
 pub const GET_LITE_CLIENT_INFO: SubCommand = SubCommand {
     name: "getLiteClientInfo",
     about: "Get lite client info.",
+    example: "-p LiteTest -g GroupTest -c 192.168.0.11@1",
+    answer: &[
+        "brokers.*.parentTopic",
+        "brokers.*.group",
+        "brokers.*.clientId",
+        "brokers.*.liteTopicCount",
+        "brokers.*.lastAccessTime",
+        "brokers.*.lastConsumeTime",
+        "brokers.*.liteTopicSet[]",
+    ],
     options: &[
         required("p", "parentTopic", "Parent topic name"),
         required("g", "group", "Consumer group"),
@@ -67,6 +107,22 @@ pub const GET_LITE_CLIENT_INFO: SubCommand = SubCommand {
 pub const GET_LITE_GROUP_INFO: SubCommand = SubCommand {
     name: "getLiteGroupInfo",
     about: "Get lite group info.",
+    example: "-p LiteTest -g GroupTest",
+    answer: &[
+        "parentTopic",
+        "group",
+        "liteTopic",
+        "now",
+        "brokers.*.totalLagCount",
+        "brokers.*.earliestUnconsumedTimestamp",
+        "brokers.*.liteTopicOffsetWrapper.*",
+        "brokers.*.lagCountTopK[].liteTopic",
+        "brokers.*.lagCountTopK[].lagCount",
+        "brokers.*.lagCountTopK[].earliestUnconsumedTimestamp",
+        "brokers.*.lagTimestampTopK[].liteTopic",
+        "brokers.*.lagTimestampTopK[].lagCount",
+        "brokers.*.lagTimestampTopK[].earliestUnconsumedTimestamp",
+    ],
     options: &[
         required("p", "parentTopic", "Parent topic name"),
         required("g", "group", "Consumer group"),
@@ -79,6 +135,8 @@ pub const GET_LITE_GROUP_INFO: SubCommand = SubCommand {
 pub const TRIGGER_LITE_DISPATCH: SubCommand = SubCommand {
     name: "triggerLiteDispatch",
     about: "Trigger Lite Dispatch.",
+    example: "-p LiteTest -g GroupTest",
+    answer: &["brokers.*"],
     options: &[
         required("p", "parentTopic", "Parent topic name"),
         required("g", "group", "Consumer group"),

@@ -19,7 +19,7 @@ mod namesrv;
 mod not_served;
 mod offset;
 mod print;
-mod properties;
+pub(crate) mod properties;
 mod queue;
 mod replication;
 mod route;

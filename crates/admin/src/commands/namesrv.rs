@@ -17,6 +17,8 @@ use crate::mqadmin::{Context, SubCommand};
 pub const WIPE_WRITE_PERM: SubCommand = SubCommand {
     name: "wipeWritePerm",
     about: "Wipe write perm of broker in all name server you defined in the -n param.",
+    example: "-b broker-a",
+    answer: &["brokerName", "namesrvAddr", "topics", "what"],
     options: &[required("b", "brokerName", "broker name")],
     run: |context| {
         Box::pin(async move {
@@ -32,6 +34,8 @@ pub const WIPE_WRITE_PERM: SubCommand = SubCommand {
 pub const ADD_WRITE_PERM: SubCommand = SubCommand {
     name: "addWritePerm",
     about: "Add write perm of broker in all name server you defined in the -n param.",
+    example: "-b broker-a",
+    answer: &["brokerName", "namesrvAddr", "topics", "what"],
     options: &[required("b", "brokerName", "broker name")],
     run: |context| {
         Box::pin(async move {
@@ -47,6 +51,8 @@ pub const ADD_WRITE_PERM: SubCommand = SubCommand {
 pub const GET_NAMESRV_CONFIG: SubCommand = SubCommand {
     name: "getNamesrvConfig",
     about: "Get configs of name server.",
+    example: "",
+    answer: &["addr", "properties.*"],
     options: &[],
     run: |context| Box::pin(get_config(context)),
 };
@@ -54,6 +60,8 @@ pub const GET_NAMESRV_CONFIG: SubCommand = SubCommand {
 pub const UPDATE_NAMESRV_CONFIG: SubCommand = SubCommand {
     name: "updateNamesrvConfig",
     about: "Update configs of name server.",
+    example: "-k orderMessageEnable -v true",
+    answer: &["done", "key", "value"],
     options: &[required("k", "key", "config key"), required("v", "value", "config value")],
     run: |context| Box::pin(update_config(context)),
 };

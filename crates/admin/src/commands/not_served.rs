@@ -11,6 +11,8 @@ const STATIC_TOPICS: &str =
 pub const UPDATE_STATIC_TOPIC: SubCommand = SubCommand {
     name: "updateStaticTopic",
     about: "Update or create static topic, which has fixed number of queues.",
+    example: "-c DefaultCluster -t StaticTest -qn 8",
+    answer: &[],
     options: &[
         Entry::OneOf(&[
             alternative("c", "clusters", "remapping static topic to clusters, comma separated"),
@@ -27,6 +29,8 @@ pub const UPDATE_STATIC_TOPIC: SubCommand = SubCommand {
 pub const REMAPPING_STATIC_TOPIC: SubCommand = SubCommand {
     name: "remappingStaticTopic",
     about: "Remapping static topic.",
+    example: "-c DefaultCluster -t StaticTest",
+    answer: &[],
     options: &[
         Entry::OneOf(&[
             alternative("c", "clusters", "remapping static topic to clusters, comma separated"),
@@ -42,6 +46,8 @@ pub const REMAPPING_STATIC_TOPIC: SubCommand = SubCommand {
 pub const EXPORT_METADATA_IN_ROCKS_DB: SubCommand = SubCommand {
     name: "exportMetadataInRocksDB",
     about: "export RocksDB kv config (topics/subscriptionGroups). Recommend to use [mqadmin rocksDBConfigToJson]",
+    example: "-p /root/store/config/topics -t topics",
+    answer: &[],
     options: &[
         required("p", "path", "Absolute path for the metadata directory"),
         required("t", "configType", "Name of kv config, e.g. topics/subscriptionGroups"),
@@ -53,6 +59,8 @@ pub const EXPORT_METADATA_IN_ROCKS_DB: SubCommand = SubCommand {
 pub const ROCKS_DBCONFIG_TO_JSON: SubCommand = SubCommand {
     name: "rocksDBConfigToJson",
     about: "Convert RocksDB kv config (topics/subscriptionGroups/consumerOffsets) to json. [rpc mode] Use [-n, -c, -b, -t] to send Request to broker ( version >= 5.3.2 ) or [local mode] use [-p, -t, -j, -e] to load RocksDB. If -e is provided, tools will export json file instead of std print",
+    example: "-p /root/store/config -t topics",
+    answer: &[],
     options: &[
         value(
             "t",
@@ -92,6 +100,8 @@ pub const ROCKS_DBCONFIG_TO_JSON: SubCommand = SubCommand {
 pub const CHECK_ROCKSDB_CQ_WRITE_PROGRESS: SubCommand = SubCommand {
     name: "checkRocksdbCqWriteProgress",
     about: "check if rocksdb cq is same as file cq",
+    example: "-c DefaultCluster -n 192.168.0.1:9876",
+    answer: &[],
     options: &[
         required("c", "cluster", "cluster name"),
         required("n", "nameserverAddr", "nameserverAddr"),

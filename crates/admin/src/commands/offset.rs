@@ -22,6 +22,16 @@ use crate::{text, time};
 pub const RESET_OFFSET_BY_TIME: SubCommand = SubCommand {
     name: "resetOffsetByTime",
     about: "Reset consumer offset by timestamp(without client restart).",
+    example: "-g GroupTest -t TopicTest -s 2026-01-31#08:00:00:000",
+    answer: &[
+        "done",
+        "[].brokerName",
+        "[].offset",
+        "[].queueId",
+        "[].topic",
+        "timestamp",
+        "offset",
+    ],
     options: &[
         required("g", "group", "set the consumer group"),
         required("t", "topic", "set the topic"),
@@ -42,6 +52,16 @@ pub const RESET_OFFSET_BY_TIME: SubCommand = SubCommand {
 pub const SKIP_ACCUMULATED: SubCommand = SubCommand {
     name: "skipAccumulatedMessage",
     about: "Skip all messages that are accumulated (not consumed) currently.",
+    example: "-g GroupTest -t TopicTest",
+    answer: &[
+        "done",
+        "[].brokerName",
+        "[].offset",
+        "[].queueId",
+        "[].topic",
+        "timestamp",
+        "offset",
+    ],
     options: &[
         required("g", "group", "set the consumer group"),
         required("t", "topic", "set the topic"),
@@ -54,6 +74,8 @@ pub const SKIP_ACCUMULATED: SubCommand = SubCommand {
 pub const CLONE_GROUP_OFFSET: SubCommand = SubCommand {
     name: "cloneGroupOffset",
     about: "Clone offset from other group.",
+    example: "-s GroupTest -d GroupCopy -t TopicTest",
+    answer: &["done", "srcGroup", "destGroup"],
     options: &[
         required("s", "srcGroup", "set source consumer group"),
         required("d", "destGroup", "set destination consumer group"),

@@ -20,6 +20,17 @@ use crate::text;
 pub const QUERY_CQ: SubCommand = SubCommand {
     name: "queryCq",
     about: "Query cq command.",
+    example: "-t TopicTest -q 0 -i 0 -c 5",
+    answer: &[
+        "maxQueueIndex",
+        "minQueueIndex",
+        "queueData[].eval",
+        "queueData[].physicOffset",
+        "queueData[].physicSize",
+        "queueData[].tagsCode",
+        "subscriptionData.*",
+        "filterData",
+    ],
     options: &[
         required("t", "topic", "topic name"),
         required("q", "queue", "queue num, ie. 1"),
@@ -34,6 +45,8 @@ pub const QUERY_CQ: SubCommand = SubCommand {
 pub const SET_CONSUME_MODE: SubCommand = SubCommand {
     name: "setConsumeMode",
     about: "Set consume message mode. pull/pop etc.",
+    example: "-c DefaultCluster -t TopicTest -g GroupTest -m POP -q 8",
+    answer: &["done", "brokerAddr", "group", "topic"],
     options: &[
         value("b", "brokerAddr", "create subscription group to which broker"),
         value("c", "clusterName", "create subscription group to which cluster"),
@@ -48,6 +61,8 @@ pub const SET_CONSUME_MODE: SubCommand = SubCommand {
 pub const ALLOCATE_MQ: SubCommand = SubCommand {
     name: "allocateMQ",
     about: "Allocate MQ.",
+    example: "-t TopicTest -i 192.168.0.11,192.168.0.12",
+    answer: &["result.*[].brokerName", "result.*[].queueId", "result.*[].topic"],
     options: &[required("t", "topic", "topic name"), required("i", "ipList", "ipList")],
     run: |context| Box::pin(allocate(context)),
 };

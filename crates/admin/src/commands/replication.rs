@@ -18,6 +18,26 @@ use crate::time;
 pub const HA_STATUS: SubCommand = SubCommand {
     name: "haStatus",
     about: "Fetch ha runtime status data.",
+    example: "-b 192.168.0.1:10911",
+    answer: &[
+        "brokerAddr",
+        "haClientRuntimeInfo.lastReadTimestamp",
+        "haClientRuntimeInfo.lastWriteTimestamp",
+        "haClientRuntimeInfo.masterFlushOffset",
+        "haClientRuntimeInfo.maxOffset",
+        "haClientRuntimeInfo.transferredByteInSecond",
+        "inSyncSlaveNums",
+        "master",
+        "masterCommitLogMaxOffset",
+        "haConnectionInfo[].addr",
+        "haConnectionInfo[].diff",
+        "haConnectionInfo[].inSync",
+        "haConnectionInfo[].slaveAckOffset",
+        "haConnectionInfo[].transferFromWhere",
+        "haConnectionInfo[].transferredByteInSecond",
+        "haClientRuntimeInfo.activated",
+        "haClientRuntimeInfo.masterAddr",
+    ],
     options: &[
         value("c", "clusterName", "which cluster"),
         value("b", "brokerAddr", "which broker to fetch"),
@@ -29,6 +49,21 @@ pub const HA_STATUS: SubCommand = SubCommand {
 pub const GET_SYNC_STATE_SET: SubCommand = SubCommand {
     name: "getSyncStateSet",
     about: "Fetch syncStateSet for target brokers.",
+    example: "-a 192.168.0.1:9878 -c DefaultCluster",
+    answer: &[
+        "replicasInfoTable.*.masterAddress",
+        "replicasInfoTable.*.masterBrokerId",
+        "replicasInfoTable.*.masterEpoch",
+        "replicasInfoTable.*.syncStateSetEpoch",
+        "replicasInfoTable.*.inSyncReplicas[].alive",
+        "replicasInfoTable.*.inSyncReplicas[].brokerAddress",
+        "replicasInfoTable.*.inSyncReplicas[].brokerId",
+        "replicasInfoTable.*.inSyncReplicas[].brokerName",
+        "replicasInfoTable.*.notInSyncReplicas[].alive",
+        "replicasInfoTable.*.notInSyncReplicas[].brokerAddress",
+        "replicasInfoTable.*.notInSyncReplicas[].brokerId",
+        "replicasInfoTable.*.notInSyncReplicas[].brokerName",
+    ],
     options: &[
         required("a", "controllerAddress", "the address of controller"),
         value("c", "clusterName", "which cluster"),
@@ -41,6 +76,17 @@ pub const GET_SYNC_STATE_SET: SubCommand = SubCommand {
 pub const GET_BROKER_EPOCH: SubCommand = SubCommand {
     name: "getBrokerEpoch",
     about: "Fetch broker epoch entries.",
+    example: "-c DefaultCluster",
+    answer: &[
+        "brokerAddr",
+        "brokerId",
+        "brokerName",
+        "clusterName",
+        "epochList[].endOffset",
+        "epochList[].epoch",
+        "epochList[].startOffset",
+        "maxOffset",
+    ],
     options: &[
         Entry::OneOf(&[
             alternative("c", "clusterName", "which cluster"),

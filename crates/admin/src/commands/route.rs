@@ -17,6 +17,22 @@ use crate::{text, time};
 pub const TOPIC_ROUTE: SubCommand = SubCommand {
     name: "topicRoute",
     about: "Examine topic route info.",
+    example: "-t TopicTest",
+    answer: &[
+        "brokerDatas[].brokerAddrs.*",
+        "brokerDatas[].brokerName",
+        "brokerDatas[].cluster",
+        "brokerDatas[].enableActingMaster",
+        "queueDatas[].brokerName",
+        "queueDatas[].perm",
+        "queueDatas[].readQueueNums",
+        "queueDatas[].topicSysFlag",
+        "queueDatas[].writeQueueNums",
+        "filterServerTable.*",
+        "orderTopicConf",
+        "topicQueueMappingByBroker.*",
+        "rows[].*",
+    ],
     options: &[
         required("t", "topic", "topic name"),
         flag("l", "list", "Use list format to print data"),
@@ -27,6 +43,15 @@ pub const TOPIC_ROUTE: SubCommand = SubCommand {
 pub const TOPIC_STATUS: SubCommand = SubCommand {
     name: "topicStatus",
     about: "Examine topic Status info.",
+    example: "-t TopicTest",
+    answer: &[
+        "queues[].brokerName",
+        "queues[].lastUpdateTimestamp",
+        "queues[].maxOffset",
+        "queues[].minOffset",
+        "queues[].queueId",
+        "topicPutTps",
+    ],
     options: &[
         required("t", "topic", "topic name"),
         value("c", "cluster", "cluster name or lmq parent topic, lmq is used to find the route."),

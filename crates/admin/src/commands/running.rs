@@ -30,6 +30,15 @@ const SETTLED_AFTER_MS: i64 = 120_000;
 pub const CONSUMER_STATUS: SubCommand = SubCommand {
     name: "consumerStatus",
     about: "Query consumer's internal data structure.",
+    example: "-g GroupTest",
+    answer: &[
+        "clients[].clientId",
+        "clients[].version",
+        "clients[].file",
+        "clients[].info.*",
+        "sameSubscription",
+        "warnings[]",
+    ],
     options: &[
         required("g", "consumerGroup", "consumer group name"),
         value("i", "clientId", "The consumer's client id"),
@@ -42,6 +51,8 @@ pub const CONSUMER_STATUS: SubCommand = SubCommand {
 pub const START_MONITORING: SubCommand = SubCommand {
     name: "startMonitoring",
     about: "Start Monitoring.",
+    example: "",
+    answer: &["*"],
     options: &[],
     run: |context| Box::pin(monitor(context)),
 };
@@ -284,7 +295,7 @@ async fn consumer_status(context: &Context<'_>) -> Result<(), Failure> {
             }
         };
         // The details are part of the JSON; as text they go to a file, as Java's tool does it.
-        let file = match context.has("json") {
+        let file = match context.json() {
             true => None,
             false => Some(save(now, &connection.client_id, &info)?),
         };

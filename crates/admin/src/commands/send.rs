@@ -18,6 +18,8 @@ const GROUP: &str = "TOOLS_PRODUCER";
 pub const SEND_MESSAGE: SubCommand = SubCommand {
     name: "sendMessage",
     about: "Send a message.",
+    example: "-t TopicTest -p hello -k order-1 -c TagA",
+    answer: &["brokerName", "msgId", "offsetMsgId", "queueId", "queueOffset", "sendResult"],
     options: &[
         required("t", "topic", "Topic name"),
         required("p", "body", "UTF-8 string format of the message body"),
@@ -33,6 +35,8 @@ pub const SEND_MESSAGE: SubCommand = SubCommand {
 pub const CHECK_MSG_SEND_RT: SubCommand = SubCommand {
     name: "checkMsgSendRT",
     about: "Check message send response time.",
+    example: "-t TopicTest -a 10 -s 128",
+    answer: &["averageRt", "sends[].brokerName", "sends[].queueId", "sends[].rt", "sends[].sent"],
     options: &[
         required("t", "topic", "topic name"),
         value("a", "amount", "message amount | default 100"),
@@ -44,6 +48,17 @@ pub const CHECK_MSG_SEND_RT: SubCommand = SubCommand {
 pub const SEND_MSG_STATUS: SubCommand = SubCommand {
     name: "sendMsgStatus",
     about: "Send msg to broker.",
+    example: "-b broker-a -s 128 -c 3",
+    answer: &[
+        "brokerName",
+        "msgId",
+        "offsetMsgId",
+        "queueId",
+        "queueOffset",
+        "rt",
+        "sendResult",
+        "topic",
+    ],
     options: &[
         required(
             "b",
@@ -59,6 +74,8 @@ pub const SEND_MSG_STATUS: SubCommand = SubCommand {
 pub const CLUSTER_RT: SubCommand = SubCommand {
     name: "clusterRT",
     about: "List All clusters Message Send RT.",
+    example: "-c DefaultCluster -a 10 -s 128",
+    answer: &["cluster", "brokerName", "rt", "successCount", "failCount"],
     options: &[
         value("a", "amount", "message amount | default 100"),
         value("s", "size", "message size | default 128 Byte"),
@@ -304,7 +321,7 @@ async fn cluster_times(context: &Context<'_>) -> Result<(), Failure> {
         Some(name) => vec![name.to_owned()],
         None => info.cluster_addr_table.keys().map(|name| name.to_string()).collect(),
     };
-    if !as_log && !context.has("json") {
+    if !as_log && !context.json() {
         context.print(&BrokerTimeHead {})?;
     }
     loop {

@@ -24,6 +24,18 @@ const TOPICS_AT_ONCE: usize = 16;
 pub const BROKER_CONSUME_STATS: SubCommand = SubCommand {
     name: "brokerConsumeStats",
     about: "Fetch broker consume stats data.",
+    example: "-b 192.168.0.1:10911",
+    answer: &[
+        "queues[].group",
+        "queues[].topic",
+        "queues[].brokerName",
+        "queues[].queueId",
+        "queues[].brokerOffset",
+        "queues[].consumerOffset",
+        "queues[].diff",
+        "queues[].lastTimestamp",
+        "totalDiff",
+    ],
     options: &[
         required("b", "brokerAddr", "Broker address"),
         value("t", "timeoutMillis", "request timeout Millis"),
@@ -36,6 +48,16 @@ pub const BROKER_CONSUME_STATS: SubCommand = SubCommand {
 pub const STATS_ALL: SubCommand = SubCommand {
     name: "statsAll",
     about: "Topic and Consumer tps stats.",
+    example: "-t TopicTest",
+    answer: &[
+        "[].accumulation",
+        "[].group",
+        "[].in24Hours",
+        "[].inTps",
+        "[].out24Hours",
+        "[].outTps",
+        "[].topic",
+    ],
     options: &[
         flag("a", "activeTopic", "print active topic only"),
         value("t", "topic", "print select topic only"),

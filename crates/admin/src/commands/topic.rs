@@ -29,6 +29,20 @@ pub const DLQ_PREFIX: &str = "%DLQ%";
 pub const UPDATE_TOPIC: SubCommand = SubCommand {
     name: "updateTopic",
     about: "Update or create topic.",
+    example: "-c DefaultCluster -t TopicTest -r 8 -w 8",
+    answer: &[
+        "done",
+        "brokerAddr",
+        "order",
+        "perm",
+        "readQueueNums",
+        "topicFilterType",
+        "topicName",
+        "topicSysFlag",
+        "writeQueueNums",
+        "attributes.*",
+        "orderConf",
+    ],
     options: &[
         Entry::OneOf(&[
             alternative("b", "brokerAddr", "create topic to which broker"),
@@ -49,6 +63,8 @@ pub const UPDATE_TOPIC: SubCommand = SubCommand {
 pub const UPDATE_TOPIC_LIST: SubCommand = SubCommand {
     name: "updateTopicList",
     about: "create or update topic in batch",
+    example: "-c DefaultCluster -f topics.json",
+    answer: &["done", "brokerAddr"],
     options: &[
         Entry::OneOf(&[
             alternative("b", "brokerAddr", "create topic to which broker"),
@@ -62,6 +78,21 @@ pub const UPDATE_TOPIC_LIST: SubCommand = SubCommand {
 pub const UPDATE_TOPIC_PERM: SubCommand = SubCommand {
     name: "updateTopicPerm",
     about: "Update topic perm.",
+    example: "-c DefaultCluster -t TopicTest -p 4",
+    answer: &[
+        "done",
+        "brokerAddr",
+        "from",
+        "to",
+        "order",
+        "perm",
+        "readQueueNums",
+        "topicFilterType",
+        "topicName",
+        "topicSysFlag",
+        "writeQueueNums",
+        "attributes.*",
+    ],
     options: &[
         Entry::OneOf(&[
             alternative("b", "brokerAddr", "create topic to which broker"),
@@ -76,6 +107,8 @@ pub const UPDATE_TOPIC_PERM: SubCommand = SubCommand {
 pub const DELETE_TOPIC: SubCommand = SubCommand {
     name: "deleteTopic",
     about: "Delete topic from broker and NameServer.",
+    example: "-c DefaultCluster -t TopicTest --dry-run",
+    answer: &["done", "cluster", "topic"],
     options: &[
         required("t", "topic", "topic name"),
         required("c", "clusterName", "delete topic from which cluster"),
@@ -86,6 +119,8 @@ pub const DELETE_TOPIC: SubCommand = SubCommand {
 pub const TOPIC_LIST: SubCommand = SubCommand {
     name: "topicList",
     about: "Fetch all topic list from name server.",
+    example: "",
+    answer: &["topics[]", "[].cluster", "[].topic", "[].group"],
     options: &[flag("c", "clusterModel", "clusterModel")],
     run: |context| Box::pin(topic_list(context)),
 };
@@ -93,6 +128,8 @@ pub const TOPIC_LIST: SubCommand = SubCommand {
 pub const TOPIC_CLUSTER_LIST: SubCommand = SubCommand {
     name: "topicClusterList",
     about: "Get cluster info for topic.",
+    example: "-t TopicTest",
+    answer: &["clusters[]"],
     options: &[required("t", "topic", "topic name")],
     run: |context| Box::pin(topic_cluster_list(context)),
 };

@@ -22,6 +22,8 @@ const FIELD_END: char = '\u{1}';
 pub const QUERY_MSG_TRACE_BY_ID: SubCommand = SubCommand {
     name: "queryMsgTraceById",
     about: "Query a message trace.",
+    example: "-i 7F000001ABCD1B28BC0400000001",
+    answer: &["[].sent", "[].group", "[].clientHost", "[].time", "[].cost", "[].success"],
     options: &[
         required("i", "msgId", "Message Id"),
         value("t", "traceTopic", "The name value of message trace topic"),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::options::Given;
+use crate::client::rehearsal::Rehearsal;
 use crate::client::{Cluster, route};
 use crate::failure::Failure;
 
@@ -19,6 +20,7 @@ impl<T: Display + Serialize> Report for T {}
 pub struct Context<'a> {
     pub cluster: Cluster,
     given: Given,
+    json: bool,
     out: RefCell<&'a mut dyn Write>,
     err: RefCell<&'a mut dyn Write>,
     /// How many parts of the work failed without ending it.
@@ -28,6 +30,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     pub fn new(
         given: Given,
+        json: bool,
         cluster: Cluster,
         out: &'a mut dyn Write,
         err: &'a mut dyn Write,
@@ -35,6 +38,7 @@ impl<'a> Context<'a> {
         Self {
             cluster,
             given,
+            json,
             out: RefCell::new(out),
             err: RefCell::new(err),
             failed: Cell::new(0),
@@ -43,8 +47,22 @@ impl<'a> Context<'a> {
 
     /// Writes an answer: as text, or with `--json` as one line of JSON.
     pub fn print(&self, report: &impl Report) -> Result<(), Failure> {
+        // In a dry run nothing was done, so no success must be told.
+        if self.cluster.rehearsal().is_some_and(|rehearsal| !rehearsal.is_empty()) {
+            return Ok(());
+        }
+        self.write(report)
+    }
+
+    /// After a dry run: the requests that were held back.
+    pub(super) fn tell_held_back(&self) -> Result<(), Failure> {
+        let held = self.cluster.rehearsal().map(Rehearsal::take).unwrap_or_default();
+        held.iter().try_for_each(|request| self.write(request))
+    }
+
+    fn write(&self, report: &impl Report) -> Result<(), Failure> {
         let mut out = self.out.borrow_mut();
-        let written = if self.given.has("json") {
+        let written = if self.json {
             let text = serde_json::to_string(report)
                 .map_err(|cause| Failure::other(format!("cannot write JSON: {cause}")))?;
             writeln!(out, "{text}")
@@ -67,6 +85,11 @@ impl<'a> Context<'a> {
             1 => Err(Failure::other("one part failed, see above")),
             parts => Err(Failure::other(format!("{parts} parts failed, see above"))),
         }
+    }
+
+    /// Whether answers are JSON.
+    pub fn json(&self) -> bool {
+        self.json
     }
 
     pub fn has(&self, key: &str) -> bool {

@@ -1,10 +1,25 @@
 //! The usage text as commons-cli's `HelpFormatter` lays it out, 110 columns wide.
 
-use super::options::{Opt, Syntax};
+use super::SubCommand;
+use super::options::{OWN, Opt, Syntax};
 
 const WIDTH: usize = 110;
 const LEFT_PAD: usize = 1;
 const DESCRIPTION_PAD: usize = 3;
+
+/// What `-h` prints: Java's usage text, the options that are Skua's own, and an example.
+pub fn full(command: &SubCommand) -> String {
+    let mut text = usage(command.name, &Syntax::new(command.options));
+    text.push_str("beyond RocketMQ's:\n");
+    let widest = OWN.iter().map(|opt| names(opt).len()).max().unwrap_or(0);
+    for opt in &OWN {
+        let line = format!("{:widest$}{:DESCRIPTION_PAD$}{}", names(opt), "", opt.help);
+        wrap(&line, widest + DESCRIPTION_PAD, &mut text);
+    }
+    text.push_str(format!("example: mqadmin {} {}", command.name, command.example).trim_end());
+    text.push('\n');
+    text
+}
 
 /// `usage: …` and one line for each option.
 pub fn usage(command: &str, syntax: &Syntax) -> String {

@@ -4,13 +4,18 @@
 //! The commands themselves stand in [`crate::commands`].
 
 pub mod context;
+pub mod defaults;
+pub mod docs;
 pub mod help;
 pub mod options;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 pub use context::{Context, Report};
+use defaults::Defaults;
 use options::{Entry, Syntax};
 
 use crate::client::{CALL_TIMEOUT, Cluster, split_addresses};
@@ -21,6 +26,10 @@ use crate::failure::Failure;
 pub struct SubCommand {
     pub name: &'static str,
     pub about: &'static str,
+    /// Arguments with which it does something; the help shows them.
+    pub example: &'static str,
+    /// The fields of its JSON: `a.b`, `list[].c`, `*` for a name that is data.
+    pub answer: &'static [&'static str],
     pub options: &'static [Entry],
     pub run: Run,
 }
@@ -34,6 +43,8 @@ pub type Running<'a> =
 pub struct Surroundings<'a> {
     /// Value of `NAMESRV_ADDR`.
     pub name_servers: Option<String>,
+    /// The file of defaults, if there is one.
+    pub defaults: Option<PathBuf>,
     pub out: &'a mut dyn Write,
     pub err: &'a mut dyn Write,
 }
@@ -45,7 +56,8 @@ pub fn main(args: Vec<String>) -> ExitCode {
     let status = run(
         &args,
         Surroundings {
-            name_servers: std::env::var("NAMESRV_ADDR").ok(),
+            name_servers: std::env::var("NAMESRV_ADDR").ok().filter(|addrs| !addrs.is_empty()),
+            defaults: defaults::place(),
             out: &mut out,
             err: &mut err,
         },
@@ -55,7 +67,7 @@ pub fn main(args: Vec<String>) -> ExitCode {
 
 /// As [`main`], with everything given; returns the exit status.
 pub fn run(args: &[String], surroundings: Surroundings<'_>) -> u8 {
-    let Surroundings { name_servers, out, err } = surroundings;
+    let Surroundings { name_servers, defaults, out, err } = surroundings;
     // Nothing can be said any more when even these outputs fail, so their results are dropped.
     let name = match args {
         [] => {
@@ -69,8 +81,7 @@ pub fn run(args: &[String], surroundings: Surroundings<'_>) -> u8 {
         [help, name, ..] if help == "help" => {
             return match find(name) {
                 Some(command) => {
-                    let text = help::usage(command.name, &Syntax::new(command.options));
-                    let _ = out.write_all(text.as_bytes());
+                    let _ = out.write_all(help::full(command).as_bytes());
                     0
                 }
                 None => unknown(name, err),
@@ -89,9 +100,16 @@ pub fn run(args: &[String], surroundings: Surroundings<'_>) -> u8 {
         }
     };
     if given.has("h") {
-        let _ = out.write_all(help::usage(command.name, &syntax).as_bytes());
+        let _ = out.write_all(help::full(command).as_bytes());
         return 0;
     }
+    let settings = match settings(&given, name_servers, defaults) {
+        Ok(settings) => settings,
+        Err(failure) => {
+            let _ = writeln!(err, "mqadmin {}: {failure}", command.name);
+            return failure.exit_status();
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => {
@@ -99,11 +117,20 @@ pub fn run(args: &[String], surroundings: Surroundings<'_>) -> u8 {
             return 1;
         }
     };
-    let list = given.get("n").map(str::to_owned).or(name_servers).unwrap_or_default();
     let result = runtime.block_on(async {
-        let cluster = Cluster::new(split_addresses(&list), CALL_TIMEOUT);
-        let context = Context::new(given, cluster, out, err);
-        (command.run)(&context).await.and_then(|()| context.finish())
+        let mut cluster = Cluster::new(split_addresses(&settings.name_servers), settings.timeout);
+        if given.has("dry-run") {
+            cluster.rehearse();
+        }
+        let context = Context::new(given, settings.json, cluster, out, err);
+        let done = (command.run)(&context).await.and_then(|()| context.finish());
+        let rehearsed = context.cluster.rehearsal().is_some_and(|rehearsal| !rehearsal.is_empty());
+        context.tell_held_back()?;
+        match done {
+            // What was held back had no answer to read.
+            Err(Failure::Unreadable { .. }) if rehearsed => Ok(()),
+            done => done,
+        }
     });
     match result {
         Ok(()) => 0,
@@ -113,6 +140,39 @@ pub fn run(args: &[String], surroundings: Surroundings<'_>) -> u8 {
             failure.exit_status()
         }
     }
+}
+
+/// What holds for one run.
+struct Settings {
+    name_servers: String,
+    timeout: Duration,
+    json: bool,
+}
+
+/// The command line wins over `NAMESRV_ADDR`, and that over the file of defaults.
+fn settings(
+    given: &options::Given,
+    name_servers: Option<String>,
+    file: Option<PathBuf>,
+) -> Result<Settings, Failure> {
+    let defaults = match file {
+        Some(path) => Defaults::read(&path)?,
+        None => Defaults::default(),
+    };
+    let timeout = match given.get("timeout") {
+        Some(text) => defaults::seconds(text).ok_or_else(|| Failure::BadValue {
+            option: "-timeout",
+            given: text.to_owned(),
+            accepted: "a number of seconds above 0 and up to 3600",
+        })?,
+        None => defaults.timeout.unwrap_or(CALL_TIMEOUT),
+    };
+    let list = given.get("n").map(str::to_owned);
+    Ok(Settings {
+        name_servers: list.or(name_servers).or(defaults.name_servers).unwrap_or_default(),
+        timeout,
+        json: given.has("json") || defaults.json,
+    })
 }
 
 fn find(name: &str) -> Option<&'static SubCommand> {

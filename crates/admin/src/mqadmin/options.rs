@@ -45,7 +45,26 @@ pub const fn alternative(short: &'static str, long: &'static str, help: &'static
 }
 
 const HELP: Entry = flag("h", "help", "Print help");
-const JSON: Entry = flag("", "json", "Print the answer as JSON");
+/// Skua's own options, which every command has beside those of Java's tool. They are read in full
+/// only, so that no beginning of one of Java's options means something else than before.
+pub const OWN: [Opt; 3] = [
+    Opt {
+        short: "",
+        long: "json",
+        takes_value: false,
+        required: false,
+        help: "Print the answer as JSON, one value a line",
+    },
+    Opt {
+        short: "",
+        long: "dry-run",
+        takes_value: false,
+        required: false,
+        help: "Change nothing; print the requests that would change something",
+    },
+    alternative("", "timeout", "Longest wait for one answer of a server, in seconds (5)"),
+];
+
 const NAMESRV: Entry =
     value("n", "namesrvAddr", "Name server address list, eg: '192.168.0.1:9876;192.168.0.2:9876'");
 
@@ -72,7 +91,7 @@ pub enum UsageError {
     AlreadySelected { given: &'static str, before: &'static str },
 }
 
-/// The options of one command together with the common ones (`-h`, `-n`, `--json`).
+/// The options of one command together with the common ones (`-h`, `-n`) and [`OWN`].
 #[derive(Clone, Debug)]
 pub struct Syntax {
     entries: Vec<Entry>,
@@ -104,12 +123,27 @@ impl Syntax {
             entries.push(NAMESRV);
         }
         entries.extend_from_slice(options);
-        entries.push(JSON);
         Self { entries }
+    }
+
+    /// Every option but [`OWN`].
+    pub fn all(&self) -> impl Iterator<Item = Opt> {
+        self.opts().copied()
     }
 
     fn opts(&self) -> impl Iterator<Item = &Opt> {
         self.entries.iter().flat_map(|entry| entry.opts())
+    }
+
+    /// One of [`OWN`], `--name` or `--name=value`.
+    fn own(token: &str) -> Option<(Opt, Option<&str>)> {
+        let body = token.strip_prefix("--")?;
+        let (name, value) = match body.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (body, None),
+        };
+        let opt = OWN.into_iter().find(|opt| opt.long == name)?;
+        (opt.takes_value || value.is_none()).then_some((opt, value))
     }
 
     fn by_short(&self, name: &str) -> Option<Opt> {
@@ -156,6 +190,8 @@ impl Syntax {
             }
             if token == "--" {
                 only_words = true;
+            } else if let Some((opt, value)) = Self::own(token) {
+                waiting = self.select(opt, value, &mut given)?;
             } else if let Some(name) = token.strip_prefix("--") {
                 waiting = self.long(name, token, &mut given)?;
             } else if token.starts_with('-') && token.len() > 1 {
@@ -267,6 +303,9 @@ impl Syntax {
         if !token.starts_with('-') || token.len() < 2 || token.parse::<f64>().is_ok() {
             return false;
         }
+        if Self::own(token).is_some() {
+            return true;
+        }
         let body = token.trim_start_matches('-');
         let name = body.split_once('=').map_or(body, |(name, _)| name);
         if !self.by_long(name).is_empty() && !name.is_empty() {
@@ -303,12 +342,11 @@ impl Syntax {
         if missing.is_empty() { Ok(()) } else { Err(UsageError::MissingRequired(missing)) }
     }
 
-    /// Every entry but `--json`, which stands apart because Java's help must come out unchanged.
+    /// Every option of Java's tool, in the order of its help.
     pub(super) fn documented(&self) -> Vec<(Opt, Option<&'static [Opt]>, bool)> {
         let mut list = Vec::new();
         for entry in &self.entries {
             match *entry {
-                Entry::One(opt) if opt.long == "json" => {}
                 Entry::One(opt) => list.push((opt, None, opt.required)),
                 Entry::OneOf(group) => list.extend(group.iter().map(|o| (*o, Some(group), true))),
                 Entry::AnyOf(group) => list.extend(group.iter().map(|o| (*o, Some(group), false))),
@@ -406,6 +444,16 @@ mod tests {
             told("-b x -c y -t T"),
             "The option 'c' was specified but an option from this group has already been selected: 'b'"
         );
+    }
+
+    #[test]
+    fn own_options_are_read_in_full_and_never_shadow_one_of_javas() {
+        let given = parse("-b x --timeout 3 -t T --json --dry-run").expect("valid");
+        assert_eq!(given.get("timeout"), Some("3"));
+        assert!(given.has("json") && given.has("dry-run"));
+        assert_eq!(parse("-b x --top T").expect("a beginning").get("t"), Some("T"));
+        assert_eq!(parse("-b x -t T --timeout").unwrap_err(), UsageError::MissingValue("timeout"));
+        assert_eq!(parse("-b x -t T --js").unwrap_err(), UsageError::Unknown("--js".to_owned()));
     }
 
     #[test]

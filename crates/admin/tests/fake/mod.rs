@@ -24,10 +24,20 @@ pub struct Ran {
 }
 
 pub fn run(args: &[&str], name_servers: Option<&str>) -> Ran {
+    run_with(args, name_servers, None)
+}
+
+/// As [`run`], with a file of defaults.
+pub fn run_with(
+    args: &[&str],
+    name_servers: Option<&str>,
+    defaults: Option<std::path::PathBuf>,
+) -> Ran {
     let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let surroundings = Surroundings {
         name_servers: name_servers.map(str::to_owned),
+        defaults,
         out: &mut out,
         err: &mut err,
     };

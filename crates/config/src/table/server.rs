@@ -1,6 +1,7 @@
 //! Keys of listening sockets.
 
 use super::config_table;
+use crate::check::log_levels;
 use crate::value::INT_MAX;
 
 config_table! {
@@ -16,6 +17,8 @@ config_table! {
     restart http_port "httpPort": i32 = 0, in -1..=65535;
     /// Port to listen on; a broker has 10911 and a name server 9876 unless given.
     restart @important listen_port "listenPort": u16 = 0;
+    /// Not a key of RocketMQ: which log lines are written: a level, or parts of the program with a level each, as in info or skua_store=debug,info.
+    live log_level "logLevel": String = "info".into(), checked log_levels;
     /// Unanswered requests to clients.
     inert "serverAsyncSemaphoreValue": i32 = 64;
     /// Threads that handle answers of clients.

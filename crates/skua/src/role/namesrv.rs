@@ -36,7 +36,14 @@ impl NameServer {
         let server = Server::start(listener, namesrv.clone(), options)
             .context("cannot start the name server's listener")?;
         let due = tokio::spawn(async move {
+            let mut levels = namesrv.settings().server.log_level.clone();
             loop {
+                // Changed by a request; what SIGHUP or RUST_LOG set stays until then.
+                let settings = namesrv.settings();
+                if settings.server.log_level != levels {
+                    levels.clone_from(&settings.server.log_level);
+                    crate::logging::set_levels(&levels);
+                }
                 let next = namesrv.run_due(clock::now()).map_or(SLEEP_MAX, clock::until);
                 tokio::time::sleep(next.min(SLEEP_MAX)).await;
             }

@@ -132,6 +132,10 @@ impl Outside for Asks {
     }
 
     fn save_settings(&self, settings: &Settings) -> io::Result<()> {
+        let changes_levels = settings.changes().any(|(key, _)| key == "logLevel");
+        if changes_levels {
+            crate::logging::set_levels(&settings.server.log_level);
+        }
         let Some(path) = &self.config_file else {
             tracing::warn!(
                 "started without a configuration file: changes last until the next start"
