@@ -51,9 +51,19 @@ impl Process {
         self.child.wait().expect("a child of this process");
     }
 
-    /// As `kill -STOP`: the process stands still, its connections stay.
+    /// As `kill -STOP`, and waits until every thread stands still; its connections stay.
     pub fn freeze(&self) {
         self.signal("-STOP");
+        // The signal is on its way when `kill` returns: a thread that is running goes on till then.
+        wait_until("all threads to stand still", Duration::from_secs(30), || {
+            let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).ok()?;
+            let stands = |task: fs::DirEntry| {
+                let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                // The state follows the name, which stands in parentheses.
+                stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('T'))
+            };
+            tasks.flatten().all(stands).then_some(())
+        });
     }
 
     /// As `kill -CONT`: it goes on.

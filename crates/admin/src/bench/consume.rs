@@ -14,6 +14,7 @@ use skua_protocol::request::{PULL_SUBSCRIPTION, PULL_SUSPEND, PullMessage};
 
 use super::frames::{self, Answer, Template};
 use super::line::{Line, LineError};
+use super::moment;
 use super::produce::remark;
 use super::report::{Report, Setting, Tally};
 use super::target::Target;
@@ -21,7 +22,6 @@ use super::{BenchError, Pace};
 use crate::client::Cluster;
 use crate::client::consumer::{Consumer, From, TOOLS_GROUP};
 use crate::client::route::Queue;
-use crate::time;
 
 /// Replaced by the offset to pull from.
 const OFFSET_MARK: &str = "7777777777777777777";
@@ -252,11 +252,13 @@ fn take(
         arrived >= clock.measure_from && clock.measure_until.is_none_or(|until| arrived <= until);
     match ResponseCode::from_i32(answer.code) {
         Some(ResponseCode::Success) => {
-            let now = if follow { time::now().0 } else { 0 };
+            let now = if follow { moment::now() } else { 0 };
             let (messages, bytes) = walk(answer.body, |record| {
                 if follow && measured {
-                    let late = now - record.born_timestamp().0;
-                    tally.end_to_end.saturating_record(late.max(0) as u64 * 1000 + 1);
+                    let born = moment::read(record.body())
+                        .unwrap_or_else(|| i128::from(record.born_timestamp().0) * 1_000_000);
+                    let micros = (now - born) / 1000;
+                    tally.end_to_end.saturating_record(u64::try_from(micros).unwrap_or(0).max(1));
                 }
             });
             reading.offset = moved.unwrap_or(reading.offset + messages);

@@ -54,10 +54,14 @@ impl Template {
 
     /// Appends the frame to `out`. `slot` becomes the opaque number, see [`Answer::slot`].
     pub fn write(&self, slot: u32, fill: &[&[u8]], out: &mut Vec<u8>) {
+        self.write_opaque(OPAQUE_BASE + slot as i32, fill, out);
+    }
+
+    /// The same for an opaque number of somebody else's.
+    pub fn write_opaque(&self, opaque: i32, fill: &[&[u8]], out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&self.bytes);
         let frame = &mut out[start..];
-        let opaque = OPAQUE_BASE + slot as i32;
         match self.codec {
             HeaderCodec::Json => {
                 digits(u64::from(opaque.unsigned_abs()), &mut frame[self.opaque_at..][..10]);
@@ -92,12 +96,12 @@ pub fn hex(mut value: u64, out: &mut [u8]) {
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
     pub code: i32,
-    opaque: i32,
+    pub opaque: i32,
     /// Bit 0 set: an answer; else a request by the server.
     pub is_response: bool,
     pub body: &'a [u8],
     header: &'a [u8],
-    codec: HeaderCodec,
+    pub codec: HeaderCodec,
     /// The whole frame, for a thorough decoding where that is wanted.
     pub frame: &'a [u8],
 }

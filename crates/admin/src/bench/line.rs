@@ -38,6 +38,8 @@ pub enum LineError {
     Closed { addr: String },
     #[error("no answer from {addr} within {} s", .waited.as_secs())]
     Silent { addr: String, waited: Duration },
+    #[error("the timer failed: {0}")]
+    Timer(io::Error),
     #[error("answer of {addr} cannot be read: {cause}")]
     Unreadable { addr: String, cause: AnswerError },
 }

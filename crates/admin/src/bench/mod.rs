@@ -5,10 +5,13 @@
 //! further than their numbers.
 
 mod consume;
+mod echo;
 mod frames;
 mod line;
+mod moment;
 mod produce;
 mod report;
+mod schedule;
 mod target;
 
 use std::process::ExitCode;
@@ -37,6 +40,18 @@ pub enum What {
     Produce(Produce),
     /// Fetch messages, from the beginning of each queue.
     Consume(Consume),
+    /// Answer every request at once and do nothing else: the floor that servers are measured by.
+    Echo(Echo),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Echo {
+    /// Where to listen; port 0 takes a free one. The address is printed.
+    #[arg(short, long, default_value = "127.0.0.1:0")]
+    listen: String,
+    /// Threads that answer.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    threads: u32,
 }
 
 #[derive(Debug, clap::Args)]
@@ -89,6 +104,16 @@ pub struct Produce {
     /// A tag for each message.
     #[arg(long)]
     tag: Option<String>,
+    /// Messages of each request; more than one are sent as a batch.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    batch: u32,
+    /// Topics to send to in turn: the topic's name and a number.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    topics: u32,
+    /// Requests a second, sent by the clock whether or not earlier ones are answered; times are
+    /// counted from when a request was due. Without it the next leaves when one is answered.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    rate: Option<u32>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -142,6 +167,8 @@ enum BenchError {
     Line(#[from] LineError),
     #[error(transparent)]
     Template(#[from] frames::TemplateError),
+    #[error("no timer: {0}")]
+    Timer(std::io::Error),
     #[error("a connection's task ended early: {0}")]
     Task(String),
 }
@@ -168,6 +195,22 @@ impl Common {
         Cluster::new(split_addresses(&self.namesrv), self.timeout())
     }
 
+    /// One topic, or as many as asked for with numbers at the end of their names.
+    async fn targets(&self, topics: u32) -> Result<Vec<Target>, Failure> {
+        let mut targets = Vec::with_capacity(topics as usize);
+        for number in 0..topics {
+            let topic = match topics {
+                1 => self.topic.clone(),
+                _ => format!("{}{number}", self.topic),
+            };
+            let broker = self.broker.as_deref();
+            let cluster = self.cluster();
+            targets
+                .push(Target::find(&cluster, &topic, broker, self.queues, route::writable).await?);
+        }
+        Ok(targets)
+    }
+
     async fn target(&self, choose: route::Choose) -> Result<Target, Failure> {
         Target::find(&self.cluster(), &self.topic, self.broker.as_deref(), self.queues, choose)
             .await
@@ -176,15 +219,17 @@ impl Common {
 
 /// Runs the benchmark and prints its report.
 pub fn run(args: &Args) -> ExitCode {
-    let common = match &args.what {
-        What::Produce(produce) => &produce.common,
-        What::Consume(consume) => &consume.common,
+    let (json, result) = match &args.what {
+        What::Produce(produce) => (produce.common.json, here(measure_produce(produce))),
+        What::Consume(consume) => (consume.common.json, here(measure_consume(consume))),
+        What::Echo(echo) => {
+            let Err(cause) = echo::run(&echo.listen, echo.threads as usize);
+            return crate::fail("bench", &format!("{}: {cause}", echo.listen), 1);
+        }
     };
-    let result =
-        crate::block_on(async { tokio::task::LocalSet::new().run_until(measure(args)).await });
     match result {
         Ok(report) => {
-            if common.json {
+            if json {
                 match serde_json::to_string(&report) {
                     Ok(text) => println!("{text}"),
                     Err(cause) => return crate::fail("bench", &cause.to_string(), 1),
@@ -201,33 +246,39 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-async fn measure(args: &Args) -> Result<Report, BenchError> {
-    match &args.what {
-        What::Produce(Produce { common, size, tag }) => {
-            let target = common.target(route::writable).await?;
-            let plan = produce::Plan {
-                in_flight: common.in_flight as usize,
-                connections: common.connections(),
-                size: *size as usize,
-                codec: common.header.into(),
-                tag: tag.clone(),
-                pace: common.pace(),
-                timeout: common.timeout(),
-            };
-            produce::run(&target, &plan).await
-        }
-        What::Consume(Consume { common, batch, follow }) => {
-            let target = common.target(route::readable).await?;
-            let plan = consume::Plan {
-                in_flight: (common.in_flight as usize).min(target.queues.len()),
-                connections: common.connections().min(target.queues.len()),
-                batch: *batch,
-                follow: *follow,
-                codec: common.header.into(),
-                pace: common.pace(),
-                timeout: common.timeout(),
-            };
-            consume::run(&common.cluster(), &target, &plan).await
-        }
-    }
+/// On this thread alone.
+fn here(work: impl Future<Output = Result<Report, BenchError>>) -> Result<Report, BenchError> {
+    crate::block_on(tokio::task::LocalSet::new().run_until(work))
+}
+
+async fn measure_produce(args: &Produce) -> Result<Report, BenchError> {
+    let Produce { common, size, tag, batch, topics, rate } = args;
+    let targets = common.targets(*topics).await?;
+    let plan = produce::Plan {
+        in_flight: common.in_flight as usize,
+        connections: common.connections(),
+        size: *size as usize,
+        codec: common.header.into(),
+        tag: tag.clone(),
+        batch: *batch as usize,
+        rate: *rate,
+        pace: common.pace(),
+        timeout: common.timeout(),
+    };
+    produce::run(&targets, &plan).await
+}
+
+async fn measure_consume(args: &Consume) -> Result<Report, BenchError> {
+    let Consume { common, batch, follow } = args;
+    let target = common.target(route::readable).await?;
+    let plan = consume::Plan {
+        in_flight: (common.in_flight as usize).min(target.queues.len()),
+        connections: common.connections().min(target.queues.len()),
+        batch: *batch,
+        follow: *follow,
+        codec: common.header.into(),
+        pace: common.pace(),
+        timeout: common.timeout(),
+    };
+    consume::run(&common.cluster(), &target, &plan).await
 }

@@ -2,6 +2,7 @@
 //! its send is answered.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,16 +13,19 @@ use skua_protocol::header::Fields;
 
 use super::frames::{self, Answer, Template};
 use super::line::{Line, LineError, WRITE_LEN};
+use super::moment;
 use super::report::{Report, Setting, Tally};
+use super::schedule::Schedule;
 use super::target::Target;
 use super::{BenchError, Pace};
 use crate::client::route::Queue;
-use crate::time;
 
 /// Replaced by the moment of sending.
 const BORN_MARK: &str = "1699999999999";
 /// Replaced by moment and number; what stands before it in a unique id stays.
 const UNIQUE_MARK: &str = "FEDCBA987654";
+/// The same in the messages of a batch, ended by the message's number in four hex digits.
+const INNER_MARK: &str = "FEDCBA98";
 
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -31,6 +35,10 @@ pub struct Plan {
     pub size: usize,
     pub codec: HeaderCodec,
     pub tag: Option<String>,
+    /// Messages of a request.
+    pub batch: usize,
+    /// Requests a second of all connections, if they are sent by the clock.
+    pub rate: Option<u32>,
     pub pace: Pace,
     /// Longest wait for any answer.
     pub timeout: Duration,
@@ -47,18 +55,20 @@ struct Clock {
     last_answer: Cell<Instant>,
 }
 
-pub async fn run(target: &Target, plan: &Plan) -> Result<Report, BenchError> {
+pub async fn run(targets: &[Target], plan: &Plan) -> Result<Report, BenchError> {
     let mut senders = Vec::with_capacity(plan.connections);
     let body = payload(plan.size);
+    let brokers: BTreeSet<&String> = targets.iter().flat_map(|target| &target.brokers).collect();
+    let brokers: Vec<&String> = brokers.into_iter().collect();
     for index in 0..plan.connections {
-        let addr = &target.brokers[index % target.brokers.len()];
+        let addr = brokers[index % brokers.len()];
         let places = plan.in_flight / plan.connections
             + usize::from(index < plan.in_flight % plan.connections);
-        let templates = target
-            .queues
+        let templates = targets
             .iter()
-            .filter(|queue| &queue.addr == addr)
-            .map(|queue| template(&target.topic, queue, plan, &body))
+            .flat_map(|target| target.queues.iter().map(|queue| (&target.topic, queue)))
+            .filter(|(_, queue)| &queue.addr == addr)
+            .map(|(topic, queue)| template(topic, queue, plan, &body))
             .collect::<Result<Vec<_>, _>>()?;
         senders.push((Line::connect(addr, plan.timeout).await?, templates, places, index));
     }
@@ -72,23 +82,28 @@ pub async fn run(target: &Target, plan: &Plan) -> Result<Report, BenchError> {
         broken: Cell::new(false),
         last_answer: Cell::new(measure_from),
     });
-    let tasks: Vec<_> = senders
-        .into_iter()
-        .map(|(line, templates, places, index)| {
-            let sender = Sender {
-                line,
-                templates,
-                next_queue: index,
-                sent_at: vec![start; places],
-                free: (0..places as u32).rev().collect(),
-                size: plan.size as u64,
-                tally: Tally::new(),
-                clock: Rc::clone(&clock),
-                count: (index as u64) << 12,
-            };
-            tokio::task::spawn_local(sender.drive())
-        })
-        .collect();
+    let mut tasks = Vec::with_capacity(plan.connections);
+    for (line, templates, places, index) in senders {
+        let schedule = plan
+            .rate
+            .map(|rate| Schedule::new(start, rate, index, plan.connections))
+            .transpose()
+            .map_err(BenchError::Timer)?;
+        let sender = Sender {
+            line,
+            templates,
+            next_queue: index,
+            sent_at: vec![start; places],
+            free: (0..places as u32).rev().collect(),
+            schedule,
+            messages: plan.batch as u64,
+            size: plan.size as u64,
+            tally: Tally::new(),
+            clock: Rc::clone(&clock),
+            count: (index as u64) << 12,
+        };
+        tasks.push(tokio::task::spawn_local(sender.drive()));
+    }
 
     let mut tally = Tally::new();
     let mut unanswered = 0;
@@ -107,23 +122,31 @@ pub async fn run(target: &Target, plan: &Plan) -> Result<Report, BenchError> {
     let until = clock.measure_until.unwrap_or_else(|| clock.last_answer.get());
     let setting = Setting {
         what: "produce",
-        topic: target.topic.clone(),
-        brokers: target.brokers.clone(),
+        topic: match targets {
+            [only] => only.topic.clone(),
+            several => format!("{} topics", several.len()),
+        },
+        brokers: brokers.into_iter().cloned().collect(),
         in_flight: plan.in_flight,
         connections: plan.connections,
     };
     Ok(Report::new(setting, &tally, until.saturating_duration_since(measure_from), unanswered))
 }
 
-/// A send of `body` to `queue`, with holes for birth and unique id.
+/// A send of `body` to `queue`, with holes for birth, unique ids and the moment in each body.
 fn template(topic: &str, queue: &Queue, plan: &Plan, body: &[u8]) -> Result<Template, BenchError> {
-    let unique =
-        format!("7F000001{:04X}{:08X}{UNIQUE_MARK}", std::process::id() as u16, 0x5B0A_u32);
-    let mut properties = format!("UNIQ_KEY\u{1}{unique}\u{2}WAIT\u{1}true\u{2}");
-    if let Some(tag) = &plan.tag {
-        properties.push_str(&format!("TAGS\u{1}{tag}\u{2}"));
-    }
+    let properties = |unique_end: &str| {
+        let unique =
+            format!("7F000001{:04X}{:08X}{unique_end}", std::process::id() as u16, 0x5B0A_u32);
+        let mut properties = format!("UNIQ_KEY\u{1}{unique}\u{2}WAIT\u{1}true\u{2}");
+        if let Some(tag) = &plan.tag {
+            properties.push_str(&format!("TAGS\u{1}{tag}\u{2}"));
+        }
+        properties
+    };
     let queue_id = queue.id.to_string();
+    let several = plan.batch > 1;
+    let outer = if several { String::new() } else { properties(UNIQUE_MARK) };
     let fields: Fields = [
         ("a", "skua_bench"),
         ("b", topic),
@@ -133,31 +156,60 @@ fn template(topic: &str, queue: &Queue, plan: &Plan, body: &[u8]) -> Result<Temp
         ("f", "0"),
         ("g", BORN_MARK),
         ("h", "0"),
-        ("i", &properties),
+        ("i", &outer),
         ("j", "0"),
         ("k", "false"),
-        ("m", "false"),
+        ("m", if several { "true" } else { "false" }),
         ("n", &queue.broker_name),
     ]
     .into_iter()
     .map(|(name, value)| (name, value.to_owned()))
     .collect();
-    let mut request = Command::raw_request(RequestCode::SendMessageV2, fields);
+    let mut marks = vec![BORN_MARK.to_owned()];
+    let (code, body) = if several {
+        let mut encoded = Vec::new();
+        for number in 0..plan.batch {
+            let unique_end = format!("{INNER_MARK}{number:04X}");
+            // RocketMQ's MessageDecoder: length, magic, CRC, flag, body, properties.
+            let properties = properties(&unique_end);
+            marks.push(unique_end);
+            let len = 4 * 5 + body.len() + 2 + properties.len();
+            encoded.extend_from_slice(&(len as u32).to_be_bytes());
+            encoded.extend_from_slice(&[0; 12]);
+            encoded.extend_from_slice(&(body.len() as u32).to_be_bytes());
+            encoded.extend_from_slice(body);
+            encoded.extend_from_slice(&(properties.len() as u16).to_be_bytes());
+            encoded.extend_from_slice(properties.as_bytes());
+        }
+        (RequestCode::SendBatchMessage, encoded)
+    } else {
+        marks.push(UNIQUE_MARK.to_owned());
+        if body.starts_with(moment::MARK.as_bytes()) {
+            marks.push(moment::MARK.to_owned());
+        }
+        (RequestCode::SendMessageV2, body.to_vec())
+    };
+    let mut request = Command::raw_request(code, fields);
     request.codec = plan.codec;
-    Ok(Template::new(request.with_body(body.to_vec()), &[BORN_MARK, UNIQUE_MARK])?)
+    let marks: Vec<&str> = marks.iter().map(String::as_str).collect();
+    Ok(Template::new(request.with_body(body), &marks)?)
 }
 
-/// Printable bytes that do not repeat early.
+/// Printable bytes that do not repeat early; larger ones begin with the place of a moment.
 fn payload(size: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    (0..size)
+    let mut body: Vec<u8> = (0..size)
         .map(|_| {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
             b' ' + (state % 95) as u8
         })
-        .collect()
+        .collect();
+    if let Some(start) = body.get_mut(..moment::MARK.len()) {
+        start.copy_from_slice(moment::MARK.as_bytes());
+    }
+    body
 }
 
 struct Sender {
@@ -167,6 +219,9 @@ struct Sender {
     /// By place in flight: when its request was handed over.
     sent_at: Vec<Instant>,
     free: Vec<u32>,
+    schedule: Option<Schedule>,
+    /// Messages of a request, and bytes of each.
+    messages: u64,
     size: u64,
     tally: Tally,
     clock: Rc<Clock>,
@@ -184,8 +239,8 @@ impl Sender {
         let mut failed = None;
         loop {
             let result = match self.fill() {
-                Ok(()) if self.free.len() == self.sent_at.len() => break,
-                Ok(()) => self.receive().await,
+                Ok(false) if self.free.len() == self.sent_at.len() => break,
+                Ok(_) => self.receive().await,
                 Err(cause) => Err(cause),
             };
             if let Err(cause) = result {
@@ -198,40 +253,66 @@ impl Sender {
         Ended { tally: self.tally, unanswered, failed }
     }
 
-    /// Takes every free place, unless the time is over.
-    fn fill(&mut self) -> Result<(), LineError> {
+    /// Takes every free place, as far as requests are due; false if the time is over.
+    fn fill(&mut self) -> Result<bool, LineError> {
         let now = Instant::now();
         let clock = &self.clock;
         if clock.broken.get() || clock.measure_until.is_some_and(|until| now >= until) {
-            return Ok(());
+            return Ok(false);
         }
-        let millis = time::now().0.unsigned_abs();
+        let wall = moment::now();
+        let millis = (wall / 1_000_000) as u64;
         let mut born = [0; BORN_MARK.len()];
         frames::digits(millis, &mut born);
+        let mut moment = [0; moment::MARK.len()];
         let warming = now < clock.measure_from;
+        let mut unique = [0; UNIQUE_MARK.len()];
+        let mut inner = vec![[0; UNIQUE_MARK.len()]; self.messages as usize];
         while !self.free.is_empty() && self.line.output.len() < WRITE_LEN {
             if !warming {
-                match clock.left.get() {
-                    0 => break,
-                    left => clock.left.set(left - 1),
+                if clock.left.get() == 0 {
+                    return self.line.flush().map(|()| false);
                 }
+                clock.left.set(clock.left.get().saturating_sub(self.messages));
             }
+            let due = match &mut self.schedule {
+                None => now,
+                Some(schedule) => match schedule.take(now) {
+                    Some(due) => due,
+                    None => break,
+                },
+            };
             let Some(place) = self.free.pop() else { break };
-            self.count += 1;
-            let mut unique = [0; UNIQUE_MARK.len()];
-            // Milliseconds within the month and a counter, as in Java's unique ids.
-            frames::hex((millis % 2_678_400_000) << 16 | self.count & 0xffff, &mut unique);
             let template = &self.templates[self.next_queue % self.templates.len()];
             self.next_queue += 1;
-            template.write(place, &[&born, &unique], &mut self.line.output);
-            self.sent_at[place as usize] = now;
+            // Milliseconds within the month and a counter, as in Java's unique ids.
+            let mut next_unique = || {
+                self.count += 1;
+                (millis % 2_678_400_000) << 16 | self.count & 0xffff
+            };
+            if self.messages == 1 {
+                frames::hex(next_unique(), &mut unique);
+                moment::write(wall - now.duration_since(due).as_nanos() as i128, &mut moment);
+                template.write(place, &[&born, &unique, &moment], &mut self.line.output);
+            } else {
+                for text in &mut inner {
+                    frames::hex(next_unique(), text);
+                }
+                let fill: Vec<&[u8]> =
+                    [&born[..]].into_iter().chain(inner.iter().map(|text| &text[..])).collect();
+                template.write(place, &fill, &mut self.line.output);
+            }
+            self.sent_at[place as usize] = due;
         }
-        self.line.flush()
+        self.line.flush().map(|()| true)
     }
 
     async fn receive(&mut self) -> Result<(), LineError> {
-        let Self { line, tally, sent_at, free, clock, size, .. } = self;
-        line.answers(|answer, arrived| {
+        let Self { line, tally, sent_at, free, clock, size, messages, schedule, .. } = self;
+        let over = clock.broken.get() || clock.measure_until.is_some_and(|at| Instant::now() >= at);
+        // Without a free place, or after the end, only answers are waited for.
+        let schedule = schedule.as_ref().filter(|_| !free.is_empty() && !over);
+        let answers = line.answers(|answer, arrived| {
             let slot = answer.slot();
             let Some(&sent) = sent_at.get(slot) else { return };
             free.push(slot as u32);
@@ -244,16 +325,22 @@ impl Sender {
             }
             clock.last_answer.set(arrived);
             if stored(answer.code) {
-                tally.messages += 1;
-                tally.bytes += *size;
+                tally.messages += *messages;
+                tally.bytes += *size * *messages;
                 let micros = arrived.duration_since(sent).as_micros().max(1) as u64;
                 tally.latency.saturating_record(micros);
             } else {
-                tally.error(answer.code, 1, || remark(answer));
+                tally.error(answer.code, *messages, || remark(answer));
             }
-        })
-        .await?;
-        Ok(())
+        });
+        match schedule {
+            None => answers.await,
+            Some(schedule) => tokio::select! {
+                biased;
+                done = answers => done,
+                due = schedule.wait() => due.map_err(LineError::Timer),
+            },
+        }
     }
 }
 

@@ -1,0 +1,155 @@
+//! The table as Markdown.
+
+use std::fmt::Write;
+
+use crate::figures::{Figures, Row, Run};
+use crate::servers::Competitor;
+
+pub fn markdown(figures: &Figures) -> String {
+    let mut text = String::from(
+        "| work | floor | Java 5.5.0 | Skua | Skua : Java | Skua : floor |\n|---|---|---|---|---|---|\n",
+    );
+    for work in figures.works() {
+        let row = |competitor| figures.of(work, competitor);
+        let cell = |competitor| row(competitor).map_or_else(|| "–".to_owned(), describe);
+        let ratio = |other| match (row(Competitor::Skua), row(other)) {
+            (Some(skua), Some(other)) => compare(work, skua, other),
+            _ => "–".to_owned(),
+        };
+        line(
+            &mut text,
+            &[
+                work.to_owned(),
+                cell(Competitor::Floor),
+                cell(Competitor::Java),
+                cell(Competitor::Skua),
+                ratio(Competitor::Java),
+                ratio(Competitor::Floor),
+            ],
+        );
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for once in &figures.once {
+        if !names.contains(&once.name.as_str()) {
+            names.push(&once.name);
+        }
+    }
+    for name in names {
+        let value = |competitor| {
+            figures.once.iter().find(|once| once.name == name && once.competitor == competitor)
+        };
+        let cell = |competitor| {
+            value(competitor).map_or_else(
+                || "–".to_owned(),
+                |once| format!("{} {}", number(once.value), once.unit),
+            )
+        };
+        let ratio = |other| match (value(Competitor::Skua), value(other)) {
+            (Some(skua), Some(other)) => format!("{:.2}", skua.value / other.value),
+            _ => "–".to_owned(),
+        };
+        line(
+            &mut text,
+            &[
+                name.to_owned(),
+                cell(Competitor::Floor),
+                cell(Competitor::Java),
+                cell(Competitor::Skua),
+                ratio(Competitor::Java),
+                ratio(Competitor::Floor),
+            ],
+        );
+    }
+    text
+}
+
+fn line(text: &mut String, cells: &[String]) {
+    writeln!(text, "| {} |", cells.join(" | ")).expect("into a string");
+}
+
+/// Rates are compared where they are free, times where the rate is given.
+fn compare(work: &str, skua: &Row, other: &Row) -> String {
+    if work.starts_with("end to end") {
+        let p50 = skua.median(|run| run.p50_ms) / other.median(|run| run.p50_ms);
+        let p999 = skua.median(|run| run.p999_ms) / other.median(|run| run.p999_ms);
+        return format!("p50 {p50:.2}, p99.9 {p999:.2}");
+    }
+    format!("{:.2}", skua.median(|run| run.per_second) / other.median(|run| run.per_second))
+}
+
+fn describe(row: &Row) -> String {
+    let rate = |run: &Run| run.per_second;
+    let (least, most) = row.range(rate);
+    let mut text = format!("{}/s", number(row.median(rate)));
+    if row.runs.len() > 1 {
+        write!(text, " ({}–{})", number(least), number(most)).expect("into a string");
+    }
+    let ms = |of: fn(&Run) -> f64| row.median(of);
+    if ms(|run| run.p50_ms) > 0.0 {
+        write!(
+            text,
+            ", p50 {:.3}, p99 {:.2}, p99.9 {:.2} ms",
+            ms(|run| run.p50_ms),
+            ms(|run| run.p99_ms),
+            ms(|run| run.p999_ms)
+        )
+        .expect("into a string");
+    }
+    if row.runs.iter().all(|run| run.cpu_per_million.is_some()) {
+        let cpu = row.median(|run| run.cpu_per_million.unwrap_or(0.0));
+        write!(text, ", {cpu:.1} CPU s a million").expect("into a string");
+    }
+    let refused: u64 = row.runs.iter().map(|run| run.refused).sum();
+    if refused > 0 {
+        write!(text, ", {refused} refused").expect("into a string");
+    }
+    text
+}
+
+/// With thousands set apart.
+fn number(value: f64) -> String {
+    if value < 100.0 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_set_in_threes() {
+        assert_eq!(number(1_234_567.2), "1,234,567");
+        assert_eq!(number(999.0), "999");
+        assert_eq!(number(1.25), "1.2");
+    }
+
+    #[test]
+    fn a_row_has_medians_ranges_and_ratios() {
+        let mut figures = Figures::default();
+        let run = |per_second| Run {
+            per_second,
+            p50_ms: 1.0,
+            p99_ms: 2.0,
+            p999_ms: 3.0,
+            refused: 0,
+            cpu_per_million: Some(4.0),
+        };
+        for rate in [300.0, 100.0, 200.0] {
+            figures.add("send", Competitor::Skua, run(rate));
+        }
+        figures.add("send", Competitor::Java, run(50.0));
+        let text = markdown(&figures);
+        assert!(text.contains("| 200/s (100–300), p50 1.000"), "{text}");
+        assert!(text.contains("| 4.00 | – |"), "{text}");
+    }
+}
