@@ -1,6 +1,7 @@
 //! What metrics tell of a broker, gathered when asked.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use skua_protocol::{Millis, QueueId, QueueOffset};
 
@@ -23,6 +24,35 @@ pub struct Figures {
     pub parked_pulls: usize,
     pub parked_pulls_max: usize,
     pub lags: Vec<Lag>,
+    /// By topic, where anything was sent since the start.
+    pub sent: Vec<Sent>,
+    /// By topic and group, where anything was read since the start.
+    pub handed_out: Vec<HandedOut>,
+    pub sends_failed: u64,
+    /// Of a hundred sends ninety-nine took at most so long.
+    pub send_latency_ms: f64,
+}
+
+/// What a topic got since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub topic: String,
+    /// As RocketMQ's metrics write it: `normal`, `fifo`, `delay`, …
+    pub message_type: String,
+    pub is_system: bool,
+    pub messages: u64,
+    pub bytes: u64,
+}
+
+/// What a group got of a topic since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandedOut {
+    pub topic: String,
+    pub group: String,
+    pub is_retry: bool,
+    pub is_system: bool,
+    pub messages: u64,
+    pub bytes: u64,
 }
 
 /// How far a group is behind on a topic.
@@ -59,6 +89,7 @@ impl Broker {
             lag.age_ms = stored.map(|stored| now.since(stored).max(0));
         }
         let producers = self.producers.all();
+        let (sent, handed_out) = self.traffic();
         Figures {
             topics: self.topics.all().len(),
             groups: self.groups.snapshot().subscription_group_table.len(),
@@ -70,7 +101,41 @@ impl Broker {
             parked_pulls: self.long_polls.parked(),
             parked_pulls_max: self.long_polls.parked_max(),
             lags,
+            sent,
+            handed_out,
+            sends_failed: self.counters.put_failed.load(Ordering::Relaxed),
+            send_latency_ms: self.counters.put_latency.within(0.99),
         }
+    }
+
+    /// What went in and out of each topic.
+    fn traffic(&self) -> (Vec<Sent>, Vec<HandedOut>) {
+        let (mut sent, mut handed_out) = (Vec::new(), Vec::new());
+        for topic in self.topics.all() {
+            let name = &topic.config.topic_name;
+            let of = &topic.stats;
+            if of.put_nums.is_there() {
+                let message_type = topic.config.attributes.get("message.type");
+                sent.push(Sent {
+                    topic: name.clone(),
+                    message_type: message_type.map_or("normal".into(), |of| of.to_lowercase()),
+                    is_system: self.system_topics.contains(name),
+                    messages: of.put_nums.value(),
+                    bytes: of.put_size.value(),
+                });
+            }
+            for (group, of) in of.groups() {
+                handed_out.push(HandedOut {
+                    topic: name.clone(),
+                    is_retry: name.starts_with(RETRY_PREFIX),
+                    is_system: names::is_system_group(&group) || self.system_topics.contains(name),
+                    messages: of.get_nums.value(),
+                    bytes: of.get_size.value(),
+                    group: group.into(),
+                });
+            }
+        }
+        (sent, handed_out)
     }
 
     /// `None` if the topic is gone.
@@ -135,6 +200,16 @@ mod tests {
             oldest: Some((0, 1)),
         };
         assert_eq!(figures.lags, [lag]);
+        let sent = Sent {
+            topic: "T".into(),
+            message_type: "normal".into(),
+            is_system: false,
+            messages: 4,
+            bytes: figures.sent[0].bytes,
+        };
+        assert_eq!(figures.sent, [sent]);
+        assert!(figures.sent[0].bytes > 0);
+        assert_eq!(figures.handed_out, []);
         assert_eq!(figures.permission, 6);
     }
 }

@@ -62,6 +62,12 @@ impl TopicStats {
         self.groups.read().unwrap_or_else(PoisonError::into_inner).get(group).cloned()
     }
 
+    /// Every group that has read.
+    pub fn groups(&self) -> Vec<(Box<str>, Arc<GroupStats>)> {
+        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner);
+        groups.iter().map(|(name, stats)| (name.clone(), stats.clone())).collect()
+    }
+
     pub fn forget_group(&self, group: &str) {
         self.groups.write().unwrap_or_else(PoisonError::into_inner).remove(group);
     }

@@ -9,6 +9,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use super::metric::{self, Metric};
+
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Label sets of one metric, at most: ten thousand topics must not make a page of megabytes.
@@ -26,13 +28,9 @@ pub struct Family {
 }
 
 impl Family {
-    /// A sum that only grows; its name gets `_total`.
-    pub fn counter(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, kind: MetricType::Counter, samples: Vec::new() }
-    }
-
-    pub fn gauge(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, kind: MetricType::Gauge, samples: Vec::new() }
+    pub fn of(metric: Metric) -> Self {
+        let Metric { name, help, kind } = metric;
+        Self { name, help, kind, samples: Vec::new() }
     }
 
     /// Adds one value. Of more than [`SAMPLES_MAX`] the page has the largest.
@@ -101,10 +99,7 @@ pub fn page(families: Vec<Family>) -> String {
             None => together.push(family),
         }
     }
-    let mut left_out = Family::gauge(
-        "skua_metrics_left_out",
-        "Label sets that this page leaves out because the metric has too many",
-    );
+    let mut left_out = Family::of(metric::METRICS_LEFT_OUT);
     for family in &mut together {
         let count = family.bound();
         if count > 0 {
@@ -126,13 +121,21 @@ pub fn page(families: Vec<Family>) -> String {
 mod tests {
     use super::*;
 
+    fn gauge(name: &'static str, help: &'static str) -> Family {
+        Family::of(Metric { name, help, kind: MetricType::Gauge })
+    }
+
+    fn counter(name: &'static str, help: &'static str) -> Family {
+        Family::of(Metric { name, help, kind: MetricType::Counter })
+    }
+
     #[test]
     fn the_page_is_open_metrics_with_one_block_a_metric() {
         let page = page(vec![
-            Family::counter("a_messages", "Messages").with([("topic", "A\"b\\")], 3_u64),
-            Family::gauge("b_bytes", "Bytes").with([], 2.5),
-            Family::counter("a_messages", "Messages").with([("topic", "C")], 4_u64),
-            Family::gauge("none", "Nothing to tell"),
+            counter("a_messages", "Messages").with([("topic", "A\"b\\")], 3_u64),
+            gauge("b_bytes", "Bytes").with([], 2.5),
+            counter("a_messages", "Messages").with([("topic", "C")], 4_u64),
+            gauge("none", "Nothing to tell"),
         ]);
         assert_eq!(
             page,
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn of_too_many_label_sets_the_largest_are_told_and_the_rest_counted() {
-        let mut lag = Family::gauge("lag", "Lag");
+        let mut lag = gauge("lag", "Lag");
         for number in 0..10_000_u64 {
             lag.add([("topic", &number.to_string())], number);
         }

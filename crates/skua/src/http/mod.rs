@@ -3,6 +3,7 @@
 //! still recovering its store.
 
 mod figures;
+pub mod metric;
 pub mod process;
 
 use std::net::SocketAddr;

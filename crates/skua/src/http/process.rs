@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::Family;
+use super::{Family, metric};
 
 /// Linux counts a process's time in ticks of this length, whatever the kernel's own clock.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -10,10 +10,8 @@ const PAGE_LEN: u64 = 4096;
 
 /// Those that the system tells.
 pub fn figures() -> Vec<Family> {
-    let mut families = vec![
-        Family::gauge("skua_build_info", "Skua's version, as a label")
-            .with([("version", env!("CARGO_PKG_VERSION"))], 1_u32),
-    ];
+    let mut families =
+        vec![Family::of(metric::BUILD_INFO).with([("version", env!("CARGO_PKG_VERSION"))], 1_u32)];
     // The command name stands in brackets and may hold anything: fields count from its end.
     if let Ok(stat) = fs::read_to_string("/proc/self/stat")
         && let Some((_, fields)) = stat.rsplit_once(") ")
@@ -23,18 +21,12 @@ pub fn figures() -> Vec<Family> {
         if let (Some(user), Some(system)) = (field(11), field(12)) {
             let ticks: u64 = user + system;
             families.push(
-                Family::counter("process_cpu_seconds", "CPU time used")
-                    .with([], ticks as f64 / TICKS_PER_SECOND),
+                Family::of(metric::PROCESS_CPU_SECONDS).with([], ticks as f64 / TICKS_PER_SECOND),
             );
         }
         if let Some(pages) = field(21) {
-            families.push(
-                Family::gauge(
-                    "process_resident_memory_bytes",
-                    "Resident memory, pages of files too",
-                )
-                .with([], pages * PAGE_LEN),
-            );
+            families
+                .push(Family::of(metric::PROCESS_RESIDENT_MEMORY_BYTES).with([], pages * PAGE_LEN));
         }
     }
     if let Ok(status) = fs::read_to_string("/proc/self/status") {
@@ -42,26 +34,15 @@ pub fn figures() -> Vec<Family> {
             line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
         });
         if let Some(kib) = anonymous {
-            families.push(
-                Family::gauge(
-                    "skua_private_memory_bytes",
-                    "Resident memory without pages of files",
-                )
-                .with([], kib * 1024),
-            );
+            families.push(Family::of(metric::PRIVATE_MEMORY_BYTES).with([], kib * 1024));
         }
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
-        families.push(
-            Family::gauge("process_open_fds", "Open file descriptors").with([], open.count()),
-        );
+        families.push(Family::of(metric::PROCESS_OPEN_FDS).with([], open.count()));
     }
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     if let Some(limit) = limit.current {
-        families.push(
-            Family::gauge("process_max_fds", "Most file descriptors that may be open")
-                .with([], limit),
-        );
+        families.push(Family::of(metric::PROCESS_MAX_FDS).with([], limit));
     }
     families
 }

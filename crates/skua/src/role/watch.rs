@@ -11,6 +11,7 @@ use skua_store::Store;
 
 use super::registration::Reached;
 use crate::clock;
+use crate::http::metric::{self, Metric};
 use crate::http::{Family, Watched};
 
 /// Connections of a server, by the name of its port.
@@ -50,7 +51,7 @@ impl Watched for WatchedBroker {
         families.extend(of_ports(&self.ports));
         let (registered, known) = self.reached.counts();
         families.push(
-            Family::gauge("skua_name_servers", "Name servers by whether the broker is registered")
+            Family::of(metric::NAME_SERVERS)
                 .with([("registered", "true")], registered)
                 .with([("registered", "false")], known - registered),
         );
@@ -67,15 +68,12 @@ impl WatchedBroker {
     fn of_tables(&self, figures: &Figures) -> Vec<Family> {
         let node = self.node();
         let [cluster, node_type, node_id] = node;
-        let mut consumers = Family::gauge("rocketmq_consumer_connections", "Consumer connections");
+        let mut consumers = Family::of(metric::CONSUMER_CONNECTIONS);
         for (group, connections) in &figures.consumer_connections {
             consumers.add([cluster, node_type, node_id, ("consumer_group", group)], *connections);
         }
-        let mut lag = Family::gauge("rocketmq_consumer_lag_messages", "Messages not consumed yet");
-        let mut age = Family::gauge(
-            "rocketmq_consumer_lag_latency",
-            "Milliseconds since the oldest message not consumed yet was stored",
-        );
+        let mut lag = Family::of(metric::CONSUMER_LAG_MESSAGES);
+        let mut age = Family::of(metric::CONSUMER_LAG_LATENCY);
         for of in &figures.lags {
             let is_retry = if of.is_retry { "true" } else { "false" };
             let labels = [
@@ -93,22 +91,53 @@ impl WatchedBroker {
                 age.add(labels, 0_u64);
             }
         }
-        vec![
-            Family::gauge("rocketmq_broker_permission", "brokerPermission: 2 write, 4 read")
-                .with(node, i64::from(figures.permission)),
-            Family::gauge("rocketmq_topic_number", "Topics").with(node, figures.topics),
-            Family::gauge("rocketmq_consumer_group_number", "Subscription groups")
-                .with(node, figures.groups),
-            Family::gauge("rocketmq_producer_connections", "Producer connections")
-                .with(node, figures.producer_connections),
+        let mut traffic = [
+            Family::of(metric::MESSAGES_IN),
+            Family::of(metric::THROUGHPUT_IN),
+            Family::of(metric::MESSAGES_OUT),
+            Family::of(metric::THROUGHPUT_OUT),
+        ];
+        let [messages_in, bytes_in, messages_out, bytes_out] = &mut traffic;
+        let flag = |is: bool| if is { "true" } else { "false" };
+        for of in &figures.sent {
+            let labels = [
+                cluster,
+                node_type,
+                node_id,
+                ("topic", of.topic.as_str()),
+                ("message_type", of.message_type.as_str()),
+                ("is_system", flag(of.is_system)),
+            ];
+            messages_in.add(labels, of.messages);
+            bytes_in.add(labels, of.bytes);
+        }
+        for of in &figures.handed_out {
+            let labels = [
+                cluster,
+                node_type,
+                node_id,
+                ("topic", of.topic.as_str()),
+                ("consumer_group", of.group.as_str()),
+                ("is_retry", flag(of.is_retry)),
+                ("is_system", flag(of.is_system)),
+            ];
+            messages_out.add(labels, of.messages);
+            bytes_out.add(labels, of.bytes);
+        }
+        let families = vec![
+            Family::of(metric::SENDS_FAILED).with(node, figures.sends_failed),
+            Family::of(metric::SEND_LATENCY).with(node, figures.send_latency_ms),
+            Family::of(metric::BROKER_PERMISSION).with(node, i64::from(figures.permission)),
+            Family::of(metric::TOPIC_NUMBER).with(node, figures.topics),
+            Family::of(metric::CONSUMER_GROUP_NUMBER).with(node, figures.groups),
+            Family::of(metric::PRODUCER_CONNECTIONS).with(node, figures.producer_connections),
             consumers,
             lag,
             age,
-            Family::gauge("skua_parked_pulls", "Pulls that wait for a message")
-                .with(node, figures.parked_pulls),
-            Family::gauge("skua_parked_pulls_max", "Pulls that may wait for a message")
-                .with(node, figures.parked_pulls_max),
-        ]
+            Family::of(metric::PARKED_PULLS).with(node, figures.parked_pulls),
+            Family::of(metric::PARKED_PULLS_MAX).with(node, figures.parked_pulls_max),
+        ];
+        families.into_iter().chain(traffic).collect()
     }
 
     fn of_replication(&self) -> Vec<Family> {
@@ -116,20 +145,14 @@ impl WatchedBroker {
         let [cluster, node_type, node_id] = node;
         if let Some(link) = self.broker.link_to_master() {
             return vec![
-                Family::gauge("skua_replication_connected", "1 while the slave follows its master")
-                    .with(node, u32::from(link.connected)),
-                Family::gauge("skua_replication_diverged", "1 when the log is not the master's")
-                    .with(node, u32::from(link.diverged)),
+                Family::of(metric::REPLICATION_CONNECTED).with(node, u32::from(link.connected)),
+                Family::of(metric::REPLICATION_DIVERGED).with(node, u32::from(link.diverged)),
             ];
         }
         let (slaves, diverged) = self.broker.slaves();
         let end = self.store.appended().0;
-        let mut behind =
-            Family::gauge("skua_replication_lag_bytes", "Bytes of log that the slave lacks");
-        let mut lag = Family::gauge(
-            "skua_replication_lag_milliseconds",
-            "Milliseconds from sending to the slave's word that it has it",
-        );
+        let mut behind = Family::of(metric::REPLICATION_LAG_BYTES);
+        let mut lag = Family::of(metric::REPLICATION_LAG_MILLISECONDS);
         let in_sync = slaves.iter().filter(|slave| slave.in_sync).count();
         for slave in &slaves {
             let addr = slave.addr.to_string();
@@ -139,11 +162,9 @@ impl WatchedBroker {
             lag.add(labels, slave.progress.lag_ms);
         }
         vec![
-            Family::gauge("skua_replication_slaves", "Slaves that follow").with(node, slaves.len()),
-            Family::gauge("skua_replication_slaves_in_sync", "Slaves that are in sync")
-                .with(node, in_sync),
-            Family::gauge("skua_replication_diverged", "Slaves whose log is another")
-                .with(node, diverged.len()),
+            Family::of(metric::REPLICATION_SLAVES).with(node, slaves.len()),
+            Family::of(metric::REPLICATION_SLAVES_IN_SYNC).with(node, in_sync),
+            Family::of(metric::REPLICATION_DIVERGED).with(node, diverged.len()),
             behind,
             lag,
         ]
@@ -159,40 +180,24 @@ impl WatchedBroker {
         let (flushed, appended) = (store.flushed_offset().0, store.appended().0);
         let usage = store.disk_use();
         let mut families = vec![
-            Family::gauge("rocketmq_storage_size", "Bytes of the commit log")
-                .with(labels, appended.saturating_sub(min)),
-            Family::gauge("rocketmq_storage_flush_behind_bytes", "Bytes that are not durable yet")
+            Family::of(metric::STORAGE_SIZE).with(labels, appended.saturating_sub(min)),
+            Family::of(metric::STORAGE_FLUSH_BEHIND_BYTES)
                 .with(labels, appended.saturating_sub(flushed)),
-            Family::gauge(
-                "rocketmq_storage_dispatch_behind_bytes",
-                "Bytes that are in no consume queue yet",
-            )
-            .with(labels, appended.saturating_sub(dispatched)),
-            Family::counter("skua_storage_appended_bytes", "End of the commit log")
-                .with(node, appended),
-            Family::gauge("skua_storage_open_files", "Open files of log and queues")
-                .with(node, store.open_files()),
-            Family::gauge("skua_storage_failed", "1 when the store takes no writes until restart")
-                .with(node, u32::from(store.failure().is_some())),
-            Family::gauge("skua_disk_full", "1 while sends are refused because the disk is full")
-                .with(node, u32::from(usage.full.is_some())),
-            Family::gauge("skua_storage_growth_bytes_per_second", "Growth of the commit log")
-                .with(node, usage.bytes_per_second),
+            Family::of(metric::STORAGE_DISPATCH_BEHIND_BYTES)
+                .with(labels, appended.saturating_sub(dispatched)),
+            Family::of(metric::STORAGE_APPENDED_BYTES).with(node, appended),
+            Family::of(metric::STORAGE_OPEN_FILES).with(node, store.open_files()),
+            Family::of(metric::STORAGE_FAILED).with(node, u32::from(store.failure().is_some())),
+            Family::of(metric::DISK_FULL).with(node, u32::from(usage.full.is_some())),
+            Family::of(metric::STORAGE_GROWTH_BYTES_PER_SECOND).with(node, usage.bytes_per_second),
         ];
         if let Some(used_percent) = usage.used_percent {
             families.push(
-                Family::gauge("skua_disk_used_ratio", "Part of the disk that is in use")
-                    .with(node, f64::from(used_percent) / 100.0),
+                Family::of(metric::DISK_USED_RATIO).with(node, f64::from(used_percent) / 100.0),
             );
         }
         if let Some(seconds) = usage.seconds_left {
-            families.push(
-                Family::gauge(
-                    "skua_disk_full_in_seconds",
-                    "Until sends are refused, if the log goes on growing and nothing is deleted",
-                )
-                .with(node, seconds),
-            );
+            families.push(Family::of(metric::DISK_FULL_IN_SECONDS).with(node, seconds));
         }
         families
     }
@@ -214,28 +219,20 @@ impl Watched for WatchedNameServer {
 
 fn of_ports(ports: &Ports) -> Vec<Family> {
     type Get = fn(&Metrics) -> &AtomicU64;
-    let gauges: [(&'static str, &'static str, Get); 4] = [
-        ("skua_connections", "Connections", |m| &m.connections_now),
-        (
-            "skua_connections_paused",
-            "Connections that are not read because a bound is reached",
-            |m| &m.connections_paused_now,
-        ),
-        ("skua_requests_in_flight", "Requests not answered yet", |m| &m.requests_in_flight_now),
-        ("skua_buffered_bytes", "Bytes of answers and half-read frames", |m| &m.buffered_bytes_now),
-    ];
-    let counters: [(&'static str, &'static str, Get); 9] = [
-        ("skua_connections_accepted", "Connections accepted", |m| &m.connections_accepted),
-        ("skua_connections_refused", "Connections closed because there were too many", |m| {
-            &m.connections_refused
-        }),
-        ("skua_requests", "Requests received", |m| &m.requests),
-        ("skua_answers", "Answers sent", |m| &m.answers),
-        ("skua_received_bytes", "Bytes received", |m| &m.bytes_in),
-        ("skua_sent_bytes", "Bytes sent", |m| &m.bytes_out),
-        ("skua_handler_panics", "Requests whose handler failed inside", |m| &m.panics),
-        ("skua_overloads", "Requests refused because too many wait for the disk", |m| &m.overloads),
-        ("skua_bad_input", "Connections closed for what they sent", |m| &m.bad_input),
+    let rows: [(Metric, Get); 13] = [
+        (metric::CONNECTIONS, |m| &m.connections_now),
+        (metric::CONNECTIONS_PAUSED, |m| &m.connections_paused_now),
+        (metric::REQUESTS_IN_FLIGHT, |m| &m.requests_in_flight_now),
+        (metric::BUFFERED_BYTES, |m| &m.buffered_bytes_now),
+        (metric::CONNECTIONS_ACCEPTED, |m| &m.connections_accepted),
+        (metric::CONNECTIONS_REFUSED, |m| &m.connections_refused),
+        (metric::REQUESTS, |m| &m.requests),
+        (metric::ANSWERS, |m| &m.answers),
+        (metric::RECEIVED_BYTES, |m| &m.bytes_in),
+        (metric::SENT_BYTES, |m| &m.bytes_out),
+        (metric::HANDLER_PANICS, |m| &m.panics),
+        (metric::OVERLOADS, |m| &m.overloads),
+        (metric::BAD_INPUT, |m| &m.bad_input),
     ];
     let family = |mut family: Family, get: Get| {
         for (port, metrics) in ports {
@@ -243,7 +240,5 @@ fn of_ports(ports: &Ports) -> Vec<Family> {
         }
         family
     };
-    let gauges = gauges.map(|(name, help, get)| family(Family::gauge(name, help), get));
-    let counters = counters.map(|(name, help, get)| family(Family::counter(name, help), get));
-    gauges.into_iter().chain(counters).collect()
+    rows.into_iter().map(|(metric, get)| family(Family::of(metric), get)).collect()
 }
