@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
 use bytestring::ByteString;
+use skua_acl::{Book, BookError};
 use skua_config::{BrokerRole, Properties, Settings};
 use skua_ha::Replicas;
 use skua_protocol::body::{DataVersion, PERM_WRITE};
@@ -43,6 +44,7 @@ use crate::stats::Counters;
 use crate::swap_map::lock;
 use crate::topic_table::{SystemTopicOptions, TopicTable};
 use crate::transaction::Transactions;
+use crate::users::{self, ChangeError, Users};
 use crate::waiting::{Deadlines, Sleep};
 
 pub(crate) use counting::Moved;
@@ -99,6 +101,7 @@ pub struct Broker {
     pub(crate) pop: Pop,
     pub(crate) transactions: Transactions,
     pub(crate) counters: Counters,
+    pub(crate) users: Users,
 }
 
 impl Broker {
@@ -165,6 +168,7 @@ impl Broker {
             file(modes::FILE),
         )?;
 
+        let users = Users::open(file(users::FILE), &settings.auth)?;
         let identity = Identity {
             broker_name: broker.broker_name.clone(),
             broker_addr: address.to_string(),
@@ -215,11 +219,25 @@ impl Broker {
             pop,
             transactions,
             counters: Counters::default(),
+            users,
             settings_version: Mutex::new(DataVersion::new(now)),
             settings: ArcSwap::from(settings),
         };
         broker.recover_pops(broker.store.recovered().was_killed, now);
         Ok(Arc::new(broker))
+    }
+
+    /// Users and their rules; what is loaded from it follows every change.
+    pub fn book(&self) -> &Arc<ArcSwap<Book>> {
+        self.users.book()
+    }
+
+    /// Changes users and rules other than by request.
+    pub fn change_book(
+        &self,
+        change: impl FnOnce(&Book) -> Result<Book, BookError>,
+    ) -> Result<(), ChangeError> {
+        self.users.change(change)
     }
 
     pub(crate) fn settings(&self) -> Guard<Arc<Settings>> {

@@ -34,6 +34,7 @@ mod test_broker;
 mod test_peer;
 mod topic_table;
 mod transaction;
+mod users;
 mod waiting;
 
 pub use broker::{Broker, BrokerOptions, Outside};
@@ -43,6 +44,7 @@ pub use figures::{Figures, Lag};
 pub use registration::Registration;
 pub use replication::{ONLY_FORWARD, SlaveView};
 pub use retention::retention_rules;
+pub use users::{ChangeError, UsersError, inner_credentials};
 
 use skua_protocol::Millis;
 

@@ -74,3 +74,24 @@ pub(crate) fn log_levels(text: &str) -> Result<(), String> {
         Err("off, error, warn, info, debug or trace, or parts with a level each, as in skua_store=debug,info".into())
     }
 }
+
+/// Java's own classes of authentication and authorization; another one's rules Skua cannot know.
+pub(crate) fn auth_class(text: &str) -> Result<(), String> {
+    const PACKAGES: [&str; 2] =
+        ["org.apache.rocketmq.auth.authentication.", "org.apache.rocketmq.auth.authorization."];
+    if text.is_empty() || PACKAGES.iter().any(|package| text.starts_with(package)) {
+        Ok(())
+    } else {
+        Err("nothing, or a class of RocketMQ's own auth module: Skua runs no Java classes".into())
+    }
+}
+
+/// A JSON object on one line; what it has to hold is for its reader to say.
+pub(crate) fn json_object(text: &str) -> Result<(), String> {
+    let text = text.trim();
+    if text.is_empty() || (text.starts_with('{') && text.ends_with('}')) {
+        Ok(())
+    } else {
+        Err("a JSON object, as in {\"username\":\"admin\",\"password\":\"…\"}".into())
+    }
+}

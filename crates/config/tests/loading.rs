@@ -53,7 +53,9 @@ fn a_bad_value_stops_with_file_line_key_given_and_accepted() {
         ("brokerName=", "a text of 1 to 255 bytes"),
         ("brokerRole=SLAVE\nbrokerId=0", "above 0"),
         ("enableDLegerCommitLog=true", "false only: Skua does not serve this yet"),
-        ("aclEnable=true", "false only: Skua does not serve this yet"),
+        ("enableControllerMode=true", "false only: Skua does not serve this yet"),
+        ("authorizationProvider=com.example.Own", "Skua runs no Java classes"),
+        ("initAuthenticationUser=admin", "a JSON object"),
     ] {
         let text = load(file).expect_err(file).to_string();
         assert!(text.contains(part) && text.contains("broker.conf"), "{file}: {text}");
@@ -62,7 +64,7 @@ fn a_bad_value_stops_with_file_line_key_given_and_accepted() {
 
 #[test]
 fn a_bad_value_of_a_key_without_effect_stops_too() {
-    assert!(matches!(load("aclEnable=on"), Err(ConfigError::BadValue { .. })));
+    assert!(matches!(load("accountStatsEnable=on"), Err(ConfigError::BadValue { .. })));
 }
 
 #[test]

@@ -105,7 +105,10 @@ fn listings_have_the_keys_that_javas_have() {
         assert_eq!(java.difference(&ours).collect::<Vec<_>>(), [""; 0]);
         ours.difference(&java).cloned().collect::<Vec<_>>()
     };
-    let given = [("namesrvAddr", "127.0.0.1:9876"), ("initAuthenticationUser", "secret")];
+    let given = [
+        ("namesrvAddr", "127.0.0.1:9876"),
+        ("initAuthenticationUser", "{\"username\":\"secret\"}"),
+    ];
     let listing = include_str!("fixtures/broker-listing-keys.txt");
     assert_eq!(
         extra(Role::Broker, &given, listing),

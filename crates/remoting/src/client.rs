@@ -29,11 +29,28 @@ pub struct ClientOptions {
     pub connect_timeout_ms: u64,
     /// More than one only pays when one connection's task is the bottleneck.
     pub connections_per_address: usize,
+    /// What is done to every request before it is sent.
+    pub hook: Option<Hook>,
+}
+
+/// Signs requests, as a rule (Java: `RPCHook.doBeforeRequest`).
+#[derive(Clone)]
+pub struct Hook(pub Arc<dyn Fn(&mut Command) + Send + Sync>);
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), connect_timeout_ms: 3_000, connections_per_address: 1 }
+        Self {
+            limits: Limits::default(),
+            connect_timeout_ms: 3_000,
+            connections_per_address: 1,
+            hook: None,
+        }
     }
 }
 
@@ -81,6 +98,7 @@ struct Inner {
     shared: Arc<Shared>,
     connect_timeout: Duration,
     connections_per_address: usize,
+    hook: Option<Hook>,
     routes: Mutex<HashMap<String, Arc<Route>>>,
 }
 
@@ -114,6 +132,7 @@ impl Client {
         Self(Arc::new(Inner {
             connect_timeout: Duration::from_millis(options.connect_timeout_ms),
             connections_per_address: options.connections_per_address.max(1),
+            hook: options.hook,
             shared: Shared::new(handler, options.limits, AnswerCodec::default(), false),
             routes: Mutex::default(),
         }))
@@ -128,9 +147,10 @@ impl Client {
     pub async fn call(
         &self,
         addr: &str,
-        request: Command,
+        mut request: Command,
         timeout_ms: u64,
     ) -> Result<Command, CallError> {
+        self.0.prepare(&mut request);
         let due = Instant::now() + Duration::from_millis(timeout_ms);
         let link = self.link(addr, due).await?;
         let left_ms = match due.saturating_duration_since(Instant::now()) {
@@ -185,7 +205,8 @@ impl Client {
     }
 
     /// Queues a request that gets no answer. `Ok` says that it is on its way, not that it arrived.
-    pub async fn one_way(&self, addr: &str, request: Command) -> Result<(), CallError> {
+    pub async fn one_way(&self, addr: &str, mut request: Command) -> Result<(), CallError> {
+        self.0.prepare(&mut request);
         let due = Instant::now() + self.0.connect_timeout;
         let link = self.link(addr, due).await?;
         link.send(request).map_err(|error| match error {
@@ -263,6 +284,12 @@ impl Client {
 }
 
 impl Inner {
+    fn prepare(&self, request: &mut Command) {
+        if let Some(hook) = &self.hook {
+            (hook.0)(request);
+        }
+    }
+
     fn routes(&self) -> MutexGuard<'_, HashMap<String, Arc<Route>>> {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -20,7 +20,7 @@ mod shared;
 mod under_way;
 mod write_queue;
 
-pub use client::{CallError, Client, ClientOptions};
+pub use client::{CallError, Client, ClientOptions, Hook};
 pub use limits::{Limits, PROGRESS_BYTES};
 pub use listener::{BindError, BindOptions, Listener, Server, ServerOptions, StopReport};
 pub use metrics::Metrics;

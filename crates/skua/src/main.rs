@@ -8,6 +8,7 @@ mod http;
 mod logging;
 mod playground;
 mod role;
+mod security;
 mod server;
 mod signals;
 
@@ -19,6 +20,20 @@ use crate::cli::{BenchOf, Cli, Program};
 
 fn main() -> ExitCode {
     let cli = Cli::parse_from(cli::arguments(std::env::args_os()));
+    // The programs that call a cluster from outside.
+    let calls = matches!(
+        cli.program,
+        Program::Mqadmin { .. } | Program::Produce(_) | Program::Consume(_) | Program::Doctor(_)
+    );
+    if calls {
+        match security::tool_options() {
+            Ok(options) => skua_admin::client::connect_with(options),
+            Err(error) => {
+                eprintln!("skua: {error:#}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
     let outcome = match cli.program {
         Program::Standalone(args) => server::standalone(args),
         Program::Playground(args) => server::playground(args),

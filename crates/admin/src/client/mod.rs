@@ -10,6 +10,7 @@ pub mod route;
 pub mod unique_id;
 
 use std::future::Future;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,6 +31,15 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two looks for a route that is about to appear.
 pub const ROUTE_RETRY: Duration = Duration::from_millis(100);
+
+static OPTIONS: OnceLock<ClientOptions> = OnceLock::new();
+
+/// How all clusters of this process are called: who it is, and whether by TLS. Counts once, before
+/// the first call.
+pub fn connect_with(options: ClientOptions) {
+    // Said twice, the first counts.
+    let _ = OPTIONS.set(options);
+}
 
 /// A cluster as seen from outside: its name servers, and connections made when needed.
 pub struct Cluster {
@@ -98,7 +108,7 @@ pub fn split_addresses(list: &str) -> Vec<String> {
 impl Cluster {
     /// `name_servers` as for `-n`; may be empty when only brokers given by address are called.
     pub fn new(name_servers: Vec<String>, timeout: Duration) -> Self {
-        let client = Client::new(ClientOptions::default());
+        let client = Client::new(OPTIONS.get().cloned().unwrap_or_default());
         Self { client, name_servers, timeout, rehearsal: None }
     }
 

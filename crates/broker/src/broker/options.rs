@@ -14,6 +14,7 @@ use skua_store::{ConfigFiles, Store};
 use crate::delay::DelayLevelError;
 use crate::files::{Files, LoadError};
 use crate::sql92::bloom::BloomError;
+use crate::users::UsersError;
 
 pub struct BrokerOptions {
     pub settings: Arc<Settings>,
@@ -64,6 +65,8 @@ pub enum OpenError {
     DelayLevels(#[from] DelayLevelError),
     #[error(transparent)]
     Bloom(#[from] BloomError),
+    #[error(transparent)]
+    Users(#[from] UsersError),
 }
 
 /// The store's folder of configuration files.

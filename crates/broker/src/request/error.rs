@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use skua_acl::BookError;
 use skua_protocol::header::DecodeFieldsError;
 use skua_protocol::json::JsonError;
 use skua_protocol::record::RecordError;
@@ -19,6 +20,7 @@ use crate::pop::receipt::ReceiptError;
 use crate::static_topics::MappingError;
 use crate::topic_table::{Topic, UpdateError};
 use crate::transaction::WorkError;
+use crate::users::ChangeError;
 
 /// Ends remarks about things that the documentation of RocketMQ explains.
 const SEE_FAQ: &str =
@@ -258,6 +260,13 @@ pub enum RequestError {
     ReviveQueue(i32),
     #[error("retry `{0}` of an acknowledgement is not 0, 1 or 2")]
     RetryKind(String),
+
+    #[error("The username is blank")]
+    BlankUser,
+    #[error(transparent)]
+    Users(BookError),
+    #[error("users and rules would take {len} bytes, which is too many")]
+    UsersTooLong { len: usize },
     #[error("`{0}` is not a set of offsets")]
     BitSet(String),
     #[error("retry topic is not allowed to set mode")]
@@ -328,6 +337,22 @@ pub enum RequestError {
     Other(String),
 }
 
+impl From<ChangeError> for RequestError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Book(error) => Self::Users(error),
+            ChangeError::Save(error) => Self::Save(error),
+            ChangeError::TooLong { len } => Self::UsersTooLong { len },
+        }
+    }
+}
+
+impl From<BookError> for RequestError {
+    fn from(error: BookError) -> Self {
+        Self::Users(error)
+    }
+}
+
 impl From<WorkError> for RequestError {
     fn from(error: WorkError) -> Self {
         match error {
@@ -354,7 +379,9 @@ impl RequestError {
             | E::PopTooMany { .. }
             | E::BlankTopic
             | E::TimerEngine(_)
+            | E::BlankUser
             | E::UpdateGroup(GroupError::Name(_)) => ResponseCode::InvalidParameter,
+            E::Users(error) => users_code(error),
             E::BrokerNotWritable { .. }
             | E::ClosedTopic(_)
             | E::TopicNotWritable(_)
@@ -455,6 +482,7 @@ impl RequestError {
             | E::TooFewCopies { .. }
             | E::Transaction(_)
             | E::TransactionWork(_)
+            | E::UsersTooLong { .. }
             | E::Other(_) => ResponseCode::SystemError,
         }
     }
@@ -484,6 +512,18 @@ impl RequestError {
         let code = self.code();
         tracing::debug!(%code, error = %self, "request refused");
         Command::error(code, self.remark())
+    }
+}
+
+/// Java: what its managers refuse is a want of permission, what its handlers refuse a failure.
+fn users_code(error: &BookError) -> ResponseCode {
+    match error {
+        BookError::CreateSuper
+        | BookError::MakeSuper
+        | BookError::UnknownSubject(_)
+        | BookError::NoAcl
+        | BookError::Full { .. } => ResponseCode::SystemError,
+        _ => ResponseCode::NoPermission,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod ack;
 mod assignment;
+mod auth;
 mod clean;
 mod client;
 mod config;
@@ -297,6 +298,27 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
             blocking(move || query::view(&store, &request))
         }
 
+        C::AuthCreateUser
+        | C::AuthUpdateUser
+        | C::AuthDeleteUser
+        | C::AuthCreateAcl
+        | C::AuthUpdateAcl
+        | C::AuthDeleteAcl => {
+            let broker = broker.clone();
+            blocking(move || match code {
+                C::AuthCreateUser => auth::create_user(&broker.users, &request),
+                C::AuthUpdateUser => auth::update_user(&broker.users, &request),
+                C::AuthDeleteUser => auth::delete_user(&broker.users, &request),
+                C::AuthCreateAcl => auth::create_acl(&broker.users, &request),
+                C::AuthUpdateAcl => auth::update_acl(&broker.users, &request),
+                _ => auth::delete_acl(&broker.users, &request),
+            })
+        }
+        C::AuthGetUser => reply(auth::get_user(&broker.users, &request)),
+        C::AuthListUser => reply(auth::list_users(&broker.users, &request)),
+        C::AuthGetAcl => reply(auth::get_acl(&broker.users, &request)),
+        C::AuthListAcl => reply(auth::list_acls(&broker.users, &request)),
+
         // Java answers these on a name server or controller, not on a broker.
         C::PutKvConfig
         | C::GetKvConfig
@@ -364,16 +386,6 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         // Served by Java, not by this broker.
         | C::GetBrokerEpochCache
         | C::NotifyBrokerRoleChanged
-        | C::AuthCreateUser
-        | C::AuthUpdateUser
-        | C::AuthDeleteUser
-        | C::AuthGetUser
-        | C::AuthListUser
-        | C::AuthCreateAcl
-        | C::AuthUpdateAcl
-        | C::AuthDeleteAcl
-        | C::AuthGetAcl
-        | C::AuthListAcl
         | C::PopLiteMessage
         | C::LiteSubscriptionCtl
         | C::GetBrokerLiteInfo

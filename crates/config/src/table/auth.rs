@@ -1,6 +1,7 @@
 //! Keys of authentication and authorization.
 
 use super::config_table;
+use crate::check::{auth_class, json_object};
 
 config_table! {
     |env|
@@ -16,35 +17,35 @@ config_table! {
     /// Folder of users and access rules; `{storePathRootDir}/config` always.
     inert "authConfigPath": Option<String> = None;
     /// Checks who a client is.
-    unserved @important "authenticationEnabled": bool = false;
-    /// Java class that keeps users.
-    inert "authenticationMetadataProvider": Option<String> = None;
+    restart @important authentication_enabled "authenticationEnabled": bool = false;
+    /// Java class that keeps users; Skua keeps them in config/auth.json.
+    inert "authenticationMetadataProvider": Option<String> = None, checked auth_class;
     /// Java class that checks who a client is.
-    inert "authenticationProvider": Option<String> = None;
-    /// Java class that decides when a client is checked.
-    inert "authenticationStrategy": Option<String> = None;
+    inert "authenticationProvider": Option<String> = None, checked auth_class;
+    /// Java class that decides when a client is checked; Skua checks each request.
+    inert "authenticationStrategy": Option<String> = None, checked auth_class;
     /// Request codes that need no authentication, with commas between.
-    inert "authenticationWhitelist": Option<String> = None;
+    restart authentication_whitelist "authenticationWhitelist": Option<String> = None;
     /// Checks what a client may do.
-    unserved @important "authorizationEnabled": bool = false;
-    /// Java class that keeps access rules.
-    inert "authorizationMetadataProvider": Option<String> = None;
+    restart @important authorization_enabled "authorizationEnabled": bool = false;
+    /// Java class that keeps access rules; Skua keeps them in config/auth.json.
+    inert "authorizationMetadataProvider": Option<String> = None, checked auth_class;
     /// Java class that checks what a client may do.
-    inert "authorizationProvider": Option<String> = None;
-    /// Java class that decides when rights are checked.
-    inert "authorizationStrategy": Option<String> = None;
+    inert "authorizationProvider": Option<String> = None, checked auth_class;
+    /// Java class that decides when rights are checked; Skua checks each request.
+    inert "authorizationStrategy": Option<String> = None, checked auth_class;
     /// Request codes that need no authorization, with commas between.
-    inert "authorizationWhitelist": Option<String> = None;
+    restart authorization_whitelist "authorizationWhitelist": Option<String> = None;
     /// Name of the cluster, for rules; brokerClusterName always.
     inert "clusterName": Option<String> = None;
     /// Name of the configuration; brokerName always.
     inert "configName": Option<String> = None;
-    /// First user, as JSON with username and password.
-    inert "initAuthenticationUser": Option<String> = None;
+    /// First user, who may do everything, as JSON with username and password.
+    restart init_authentication_user "initAuthenticationUser": Option<String> = None, checked json_object;
     /// Credentials of the broker's own requests, as JSON with accessKey and secretKey.
-    inert "innerClientAuthenticationCredentials": Option<String> = None;
-    /// Takes over the access control lists of RocketMQ 4.
-    inert "migrateAuthFromV1Enabled": bool = false;
+    restart inner_client_authentication_credentials "innerClientAuthenticationCredentials": Option<String> = None, checked json_object;
+    /// Takes the accounts of RocketMQ 4's access control lists over as users at the start.
+    restart migrate_auth_from_v1_enabled "migrateAuthFromV1Enabled": bool = false;
     /// Seconds that an authenticated connection is remembered.
     inert "statefulAuthenticationCacheExpiredSecond": i32 = 60;
     /// Authenticated connections remembered.

@@ -18,8 +18,8 @@ config_table! {
     inert "ackMessageThreadPoolNums": i32 = 16;
     /// Acknowledgements that may wait for a thread.
     inert "ackThreadPoolQueueCapacity": i32 = 100_000;
-    /// Switches on the access control lists of RocketMQ 4.
-    unserved @important "aclEnable": bool = false;
+    /// Checks requests by the access control lists of RocketMQ 4, `conf/plain_acl.yml` and `conf/acl/*.yml` under rocketmqHome.
+    restart @important acl_enable "aclEnable": bool = false;
     /// Threads for administration requests.
     inert "adminBrokerThreadPoolNums": i32 = 16;
     /// Administration requests that may wait for a thread.
@@ -423,7 +423,7 @@ config_table! {
     /// Path on the HTTP server that knows name servers.
     inert "rmqAddressServerSubGroup": Option<String> = None;
     /// Folder of the RocketMQ installation; Skua needs none.
-    inert @important "rocketmqHome": Option<String> = env.installation(), shown "$ROCKETMQ_HOME";
+    restart @important rocketmq_home "rocketmqHome": Option<String> = env.installation(), shown "$ROCKETMQ_HOME";
     /// Milliseconds that a heartbeat to a name server may take.
     inert "sendHeartbeatTimeoutMillis": i32 = 1000;
     /// Threads for sends.

@@ -31,6 +31,7 @@ macro_rules! metrics {
 }
 
 metrics! {
+    DENIED_REQUESTS = counter "skua_denied_requests", "Requests refused by access control, by which check";
     NAME_SERVERS = gauge "skua_name_servers", "Name servers by whether the broker is registered";
     CONSUMER_CONNECTIONS = gauge "rocketmq_consumer_connections", "Consumer connections";
     CONSUMER_LAG_MESSAGES = gauge "rocketmq_consumer_lag_messages", "Messages not consumed yet";

@@ -8,13 +8,17 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-use skua_broker::{Broker, BrokerOptions};
+use skua_acl::Door;
+use skua_broker::{Broker, BrokerOptions, inner_credentials};
 use skua_config::Settings;
 use skua_ha::Replicas;
 use skua_remoting::{Client, ClientOptions, Listener, Server};
 use skua_store::{RealDisk, Store};
+use tokio::task::JoinHandle;
 
+use super::access::open_door;
 use super::fast_port::FastPort;
+use super::guarded::guarded;
 use super::neighbours::Neighbours;
 use super::registration::{Asks, Registrar};
 use super::replication::Replication;
@@ -24,6 +28,7 @@ use super::watch::WatchedBroker;
 use super::{server_options, stop_servers};
 use crate::clock;
 use crate::http::Watched;
+use crate::security::signing;
 
 pub struct BrokerRole {
     cluster: String,
@@ -35,6 +40,9 @@ pub struct BrokerRole {
     registrar: Registrar,
     replication: Replication,
     asks: Arc<Asks>,
+    door: Arc<Door>,
+    /// Keeps the door up to date with its files.
+    following: Option<JoinHandle<()>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -62,7 +70,8 @@ impl BrokerRole {
         let replicas = Replicas::new(gap_max);
         let addrs = settings.broker.namesrv_addr.split(';').map(str::trim);
         let addrs: Vec<String> = addrs.filter(|addr| !addr.is_empty()).map(str::to_owned).collect();
-        let client = Client::new(ClientOptions::default());
+        let hook = signing(inner_credentials(&settings.auth)?);
+        let client = Client::new(ClientOptions { hook, ..ClientOptions::default() });
         let routes = Routes::new(client.clone(), addrs.clone());
         let cluster = settings.broker.broker_cluster_name.clone();
         let neighbours = Neighbours::new(client.clone(), addrs.clone(), cluster.clone());
@@ -99,12 +108,15 @@ impl BrokerRole {
         let asked = Arc::downgrade(&broker);
         store.keep_needed(Box::new(move || asked.upgrade()?.needed_from()));
 
+        let (door, following) = open_door(&settings, &broker)?;
         let mut threads = store_threads(&store)?;
         let (timed, wake) = (broker.clone(), asks.clone());
         threads.push(spawn("due", move || wake.due.run(|now| timed.run_due(now)))?);
-        let mut servers = vec![Server::start(listener, broker.clone(), options.clone())?];
+        let service = guarded(broker.clone(), &door);
+        let mut servers = vec![Server::start(listener, service, options.clone())?];
         if let Some(fast) = fast {
-            servers.push(Server::start(fast, Arc::new(FastPort(broker.clone())), options)?);
+            let service = guarded(Arc::new(FastPort(broker.clone())), &door);
+            servers.push(Server::start(fast, service, options)?);
         }
         let replication = Replication::start(
             broker.clone(),
@@ -135,6 +147,8 @@ impl BrokerRole {
             registrar,
             replication,
             asks,
+            door,
+            following,
             threads,
         })
     }
@@ -150,6 +164,7 @@ impl BrokerRole {
             name: self.name.clone(),
             ports: names.into_iter().zip(metrics).collect(),
             reached: self.registrar.reached(),
+            door: self.door.clone(),
         })
     }
 
@@ -169,6 +184,9 @@ impl BrokerRole {
     /// and takes its abort mark away.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.registrar.stop().await;
+        if let Some(following) = &self.following {
+            following.abort();
+        }
         // Lets parked pulls go, which would hold up the stop.
         self.broker.shutdown(clock::now());
         stop_servers(self.servers).await;

@@ -1,8 +1,10 @@
 //! Roles put together: cores, their sockets, threads and timers.
 
+mod access;
 pub mod broker;
 mod due;
 mod fast_port;
+mod guarded;
 pub mod namesrv;
 mod neighbours;
 pub mod registration;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use skua_acl::Door;
 use skua_broker::{Broker, Figures};
 use skua_remoting::Metrics;
 use skua_store::Store;
@@ -24,6 +25,7 @@ pub struct WatchedBroker {
     pub name: String,
     pub ports: Ports,
     pub reached: Arc<Reached>,
+    pub door: Arc<Door>,
 }
 
 impl Watched for WatchedBroker {
@@ -50,6 +52,12 @@ impl Watched for WatchedBroker {
         families.extend(self.of_replication());
         families.extend(of_ports(&self.ports));
         let (registered, known) = self.reached.counts();
+        let denials = &self.door.denials;
+        families.push(
+            Family::of(metric::DENIED_REQUESTS)
+                .with([("check", "authentication")], denials.authentication.load(Relaxed))
+                .with([("check", "authorization")], denials.authorization.load(Relaxed)),
+        );
         families.push(
             Family::of(metric::NAME_SERVERS)
                 .with([("registered", "true")], registered)
