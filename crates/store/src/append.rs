@@ -18,6 +18,7 @@ use crate::commit_log::{AppendPart, Appended, Place};
 use crate::consume_queue::{Queue, is_storable_topic};
 use crate::disk::{DiskError, lock};
 use crate::error::AppendError;
+use crate::gate::Epoch;
 use crate::multi_dispatch::{self, LMQ_QUEUE_ID, is_lmq};
 use crate::torn;
 
@@ -39,6 +40,9 @@ pub struct Receipt {
     /// First offset behind the record: what to wait for.
     pub end: PhysicalOffset,
     pub store_timestamp: Millis,
+    /// With `end`, what to wait for where a group has to agree:
+    /// [`confirmed_when`](Store::confirmed_when).
+    pub epoch: Epoch,
 }
 
 impl Store {
@@ -152,9 +156,10 @@ impl Store {
             let assigned = |physical, queue| offsets.push((physical, queue));
             match self.log.append(buffer, &parts, now, assigned)? {
                 Appended::QueueGone | Appended::QueueMoved => {}
-                Appended::At { store_timestamp } => {
+                Appended::At { store_timestamp, epoch } => {
+                    let stamp = (store_timestamp, epoch);
                     for ((physical_offset, queue_offset), part) in offsets.into_iter().zip(&parts) {
-                        stored(receipt(physical_offset, queue_offset, part, store_timestamp));
+                        stored(receipt(physical_offset, queue_offset, part, stamp));
                     }
                     return Ok(());
                 }
@@ -208,8 +213,8 @@ impl Store {
             match self.log.append(buffer, std::slice::from_ref(&part), now, assigned)? {
                 Appended::QueueGone if more.is_empty() => {}
                 Appended::QueueGone | Appended::QueueMoved => return Ok(true),
-                Appended::At { store_timestamp } => {
-                    stored(receipt(offsets.0, offsets.1, &part, store_timestamp));
+                Appended::At { store_timestamp, epoch } => {
+                    stored(receipt(offsets.0, offsets.1, &part, (store_timestamp, epoch)));
                     return Ok(false);
                 }
             }
@@ -277,9 +282,9 @@ fn receipt(
     physical_offset: PhysicalOffset,
     queue_offset: QueueOffset,
     part: &AppendPart<'_>,
-    store_timestamp: Millis,
+    (store_timestamp, epoch): (Millis, Epoch),
 ) -> Receipt {
     let size = part.bytes.len();
     let end = physical_offset.plus(size as u64);
-    Receipt { physical_offset, queue_offset, size: size as u32, end, store_timestamp }
+    Receipt { physical_offset, queue_offset, size: size as u32, end, store_timestamp, epoch }
 }

@@ -10,6 +10,7 @@ mod expire;
 mod folders;
 mod read;
 mod replica;
+mod truncate;
 mod window;
 
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ pub(crate) use append::{AppendPart, Appended, Place};
 
 use crate::disk::{Allocation, Disk, DiskError, DiskFile, DiskResult, lock};
 use crate::error::{Failure, OpenError};
+use crate::gate::Epoch;
 use crate::handles::{FileKey, Handles};
 use crate::options::StoreOptions;
 use crate::signal::Signal;
@@ -79,6 +81,8 @@ struct Tail {
     /// At this end the next window is wanted.
     wake_at: u64,
     closed: bool,
+    /// Appends are taken, in this epoch.
+    epoch: Option<Epoch>,
 }
 
 impl CommitLog {
@@ -152,6 +156,7 @@ impl CommitLog {
                 windows: VecDeque::new(),
                 wake_at: u64::MAX,
                 closed: false,
+                epoch: options.confirmed.is_none().then(Epoch::default),
             }),
             prepared: Mutex::default(),
             appended: AtomicU64::new(start),

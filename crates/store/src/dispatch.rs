@@ -98,6 +98,10 @@ pub(crate) struct Dispatcher {
     pub position: u64,
     /// Store time of the last record before `position`.
     pub timestamp: Millis,
+    /// Records from here on are only read, not dispatched; for recovery.
+    pub limit: u64,
+    /// Store time of the last record before `limit`.
+    pub limit_timestamp: Millis,
     delay_levels: Vec<i64>,
     multi_dispatch: MultiDispatch,
     buffer: Vec<u8>,
@@ -118,6 +122,8 @@ impl Dispatcher {
         Self {
             position: 0,
             timestamp: Millis(0),
+            limit: u64::MAX,
+            limit_timestamp: Millis(0),
             delay_levels,
             multi_dispatch,
             buffer: Vec::new(),
@@ -234,7 +240,10 @@ impl Dispatcher {
             };
             match check(&rest[..size], walked.position, trust) {
                 Ok(record) => {
-                    self.take(&record, walked.position, queues)?;
+                    if walked.position < self.limit {
+                        self.take(&record, walked.position, queues)?;
+                        self.limit_timestamp = record.store_timestamp();
+                    }
                     walked.timestamp = Some(record.store_timestamp());
                     walked.position += size as u64;
                     walked.count += 1;

@@ -132,6 +132,11 @@ pub enum FlushError {
     Closed,
 }
 
+/// This broker took no appends any more before what was waited for was confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this broker is not its group's leader any more; the message may be kept or not")]
+pub struct Unconfirmed;
+
 /// Something could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ReadError {

@@ -55,6 +55,12 @@ impl FlushMark {
         }
     }
 
+    /// What was before `end` alone counts: the rest is gone from the log.
+    pub(crate) fn retract(&self, end: u64) {
+        let _waiters = lock(&self.waiters);
+        self.flushed.fetch_min(end, Ordering::SeqCst);
+    }
+
     /// Nothing more will be flushed: everyone who still waits hears why.
     pub(crate) fn end(&self, why: FlushError) {
         let mut waiters = lock(&self.waiters);

@@ -15,6 +15,7 @@ pub mod disk;
 mod dispatch;
 mod error;
 mod flush;
+mod gate;
 mod handles;
 mod index;
 pub mod inspect;
@@ -36,14 +37,17 @@ pub use config_files::ConfigFiles;
 pub use consume_queue::Entry;
 pub use disk::{Disk, DiskError, RealDisk};
 pub use dispatch::{Arrival, SCHEDULE_TOPIC};
-pub use error::{AppendError, Damage, Failure, FlushError, OpenError, ReadError, ReplicateError};
+pub use error::{
+    AppendError, Damage, Failure, FlushError, OpenError, ReadError, ReplicateError, Unconfirmed,
+};
 pub use flush::Flushed;
+pub use gate::{Confirmed, Epoch};
 pub use index::{Found, KeyKind, KeyQuery};
 pub use multi_dispatch::MultiDispatch;
 pub use options::{FileSize, FlushRules, IndexOptions, OnDamage, StoreOptions, TransferRules};
 pub use read::{KeepRecord, Read, ReadLimits, ReadStatus};
 pub use recovery::Recovered;
-pub use replica::OnAppend;
+pub use replica::{OnAppend, OnCheckpoint};
 pub use retention::{DiskFull, DiskUse, NeededFrom, RetentionRules};
 pub use store::{OnArrival, OnTimerDelivery, Store};
 pub use time::Boundary;

@@ -175,6 +175,9 @@ pub struct StoreOptions {
     pub force_verify_prop_crc: bool,
     pub multi_dispatch: MultiDispatch,
     pub on_damage: OnDamage,
+    /// Show the log only up to where a group of brokers has agreed on it, which is at least here;
+    /// beyond the log's end means its end. `None`: there is no group.
+    pub confirmed: Option<u64>,
     /// Read the log from its start, whatever the checkpoint says, and make every queue entry as it
     /// says; whatever is no record before a whole one is damage.
     pub read_whole_log: bool,
@@ -212,6 +215,7 @@ impl StoreOptions {
             force_verify_prop_crc: false,
             multi_dispatch: MultiDispatch::default(),
             on_damage: OnDamage::Stop,
+            confirmed: None,
             read_whole_log: false,
             window_bytes: 8 << 20,
             hot_windows: 2,

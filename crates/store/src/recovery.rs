@@ -40,6 +40,8 @@ pub struct Recovered {
     pub from: u64,
     /// The log's end.
     pub end: u64,
+    /// Everything before is in its queue: the log's end, unless a group has agreed on less.
+    pub dispatched: u64,
     /// Records read.
     pub records: u64,
     /// Bytes behind the end that were not zero, and are now.
@@ -59,6 +61,8 @@ pub(crate) struct Recovery<'a> {
     pub whole: bool,
     pub checks: Checks,
     pub on_damage: OnDamage,
+    /// The log is dispatched up to here at least, and up to its end if there is no such place.
+    pub confirmed: Option<u64>,
 }
 
 impl Recovery<'_> {
@@ -80,7 +84,8 @@ impl Recovery<'_> {
                 queues.delete_all()?;
             }
             queues.recovered()?;
-            return Ok(Recovered { was_killed, from: 0, end: 0, records: 0, cut: 0 });
+            let dispatched = 0;
+            return Ok(Recovered { was_killed, from: 0, end: 0, dispatched, records: 0, cut: 0 });
         };
         let files_end = last + log.file_size();
         log.show_until(files_end);
@@ -92,6 +97,9 @@ impl Recovery<'_> {
         } else {
             from
         };
+        // What was dispatched once was agreed on.
+        let limit = self.confirmed.map_or(u64::MAX, |confirmed| confirmed.max(from));
+        self.dispatcher.limit = limit;
         queues.note_gaps(from > first);
         let mut scan = self.scan(from, files_end)?;
         if queues.has_gap() {
@@ -107,19 +115,30 @@ impl Recovery<'_> {
         let end = self.dispatcher.position;
         let newest = self.checkpoint.physic_timestamp as i64;
         let timestamp = Millis(self.dispatcher.timestamp.0.max(newest));
-        self.dispatcher.timestamp = timestamp;
+        let dispatched = match self.dispatcher.limit {
+            u64::MAX => end,
+            limit => end.min(limit),
+        };
+        self.dispatcher.position = dispatched;
+        self.dispatcher.timestamp = match dispatched {
+            at if at < end => self.dispatcher.limit_timestamp,
+            _ => timestamp,
+        };
+        self.dispatcher.limit = u64::MAX;
         log.start_at(end, timestamp.0.max(0) as u64);
         let cut = if scan.is_clean { 0 } else { log.cut(end)? };
         if last_run == LastRun::DiskFailed {
             log.rewrite(scan.from, end)?;
         }
         queues.recovered()?;
-        queues.trust_below(end);
+        // Entries behind are of a life in which more was known to be agreed on.
+        queues.trust_below(dispatched);
         if cut > 0 {
             let (reason, what) = (&scan.reason, scan.what);
             tracing::warn!(offset = end, bytes = cut, reason, "{what} is cut");
         }
-        Ok(Recovered { was_killed, from: scan.from, end, records: scan.records, cut })
+        let Scan { from, records, .. } = scan;
+        Ok(Recovered { was_killed, from, end, dispatched, records, cut })
     }
 
     /// The whole log is read again. If that is not brought to an end, the next start must not

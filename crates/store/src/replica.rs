@@ -10,6 +10,8 @@ use crate::consume_queue::is_storable_topic;
 use crate::disk::{DiskResult, Wait, lock};
 use crate::error::{ReadError, ReplicateError};
 
+/// Called before the checkpoint says that what is dispatched is durable.
+pub type OnCheckpoint = Box<dyn Fn() -> DiskResult<()> + Send + Sync>;
 /// Told that the log has grown. Called by whoever appends: it must not wait.
 pub type OnAppend = Box<dyn Fn() + Send + Sync>;
 
@@ -17,6 +19,17 @@ impl Store {
     /// Calls `tell` after each append from now on. A second call changes nothing.
     pub fn on_append(&self, tell: OnAppend) {
         let _ = self.on_append.set(tell);
+    }
+
+    /// Calls `before` whenever the checkpoint is about to be written: what it makes durable, the
+    /// checkpoint counts on. A second call changes nothing.
+    pub fn on_checkpoint(&self, before: OnCheckpoint) {
+        let _ = self.on_checkpoint.set(before);
+    }
+
+    /// Makes the log durable up to its end, at once; stops the writes if that fails.
+    pub fn flush_now(&self) -> DiskResult<()> {
+        self.flush_log().inspect_err(|cause| self.fail(cause.clone()))
     }
 
     pub(crate) fn tell_append(&self) {
@@ -71,6 +84,9 @@ impl Store {
         }
         let mut dispatcher = lock(&self.dispatcher);
         let begun = self.log.begin_at(at.0).map_err(|cause| self.log.fail(cause))?;
+        if begun {
+            self.gate.restart(at.0);
+        }
         if begun && dispatcher.position < at.0 {
             dispatcher.position = at.0;
             lock(&self.dispatched).0 = at.0;

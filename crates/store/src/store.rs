@@ -16,11 +16,12 @@ use crate::disk::{Disk, DiskError, DiskLock, DiskResult, Space, lock};
 use crate::dispatch::{Arrival, DispatchError, Dispatcher, Trust};
 use crate::error::{Failure, FlushError, OpenError, ReadError};
 use crate::flush::{FlushClock, FlushMark, FlushState, Flushed};
+use crate::gate::Gate;
 use crate::handles::Handles;
 use crate::index::Index;
 use crate::options::StoreOptions;
 use crate::recovery::{LastRun, Recovered, Recovery};
-use crate::replica::OnAppend;
+use crate::replica::{OnAppend, OnCheckpoint};
 use crate::retention::Retention;
 use crate::signal::Signal;
 use crate::timer::{TIMER_TOPIC, Timer};
@@ -51,9 +52,11 @@ pub struct Store {
     handles: Arc<Handles>,
     config_files: ConfigFiles,
     recovered: Recovered,
+    pub(crate) gate: Arc<Gate>,
     on_arrival: OnceLock<OnArrival>,
     pub(crate) on_timer_delivery: OnceLock<OnTimerDelivery>,
     pub(crate) on_append: OnceLock<OnAppend>,
+    pub(crate) on_checkpoint: OnceLock<OnCheckpoint>,
     /// One append at a time of those that need places in further queues.
     pub(crate) dispatching_to_many: Mutex<()>,
     /// One round of dispatch at a time.
@@ -67,11 +70,11 @@ pub struct Store {
     pub(crate) index_wanted: Signal,
     pub(crate) mark: Arc<FlushMark>,
     /// One flush of the log at a time.
-    flushing: Mutex<()>,
+    pub(crate) flushing: Mutex<()>,
     flush_clock: Mutex<FlushClock>,
     /// As it is in the file. Held while queues are flushed.
     pub(crate) checkpoint: Mutex<Checkpoint>,
-    checkpoint_file: CheckpointFile,
+    pub(crate) checkpoint_file: CheckpointFile,
     /// The disk failed in the last run, and not everything is durable again yet.
     disk_failed: AtomicBool,
     pub(crate) retention: Retention,
@@ -134,6 +137,7 @@ impl Store {
             whole: options.read_whole_log,
             checks: options.checks(),
             on_damage: options.on_damage,
+            confirmed: options.confirmed,
         };
         let recovered = recovery.run().inspect_err(|error| {
             if last_run == LastRun::Closed && matches!(error, OpenError::Damaged(_)) {
@@ -141,7 +145,10 @@ impl Store {
                 let _ = disk.remove(&abort);
             }
         })?;
-        dispatcher.position = recovered.end;
+        let gate = match options.confirmed {
+            Some(_) => Gate::at(recovered.dispatched),
+            None => Gate::open(),
+        };
         let open_index = |index| {
             let (disk, handles) = (Arc::clone(&disk), Arc::clone(&handles));
             let held = log.min()..recovered.end;
@@ -154,11 +161,13 @@ impl Store {
         mark.advance(recovered.from);
         let flush_clock = FlushClock::new(options.flush, now, recovered.from);
         let mut store = Self {
+            gate: Arc::new(gate),
             config_files: ConfigFiles::new(Arc::clone(&disk), options.root.join("config")),
             recovered,
             on_arrival: OnceLock::new(),
             on_timer_delivery: OnceLock::new(),
             on_append: OnceLock::new(),
+            on_checkpoint: OnceLock::new(),
             dispatched: Mutex::new((dispatcher.position, dispatcher.timestamp)),
             dispatching_to_many: Mutex::default(),
             dispatcher: Mutex::new(dispatcher),
@@ -265,6 +274,9 @@ impl Store {
         offset: PhysicalOffset,
         size: Option<u32>,
     ) -> Result<Option<Bytes>, ReadError> {
+        if offset.0 >= self.gate.confirmed() {
+            return Ok(None);
+        }
         let mut bytes = Vec::new();
         match self.log.record_at(offset.0, size.map(|size| size as usize), &mut bytes) {
             Ok(()) => Ok(Some(bytes.into())),
@@ -321,7 +333,7 @@ impl Store {
     pub fn dispatch_here(&self) {
         self.wake_flush_for_append();
         for _ in 0..ROUNDS_HERE {
-            if self.dispatched().0 >= self.log.appended() {
+            if self.dispatched().0 >= self.dispatchable() {
                 return;
             }
             let dispatcher = match self.dispatcher.try_lock() {
@@ -334,13 +346,13 @@ impl Store {
                 break;
             }
         }
-        if self.dispatched().0 < self.log.appended() {
+        if self.dispatched().0 < self.dispatchable() {
             self.dispatch_wanted.wake();
         }
     }
 
     fn dispatch_round(&self, mut dispatcher: MutexGuard<'_, Dispatcher>) -> DiskResult<usize> {
-        let end = self.log.appended();
+        let end = self.dispatchable();
         if dispatcher.position >= end {
             return Ok(0);
         }
@@ -383,8 +395,13 @@ impl Store {
         lock(&self.dispatched).1
     }
 
+    /// Where dispatch ends for now.
+    pub(crate) fn dispatchable(&self) -> u64 {
+        self.log.appended().min(self.gate.confirmed())
+    }
+
     fn dispatch_all(&self) -> DiskResult<()> {
-        let end = self.log.appended();
+        let end = self.dispatchable();
         while self.dispatched().0 < end {
             self.dispatch_round(lock(&self.dispatcher))?;
         }
@@ -394,7 +411,7 @@ impl Store {
     /// Dispatches until [`close`](Self::close); for a thread of its own.
     pub fn run_dispatch(&self) {
         while !self.is_closing() {
-            let ready = || self.is_closing() || self.dispatched().0 < self.log.appended();
+            let ready = || self.is_closing() || self.dispatched().0 < self.dispatchable();
             match self.dispatch_round(lock(&self.dispatcher)) {
                 Ok(0) => self.dispatch_wanted.sleep(LONG_SLEEP, ready),
                 Ok(_) => {}
@@ -498,6 +515,9 @@ impl Store {
         let mut checkpoint = lock(&self.checkpoint);
         let (dispatched, logics_timestamp) = *lock(&self.dispatched);
         let index = self.prepare_index()?;
+        if let Some(before) = self.on_checkpoint.get() {
+            before()?;
+        }
         let (end, physic_timestamp, ()) = self.log.at_rest(|_| ());
         self.flush_log()?;
         self.queues.flush(0, &|| self.flush_for_waiters())?;

@@ -19,7 +19,7 @@ impl Store {
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<(), ReadError> {
         let mut buffer = Vec::new();
-        let end = self.log.appended();
+        let end = self.dispatchable();
         let (mut at, mut least) = (from.0, 8);
         while at < end {
             let Some(base) = self.log.file_of(at) else { return Ok(()) };

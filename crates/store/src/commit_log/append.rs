@@ -11,6 +11,7 @@ use super::{CommitLog, END_OF_FILE_LEN, Tail};
 use crate::consume_queue::Queue;
 use crate::disk::{DiskError, lock};
 use crate::error::AppendError;
+use crate::gate::Epoch;
 
 /// Size and magic, without which nothing stands there.
 pub(super) const HEAD_LEN: usize = 8;
@@ -36,7 +37,7 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) enum Appended {
     /// All are in the log.
-    At { store_timestamp: Millis },
+    At { store_timestamp: Millis, epoch: Epoch },
     /// A queue was deleted in between: look it up again.
     QueueGone,
     /// A place of the record is another's meanwhile: nothing is in the log.
@@ -60,12 +61,14 @@ impl CommitLog {
         }
         let wake;
         let store_timestamp;
+        let epoch;
         {
             let mut tail = lock(&self.tail);
             let tail = &mut *tail;
             if self.refusing.load(Ordering::Relaxed) {
                 return Err(self.failure().map_or(AppendError::Closed, AppendError::Failed));
             }
+            epoch = tail.epoch.ok_or(AppendError::Copy)?;
             if parts.iter().any(|part| part.queue.is_some_and(Queue::is_deleted)) {
                 return Ok(Appended::QueueGone);
             }
@@ -111,7 +114,7 @@ impl CommitLog {
         if wake {
             self.files_wanted.wake();
         }
-        Ok(Appended::At { store_timestamp })
+        Ok(Appended::At { store_timestamp, epoch })
     }
 
     /// Where `len` bytes go, with windows over them; the active file is ended if they do not fit.

@@ -86,6 +86,11 @@ impl Queue {
         self.next.load(Ordering::Relaxed)
     }
 
+    /// What was given away and is not in the queue was taken back. Only under the append lock.
+    pub(crate) fn forget_given(&self) {
+        self.next.store(self.max(), Ordering::Relaxed);
+    }
+
     pub(crate) fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
     }

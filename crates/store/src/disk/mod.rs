@@ -222,7 +222,7 @@ impl WindowsInUse {
         make: impl FnOnce() -> DiskResult<WindowWriter>,
     ) -> DiskResult<WindowWriter> {
         let mut in_use = lock(&self.0);
-        in_use.retain(|(_, window)| window.strong_count() > 0);
+        in_use.retain(|(_, window)| window.upgrade().is_some_and(|window| !window.is_retired()));
         if in_use.iter().any(|(other, _)| other.start < range.end && range.start < other.end) {
             let cause = io::Error::other(format!("bytes {range:?} are in use by another window"));
             return Err(DiskError::new("map a window of", path, cause));

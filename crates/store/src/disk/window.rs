@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use memmap2::MmapRaw;
 
@@ -33,6 +33,8 @@ pub struct Window {
     len: usize,
     /// Bytes before this are written and never change again.
     published: AtomicUsize,
+    /// Nobody writes through it any more; another window may lie over the same stretch.
+    retired: AtomicBool,
 }
 
 // SAFETY: the memory behind `start` is valid for `len` bytes as long as `memory` lives, which is
@@ -78,6 +80,16 @@ impl Window {
         // SAFETY: `range` lies below `published`, which never exceeds `len`: the bytes are valid
         // for reads, initialised, and no writer touches them again while `self` is borrowed.
         Some(unsafe { std::slice::from_raw_parts(self.start.add(range.start), range.len()) })
+    }
+
+    /// Its writer is gone, and another window over the same stretch may be made, whose writer
+    /// changes only bytes that no reader of this one ever held.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
     }
 
     /// Reads all pages in for writing ahead of need. Best effort.
@@ -153,7 +165,8 @@ impl WindowWriter {
     ) -> Self {
         assert!(published <= len, "{published} bytes published of a window of {len}");
         let published = AtomicUsize::new(published);
-        Self { window: Arc::new(Window { memory, start, len, published }), hook }
+        let retired = AtomicBool::new(false);
+        Self { window: Arc::new(Window { memory, start, len, published, retired }), hook }
     }
 
     pub fn reader(&self) -> &WindowReader {

@@ -1,0 +1,218 @@
+//! Filling a member whose next entry the leader has not any more: it copies the commit log from
+//! the leader's first offset on, piece by piece, and goes on where it was after any interruption.
+//! What is copied is agreed on, so that it is the same whoever leads.
+
+use raft::eraftpb::{Message, MessageType};
+use raft::{ProgressState, SnapshotStatus, StateRole};
+use skua_protocol::{Millis, PhysicalOffset};
+use skua_store::ReplicateError;
+
+use super::Group;
+use crate::cut;
+use crate::error::GroupError;
+use crate::frame::{Body, Chunk, Head, Offer};
+
+/// Milliseconds without an answer after which a piece is asked for again.
+const ASK_MS: i64 = 500;
+/// Milliseconds without a question after which the leader begins anew with the member.
+const SILENCE_MS: i64 = 3000;
+
+/// The copy as its receiver sees it.
+#[derive(Debug)]
+pub(super) struct Copying {
+    pub offer: Offer,
+    asked: Millis,
+}
+
+impl Copying {
+    pub fn end(&self) -> u64 {
+        self.offer.end
+    }
+}
+
+/// The copy as the leader sees it.
+#[derive(Debug)]
+pub(super) struct Served {
+    heard: Millis,
+}
+
+impl Group {
+    /// Of a snapshot that the library sends, only where the log stands is sent.
+    pub(super) fn offer(&mut self, message: Message) -> Option<Body> {
+        if message.get_msg_type() != MessageType::MsgSnapshot {
+            return Some(Body::Raft(message));
+        }
+        let index = message.get_snapshot().get_metadata().index;
+        let (end, members, first_members) = {
+            let log = self.log.lock();
+            let end = log.index.end_of(index).ok().flatten();
+            (end, log.state.members.clone(), log.state.first_members.clone())
+        };
+        // It has expired meanwhile; the silence of the member brings another.
+        let end = end?;
+        self.served.insert(message.to, Served { heard: self.now });
+        Some(Body::Offer(Offer { message, members, first_members, end }))
+    }
+
+    pub(super) fn take_offer(&mut self, head: &Head, offer: Offer) -> Result<(), GroupError> {
+        let raft = &self.node.raft;
+        let metadata = offer.message.get_snapshot().get_metadata();
+        let is_member = offer.members.ids().any(|id| id == self.options.id.0);
+        if offer.message.term < raft.term || !is_member {
+            return Ok(());
+        }
+        self.leader_heard = self.now;
+        let has_it = {
+            let log = self.log.lock();
+            metadata.index <= log.applied
+                || (!log.state.copying && log.index.term(metadata.index)? == Some(metadata.term))
+        };
+        if has_it {
+            let _ = self.node.step(offer.message);
+            return Ok(());
+        }
+        let leader = offer.message.from;
+        self.adopt_origin(head)?;
+        self.ask_how_far(leader, offer.message.term);
+        let begins = {
+            let mut log = self.log.lock();
+            let begins = !log.state.copying;
+            if begins {
+                log.state.copying = true;
+                log.state.suspect = true;
+                log.save(true)?;
+                // What is behind what is agreed on is in the copy, or nowhere.
+                let applied = log.applied;
+                log.index.truncate(applied + 1)?;
+                self.store.truncate_to(PhysicalOffset(log.index.end()))?;
+            }
+            begins
+        };
+        if begins {
+            tracing::info!(end = offer.end, "the commit log is copied from the leader");
+            self.rebuild()?;
+        }
+        self.copying = Some(Copying { offer, asked: self.now });
+        self.want()
+    }
+
+    /// Asks for the next piece, or takes the log over if it is complete.
+    fn want(&mut self) -> Result<(), GroupError> {
+        let at = self.store.appended().0;
+        let Some(copying) = &mut self.copying else { return Ok(()) };
+        copying.asked = self.now;
+        if at == copying.offer.end {
+            let message = copying.offer.message.clone();
+            let _ = self.node.step(message);
+            return self.advance();
+        }
+        let leader = copying.offer.message.from;
+        self.send(leader, &Body::Want { at });
+        Ok(())
+    }
+
+    pub(super) fn take_chunk(&mut self, from: u64, chunk: &Chunk) -> Result<(), GroupError> {
+        let at = self.store.appended().0;
+        let Some(copying) = &self.copying else { return Ok(()) };
+        let is_copying = self.log.lock().state.copying;
+        let end = copying.offer.end;
+        if !is_copying || copying.offer.message.from != from {
+            return Ok(());
+        }
+        self.leader_heard = self.now;
+        if chunk.data.is_empty() {
+            if chunk.min <= at || chunk.min > end {
+                return Ok(());
+            }
+            // What is between is nowhere any more.
+            match self.store.begin_anew(PhysicalOffset(chunk.min)) {
+                Ok(()) => return self.want(),
+                Err(ReplicateError::NoFileStart(_)) => {
+                    let what =
+                        "its commit log begins within a file of ours; are their sizes equal?";
+                    self.trouble(from, what.to_owned());
+                    return Ok(());
+                }
+                Err(cause) => return Err(cause.into()),
+            }
+        }
+        let file = self.store.commit_log_file_size();
+        let fits = u64::from(chunk.len) <= file - at % file;
+        if chunk.at != at || at + u64::from(chunk.len) > end || !fits {
+            return Ok(());
+        }
+        let bytes = cut::whole(chunk.len, chunk.flags, &chunk.data);
+        match self.store.append_copy(PhysicalOffset(at), &bytes) {
+            Ok(()) => self.want(),
+            // Asked for again in a while.
+            Err(ReplicateError::NoSpace(_)) => Ok(()),
+            Err(cause @ (ReplicateError::Failed(_) | ReplicateError::Closed)) => Err(cause.into()),
+            Err(cause) => {
+                self.trouble(from, format!("its piece of the log is refused: {cause}"));
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn give_chunk(&mut self, to: u64, at: u64) -> Result<(), GroupError> {
+        if self.node.raft.state != StateRole::Leader {
+            return Ok(());
+        }
+        let Some(served) = self.served.get_mut(&to) else { return Ok(()) };
+        served.heard = self.now;
+        let (min, confirmed) = (self.store.min_physical_offset().0, self.store.confirmed().0);
+        if at < min {
+            let nothing = Chunk { min, at, len: 0, flags: 0, data: Vec::new() };
+            self.send(to, &Body::Chunk(nothing));
+            return Ok(());
+        }
+        let piece = match cut::piece(&self.store, at, confirmed, self.options.entry_bytes) {
+            Ok(Some(piece)) => piece,
+            Ok(None) => return Ok(()),
+            // It does not stand at a record's start: its log is another.
+            Err(GroupError::Broken(cause)) => {
+                self.trouble(to, format!("it wants what is none: {cause}"));
+                return Ok(());
+            }
+            Err(GroupError::Read(cause)) => {
+                tracing::info!(%cause, "a piece to copy has just expired");
+                return Ok(());
+            }
+            Err(cause) => return Err(cause),
+        };
+        let (len, flags) = (piece.place.len, piece.place.flags);
+        let chunk = Chunk { min, at, len, flags, data: piece.data.to_vec() };
+        self.send(to, &Body::Chunk(chunk));
+        Ok(())
+    }
+
+    /// Asks again, and gives up those that do not ask.
+    pub(super) fn tick_copies(&mut self) -> Result<(), GroupError> {
+        let is_copying = self.log.lock().state.copying;
+        if !is_copying {
+            self.copying = None;
+        } else if let Some(copying) = &self.copying
+            && self.now.since(copying.asked) >= ASK_MS
+        {
+            self.want()?;
+        }
+        if self.served.is_empty() {
+            return Ok(());
+        }
+        let now = self.now;
+        let prs = self.node.raft.prs();
+        self.served
+            .retain(|id, _| prs.get(*id).is_some_and(|peer| peer.state == ProgressState::Snapshot));
+        let silent: Vec<u64> = self
+            .served
+            .iter()
+            .filter(|(_, served)| now.since(served.heard) >= SILENCE_MS)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in silent {
+            self.served.remove(&id);
+            self.node.report_snapshot(id, SnapshotStatus::Failure);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,406 @@
+//! Several members on simulated disks, a simulated network and clock. The storage and the driver
+//! are the real ones.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+mod check;
+mod node;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skua_protocol::Millis;
+use skua_raft::{Effect, GroupOptions, Peer, PeerId, Role};
+use skua_store::disk::Crash;
+
+pub use check::Truth;
+pub use node::{Node, Sent};
+
+pub const NOW: i64 = 1_700_000_000_000;
+pub const TICK_MS: i64 = 25;
+/// A step of the simulation.
+pub const STEP_MS: i64 = 5;
+
+/// Splitmix64.
+#[derive(Clone, Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % bound.max(1)
+    }
+
+    pub fn one_in(&mut self, bound: u64) -> bool {
+        self.below(bound) == 0
+    }
+}
+
+/// How the wire is.
+#[derive(Clone, Debug)]
+pub struct Wire {
+    /// Of a thousand frames.
+    pub lost: u64,
+    pub doubled: u64,
+    pub late: u64,
+    pub most_ms: u64,
+}
+
+pub struct Cluster {
+    pub now: i64,
+    pub random: Random,
+    pub nodes: BTreeMap<u64, Node>,
+    pub wire: Wire,
+    /// From and to whom nothing comes through.
+    pub cut: BTreeSet<(u64, u64)>,
+    frames: BTreeMap<(i64, u64), (u64, u64, Vec<u8>)>,
+    next_frame: u64,
+    pub truth: Truth,
+    /// FNV-1a of everything that happened.
+    pub trace: u64,
+    pub sync: bool,
+    pub elections: u64,
+    number: u64,
+    /// Every one that is awaited.
+    sent: Vec<Sent>,
+    pub refused: u64,
+    /// Lifetimes of messages, if they expire.
+    pub expires: bool,
+}
+
+impl Cluster {
+    pub fn new(seed: u64, members: u64, sync: bool) -> Self {
+        Self {
+            now: NOW,
+            random: Random(seed),
+            nodes: (1..=members).map(|id| (id, Node::new(id, seed))).collect(),
+            wire: Wire { lost: 0, doubled: 0, late: 0, most_ms: 4 },
+            cut: BTreeSet::new(),
+            frames: BTreeMap::new(),
+            next_frame: 0,
+            truth: Truth::default(),
+            trace: 0xcbf2_9ce4_8422_2325,
+            sync,
+            elections: 0,
+            number: 0,
+            sent: Vec::new(),
+            refused: 0,
+            expires: false,
+        }
+    }
+
+    pub fn options(&self, id: u64) -> GroupOptions {
+        let mut peers: Vec<_> = (1..=3.min(self.nodes.len() as u64)).map(peer).collect();
+        if !peers.iter().any(|peer| peer.id.0 == id) {
+            peers.push(peer(id));
+        }
+        let mut options = GroupOptions::new("/store", "group", PeerId(id), peers);
+        options.sync = self.sync;
+        options.boot = [self.nodes[&id].boots; 16];
+        options.tick_ms = TICK_MS as u64;
+        options.seed = 7;
+        options.hold_ms = 120_000;
+        options.entry_bytes = 900;
+        options.message_bytes = 2000;
+        options.window = 8;
+        options.uncommitted_bytes = 6000;
+        options.index_file_slots = 16;
+        options.abort_on_panic = false;
+        options
+    }
+
+    pub fn note(&mut self, what: &[u8]) {
+        for byte in what {
+            self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    pub fn start(&mut self, id: u64) {
+        let options = self.options(id);
+        let (now, expires) = (self.now, self.expires);
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        node.start(options, now, expires);
+        self.after(id);
+    }
+
+    pub fn start_all(&mut self) {
+        let ids: Vec<u64> = self.nodes.keys().copied().collect();
+        for id in ids {
+            self.start(id);
+        }
+    }
+
+    /// The process, or the machine, is gone.
+    pub fn crash(&mut self, id: u64, how: Crash) {
+        self.note(format!("{} {id} {how:?}", self.now).as_bytes());
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.crash(how);
+        }
+        self.sent.retain(|sent| sent.node != id);
+    }
+
+    /// Looks whether the node lives still, and does what its group wants.
+    fn after(&mut self, id: u64) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        if let Some(how) = node.died() {
+            self.crash(id, how);
+            return;
+        }
+        let Some(life) = &mut node.life else { return };
+        let effects = life.group.effects();
+        let status = life.group.status();
+        self.truth.vote(id, status.term, status.vote);
+        for effect in effects {
+            match effect {
+                Effect::Send { to, frame } => self.post(id, to.0, frame),
+                Effect::Sync { number } => {
+                    let slow = self.random.one_in(200);
+                    let takes = 1 + self.random.below(if slow { 400 } else { 6 }) as i64;
+                    if let Some(life) = self.nodes.get_mut(&id).and_then(|n| n.life.as_mut()) {
+                        let after = life.syncs.back().map_or(self.now, |(_, at)| *at);
+                        life.syncs.push_back((number, after.max(self.now + takes)));
+                    }
+                }
+                Effect::Role(role) => self.role(id, role),
+                Effect::Committed(end) => {
+                    self.note(format!("{} {id} {}", self.now, end.0).as_bytes());
+                    if let Some(life) = self.nodes.get(&id).and_then(|n| n.life.as_ref()) {
+                        self.truth.committed(id, &life.store, end.0);
+                    }
+                }
+            }
+        }
+    }
+
+    fn role(&mut self, id: u64, role: Role) {
+        self.note(format!("{} {id} {role:?}", self.now).as_bytes());
+        let Some(life) = self.nodes.get_mut(&id).and_then(|n| n.life.as_mut()) else { return };
+        life.role = role;
+        if let Role::Leader { term } = role {
+            self.elections += 1;
+            self.truth.leads(id, term);
+            self.truth.check_acknowledged(id, &life.store);
+        }
+    }
+
+    fn post(&mut self, from: u64, to: u64, frame: Vec<u8>) {
+        let Wire { lost, doubled, late, most_ms } = self.wire.clone();
+        if self.cut.contains(&(from, to)) || self.random.below(1000) < lost {
+            return;
+        }
+        let copies = 1 + u64::from(self.random.below(1000) < doubled);
+        for _ in 0..copies {
+            let most = if self.random.below(1000) < late { 300 } else { most_ms };
+            let at = self.now + 1 + self.random.below(most) as i64;
+            self.next_frame += 1;
+            self.frames.insert((at, self.next_frame), (from, to, frame.clone()));
+        }
+    }
+
+    /// One step of time for everybody.
+    pub fn step(&mut self) {
+        self.now += STEP_MS;
+        while let Some(entry) = self.frames.first_entry()
+            && entry.key().0 <= self.now
+        {
+            let (from, to, frame) = entry.remove();
+            if self.cut.contains(&(from, to)) {
+                continue;
+            }
+            let now = self.now;
+            let Some(node) = self.nodes.get_mut(&to) else { continue };
+            if node.paused_until > now {
+                node.waiting.push((from, frame));
+                continue;
+            }
+            node.run(|life| life.group.receive(PeerId(from), &frame, Millis(now)));
+            self.after(to);
+        }
+        let ids: Vec<u64> = self.nodes.keys().copied().collect();
+        for id in ids {
+            self.step_node(id);
+        }
+        self.answer();
+    }
+
+    fn step_node(&mut self, id: u64) {
+        let now = self.now;
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        if node.life.is_none() {
+            if node.up_at <= now && node.is_wanted {
+                self.start(id);
+            }
+            return;
+        }
+        if node.paused_until > now {
+            return;
+        }
+        for (from, frame) in std::mem::take(&mut node.waiting) {
+            let Some(node) = self.nodes.get_mut(&id) else { return };
+            node.run(|life| life.group.receive(PeerId(from), &frame, Millis(now)));
+            self.after(id);
+        }
+        loop {
+            let Some(life) = self.nodes.get_mut(&id).and_then(|n| n.life.as_mut()) else { return };
+            let Some((number, _)) = life.syncs.front().filter(|(_, at)| *at <= now).copied() else {
+                break;
+            };
+            life.syncs.pop_front();
+            let Some(node) = self.nodes.get_mut(&id) else { return };
+            node.run(|life| {
+                life.group.syncer().sync()?;
+                life.group.synced(number)
+            });
+            self.after(id);
+        }
+        let ticks = (now / STEP_MS + id as i64) % (TICK_MS / STEP_MS) == 0;
+        let dice = self.random.below(64);
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        node.work(now, dice);
+        if ticks {
+            node.run(|life| life.group.tick(Millis(now)));
+        }
+        self.after(id);
+    }
+
+    pub fn run(&mut self, ms: i64) {
+        let until = self.now + ms;
+        while self.now < until {
+            self.step();
+        }
+    }
+
+    /// Runs until `done`, at most that long.
+    pub fn run_until(&mut self, ms: i64, what: &str, mut done: impl FnMut(&Self) -> bool) {
+        let until = self.now + ms;
+        while !done(self) {
+            assert!(self.now < until, "{what} within {ms} ms; {}", self.describe());
+            self.step();
+        }
+    }
+
+    /// The member that takes appends in the newest term.
+    pub fn leader(&self) -> Option<u64> {
+        let leads = |(id, node): (&u64, &Node)| match node.life.as_ref()?.role {
+            Role::Leader { term } => Some((term, *id)),
+            _ => None,
+        };
+        self.nodes.iter().filter_map(leads).max().map(|(_, id)| id)
+    }
+
+    /// A client sends to the member; true if that took it.
+    pub fn send(&mut self, id: u64) -> bool {
+        self.number += 1;
+        let (number, now) = (self.number, self.now);
+        let (topic, queue) = (self.random.below(2) as usize, self.random.below(2) as u32);
+        let len = match self.random.below(8) {
+            0 => self.random.below(1500),
+            _ => self.random.below(200),
+        };
+        let Some(node) = self.nodes.get_mut(&id) else { return false };
+        if node.paused_until > now {
+            return false;
+        }
+        match node.send(number, topic, queue, len as usize, now) {
+            Some(sent) => self.sent.push(sent),
+            None => {
+                self.refused += 1;
+                self.after(id);
+                return false;
+            }
+        }
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.run(|life| life.group.log_grew());
+        }
+        self.after(id);
+        true
+    }
+
+    /// Sees which sends are answered.
+    fn answer(&mut self) {
+        let mut sent = std::mem::take(&mut self.sent);
+        let now = self.now;
+        sent.retain_mut(|sent| {
+            // A frozen process answers nobody.
+            if self.nodes.get(&sent.node).is_some_and(|node| node.paused_until > now) {
+                return true;
+            }
+            match sent.poll() {
+                None => true,
+                Some(is_safe) => {
+                    if is_safe {
+                        self.truth.acknowledge(sent);
+                    }
+                    false
+                }
+            }
+        });
+        self.sent = sent;
+    }
+
+    pub fn awaited(&self) -> usize {
+        self.sent.len()
+    }
+
+    /// Everybody is there and hears everybody; soon all have the same, and sends go on.
+    pub fn heal_and_check(&mut self, wanted: &[u64]) {
+        self.cut.clear();
+        self.wire = Wire { lost: 0, doubled: 0, late: 0, most_ms: 4 };
+        for (id, node) in &mut self.nodes {
+            node.heal(wanted.contains(id), self.now);
+        }
+        self.run(10);
+        let before = self.truth.acknowledged();
+        let until = self.now + 40_000;
+        while self.truth.acknowledged() == before {
+            assert!(self.now < until, "no send is answered; {}", self.describe());
+            if self.now % 100 == 0
+                && let Some(leader) = self.leader()
+            {
+                self.send(leader);
+            }
+            self.step();
+        }
+        let wanted = wanted.to_vec();
+        self.run_until(60_000, "all have all", |cluster| {
+            let ends: BTreeSet<_> = wanted
+                .iter()
+                .map(|id| cluster.nodes[id].life.as_ref().map(|life| {
+                    let status = life.group.status();
+                    let idle = !status.suspect && status.copying.is_none();
+                    (idle, life.store.confirmed(), life.store.appended(), status.last, status.committed)
+                }))
+                .collect();
+            cluster.sent.is_empty()
+                && ends.len() == 1
+                && matches!(ends.first(), Some(Some((true, a, b, last, done))) if a == b && last == done)
+        });
+        let stores: Vec<_> = wanted
+            .iter()
+            .map(|id| self.nodes[id].life.as_ref().expect("it lives").store.clone())
+            .collect();
+        for (id, store) in wanted.iter().zip(&stores) {
+            while store.dispatch() > 0 {}
+            self.truth.check_acknowledged(*id, store);
+            self.truth.check_all(*id, store);
+        }
+    }
+
+    pub fn describe(&self) -> String {
+        let each = self.nodes.values().map(|node| match &node.life {
+            Some(life) => {
+                let status = life.group.status();
+                format!("{status:?} log {:?}", life.store.appended())
+            }
+            None => format!("n{} is down until {}: {:?}", node.id, node.up_at - NOW, node.refusal),
+        });
+        let all: Vec<_> = each.collect();
+        format!("at {} ms: {}", self.now - NOW, all.join("\n"))
+    }
+}
+
+pub fn peer(id: u64) -> Peer {
+    Peer { id: PeerId(id), address: format!("host{id}:40911") }
+}
