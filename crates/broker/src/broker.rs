@@ -223,6 +223,14 @@ impl Broker {
             settings_version: Mutex::new(DataVersion::new(now)),
             settings: ArcSwap::from(settings),
         };
+        broker.tell_batch_topics();
+        if broker.settings().broker.enable_calc_filter_bit_map {
+            let filters = broker.filters.clone();
+            let bits = move |topic: &str, properties: skua_protocol::properties::Properties<'_>| {
+                filters.bit_map(topic, properties)
+            };
+            broker.store.calculate_bit_maps(Box::new(bits));
+        }
         broker.recover_pops(broker.store.recovered().was_killed, now);
         Ok(Arc::new(broker))
     }
@@ -379,6 +387,16 @@ impl Broker {
 
     fn tell_time(&self, now: Millis) {
         self.told.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Topics may have become such whose queues are of the batch kind; the store is to know before
+    /// their first message.
+    pub(crate) fn tell_batch_topics(&self) {
+        self.topics.for_each(|topic| {
+            if topic.config.has_batch_queues() {
+                self.store.set_batch_topic(&topic.config.topic_name);
+            }
+        });
     }
 
     /// Topics changed: the name servers are told soon. The future ends when they have been, and

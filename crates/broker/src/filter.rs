@@ -5,12 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use skua_protocol::Millis;
 use skua_protocol::body::{SUBSCRIBE_ALL, SubscriptionData};
 use skua_protocol::properties::Properties;
 use skua_protocol::record::Record;
 
 use crate::filters::Filters;
 use crate::sql92::CompiledFilter;
+use crate::sql92::bloom::GroupBits;
 
 /// A subscription's filter as far as the broker applies it; the client compares the tags
 /// themselves, so hashes that collide do no harm.
@@ -19,8 +21,9 @@ pub enum Filter {
     All,
     /// Tag hashes, sorted.
     Tags(Arc<[i32]>),
-    /// An SQL expression over the record's properties.
-    Sql(Arc<CompiledFilter>),
+    /// An SQL expression over the record's properties; and how bit maps beside queue entries tell
+    /// that it does not match, if the group is known from before.
+    Sql(Arc<CompiledFilter>, Option<Arc<GroupBits>>),
     /// A group's retry topic, filtered by the expressions for the topics that its messages are
     /// from (`filterSupportRetry`).
     Retried {
@@ -34,7 +37,7 @@ impl fmt::Debug for Filter {
         match self {
             Self::All => f.write_str("All"),
             Self::Tags(codes) => f.debug_tuple("Tags").field(codes).finish(),
-            Self::Sql(filter) => f.debug_tuple("Sql").field(&filter.expression()).finish(),
+            Self::Sql(filter, _) => f.debug_tuple("Sql").field(&filter.expression()).finish(),
             Self::Retried { group, .. } => f.debug_tuple("Retried").field(group).finish(),
         }
     }
@@ -54,7 +57,7 @@ impl Filter {
     /// Whether a queue entry is taken, as far as it tells.
     pub fn takes(&self, tags_code: i64) -> bool {
         match self {
-            Self::All | Self::Sql(_) | Self::Retried { .. } => true,
+            Self::All | Self::Sql(..) | Self::Retried { .. } => true,
             // Numbers that are no hash point to where the hash is; the client compares then.
             Self::Tags(codes) => {
                 i32::try_from(tags_code).map_or(true, |code| codes.binary_search(&code).is_ok())
@@ -62,16 +65,29 @@ impl Filter {
         }
     }
 
+    /// Whether the record may be taken, by what stands beside its queue entry.
+    pub fn takes_bits(&self, store_time: Millis, bit_map: &[u8]) -> bool {
+        match self {
+            Self::Sql(_, Some(group)) => group.may_match(store_time, bit_map),
+            _ => true,
+        }
+    }
+
+    /// Whether bit maps tell something.
+    pub fn looks_at_bits(&self) -> bool {
+        matches!(self, Self::Sql(_, Some(_)))
+    }
+
     /// Whether the record has to be asked as well.
     pub fn looks_at_records(&self) -> bool {
-        matches!(self, Self::Sql(_) | Self::Retried { .. })
+        matches!(self, Self::Sql(..) | Self::Retried { .. })
     }
 
     /// Whether a record with these properties is taken, where its queue entry was.
     pub fn takes_record(&self, properties: Properties<'_>) -> bool {
         match self {
             Self::All | Self::Tags(_) => true,
-            Self::Sql(filter) => filter.matches(properties),
+            Self::Sql(filter, _) => filter.matches(properties),
             Self::Retried { filters, group } => filters
                 .for_retried(group, properties)
                 .is_none_or(|filter| filter.matches(properties)),
@@ -90,7 +106,6 @@ impl Filter {
 
 #[cfg(test)]
 mod tests {
-    use skua_protocol::Millis;
     use skua_protocol::record::tags_code;
 
     use super::*;

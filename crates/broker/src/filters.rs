@@ -9,8 +9,8 @@ use skua_protocol::{Millis, json};
 
 use crate::files::{ConfigFile, LoadError, SaveError};
 use crate::sql92::CompiledFilter;
-use crate::sql92::bloom::Bloom;
-use crate::sql92::consumer_filters::{ConsumerFilters, FilterData};
+use crate::sql92::bloom::{Bloom, GroupBits};
+use crate::sql92::consumer_filters::ConsumerFilters;
 use crate::swap_map::lock;
 
 /// How often changed filters are written and long dead ones dropped.
@@ -31,6 +31,8 @@ pub struct Found {
     pub client_version: i64,
     /// `None`: the saved expression does not compile any more, and all match.
     pub compiled: Option<Arc<CompiledFilter>>,
+    /// How bit maps beside queue entries tell of it.
+    pub bits: Option<Arc<GroupBits>>,
 }
 
 impl Filters {
@@ -76,8 +78,18 @@ impl Filters {
 
     pub fn find(&self, topic: &str, group: &str) -> Option<Found> {
         let table = self.table()?;
-        let FilterData { client_version, compiled, .. } = table.get(topic, group)?;
-        Some(Found { client_version: *client_version, compiled: compiled.clone() })
+        let data = table.get(topic, group)?;
+        Some(Found {
+            client_version: data.client_version,
+            compiled: data.compiled.clone(),
+            bits: table.group_bits(data).map(Arc::new),
+        })
+    }
+
+    /// Which groups' filters take a message that is being put into its queue; `None` if no group
+    /// filters the topic.
+    pub fn bit_map(&self, topic: &str, properties: Properties<'_>) -> Option<Vec<u8>> {
+        self.table()?.bit_map(topic, properties)
     }
 
     /// The filter as the file has it, or `null`.

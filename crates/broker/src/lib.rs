@@ -44,6 +44,7 @@ pub use figures::{Figures, Lag};
 pub use registration::Registration;
 pub use replication::{ONLY_FORWARD, SlaveView};
 pub use retention::retention_rules;
+pub use topic_table::batch_topics;
 pub use users::{ChangeError, UsersError, inner_credentials};
 
 use skua_protocol::Millis;

@@ -309,6 +309,14 @@ impl TopicTable {
     }
 }
 
+/// The topics in the content of `topics.json` whose queues are of the batch kind, which the store is
+/// to know before there is a broker. None of a broken file: the broker says so.
+pub fn batch_topics(content: &[u8]) -> Vec<String> {
+    let table = json::from_slice::<TopicConfigSerializeWrapper>(content).unwrap_or_default();
+    let topics = table.topic_config_table.into_iter();
+    topics.filter(|(_, config)| config.has_batch_queues()).map(|(name, _)| name).collect()
+}
+
 /// `topics.json`, as Java writes it.
 #[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,17 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use skua_protocol::properties::{
-    self, CRC32, INNER_MULTI_DISPATCH, INNER_MULTI_QUEUE_OFFSET, Properties, PropertiesEditor,
+    self, CRC32, INNER_BASE, INNER_MULTI_DISPATCH, INNER_MULTI_QUEUE_OFFSET, INNER_NUM, Properties,
+    PropertiesEditor,
 };
 use skua_protocol::record::{
-    FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK, NewRecord,
-    reserve_seal,
+    FLAG_INNER_BATCH, FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK,
+    NewRecord, reserve_seal,
 };
 use skua_protocol::{Millis, PhysicalOffset, QueueOffset};
 
 use crate::Store;
 use crate::commit_log::{AppendPart, Appended, Place};
-use crate::consume_queue::{Queue, is_storable_topic};
+use crate::consume_queue::{Queue, inner_messages, is_storable_topic};
 use crate::disk::{DiskError, lock};
 use crate::error::AppendError;
 use crate::gate::Epoch;
@@ -59,7 +60,9 @@ impl Store {
     pub fn append_only(&self, record: &NewRecord<'_>, now: Millis) -> Result<Receipt, AppendError> {
         let mut receipt = None;
         let mut stored = |stored| receipt = Some(stored);
-        if self.options.multi_dispatch.gives_offsets(record) {
+        if record.sys_flag & FLAG_INNER_BATCH != 0 && self.queues.is_batch(record.topic) {
+            self.append_inner_batch(record, now, &mut stored)?;
+        } else if self.options.multi_dispatch.gives_offsets(record) {
             self.append_to_many(record, now, &mut stored)?;
         } else {
             self.append_all(std::slice::from_ref(record), now, &mut stored)?;
@@ -138,7 +141,8 @@ impl Store {
         }
         if let [record] = records {
             // Without a list for the one.
-            return self.append_one(record, &[], now, buffer, stored).map(drop);
+            let place = OwnPlace { messages: 1, expected: None };
+            return self.append_one(record, place, &[], now, buffer, stored).map(drop);
         }
         loop {
             let mut queues = Vec::with_capacity(records.len());
@@ -149,7 +153,13 @@ impl Store {
             let parts: Vec<_> = (ends.iter().zip(&queues))
                 .map(|(end, queue)| {
                     let bytes = std::mem::replace(&mut start, *end)..*end;
-                    AppendPart { bytes, queue: queue.as_deref(), more: &[] }
+                    AppendPart {
+                        bytes,
+                        queue: queue.as_deref(),
+                        messages: 1,
+                        expected: None,
+                        more: &[],
+                    }
                 })
                 .collect();
             let mut offsets = Vec::with_capacity(parts.len());
@@ -200,6 +210,7 @@ impl Store {
     fn append_one(
         &self,
         record: &NewRecord<'_>,
+        own: OwnPlace,
         more: &[Place],
         now: Millis,
         buffer: &mut [u8],
@@ -207,11 +218,13 @@ impl Store {
     ) -> Result<bool, AppendError> {
         loop {
             let queue = self.queue_for(record)?;
-            let part = AppendPart { bytes: 0..buffer.len(), queue: queue.as_deref(), more };
+            let OwnPlace { messages, expected } = own;
+            let bytes = 0..buffer.len();
+            let part = AppendPart { bytes, queue: queue.as_deref(), messages, expected, more };
             let mut offsets = (PhysicalOffset(0), QueueOffset(0));
             let assigned = |physical, queue| offsets = (physical, queue);
             match self.log.append(buffer, std::slice::from_ref(&part), now, assigned)? {
-                Appended::QueueGone if more.is_empty() => {}
+                Appended::QueueGone if more.is_empty() && expected.is_none() => {}
                 Appended::QueueGone | Appended::QueueMoved => return Ok(true),
                 Appended::At { store_timestamp, epoch } => {
                     stored(receipt(offsets.0, offsets.1, &part, (store_timestamp, epoch)));
@@ -257,7 +270,42 @@ impl Store {
             self.with_buffer(|buffer| {
                 self.check(&record)?;
                 self.encode(&record, buffer)?;
-                moved = self.append_one(&record, &places, now, buffer, stored)?;
+                let own = OwnPlace { messages: 1, expected: None };
+                moved = self.append_one(&record, own, &places, now, buffer, stored)?;
+                Ok(())
+            })?;
+            if !moved {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Stores a record that holds several messages of a batch topic. The queue offset of the first
+    /// stands in a property (Java: `BatchConsumeQueue.assignQueueOffset`), so the record is made
+    /// anew if it was given away meanwhile.
+    fn append_inner_batch(
+        &self,
+        record: &NewRecord<'_>,
+        now: Millis,
+        stored: &mut dyn FnMut(Receipt),
+    ) -> Result<(), AppendError> {
+        let _one = lock(&self.dispatching_to_many);
+        let given = Properties::new(record.properties);
+        let messages = u64::from(inner_messages(record.sys_flag, given.get(INNER_NUM)));
+        loop {
+            let queue = self.queues.get(record.topic, record.queue_id);
+            let first = queue.map_err(AppendError::Queue)?.next();
+            let mut editor = PropertiesEditor::from(given);
+            editor.remove(INNER_BASE);
+            let mut properties = editor.encode().into_bytes();
+            properties::append(&mut properties, INNER_BASE, &first.to_string());
+            let record = NewRecord { properties: &properties, ..*record };
+            let mut moved = false;
+            self.with_buffer(|buffer| {
+                self.check(&record)?;
+                self.encode(&record, buffer)?;
+                let own = OwnPlace { messages, expected: Some(first) };
+                moved = self.append_one(&record, own, &[], now, buffer, stored)?;
                 Ok(())
             })?;
             if !moved {
@@ -276,6 +324,14 @@ impl Store {
             },
         }
     }
+}
+
+/// What a record takes of its own queue.
+#[derive(Clone, Copy)]
+struct OwnPlace {
+    messages: u64,
+    /// The queue offset that it says it has, if it says so.
+    expected: Option<u64>,
 }
 
 fn receipt(

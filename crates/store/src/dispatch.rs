@@ -1,8 +1,8 @@
 //! From the log to the consume queues: one function follows the log live and at recovery.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use skua_protocol::properties::DELAY;
+use skua_protocol::properties::{DELAY, INNER_NUM, Properties};
 use skua_protocol::record::{
     self, FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK, Peek,
     Record, RecordError,
@@ -10,7 +10,9 @@ use skua_protocol::record::{
 use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
 
 use crate::commit_log::CommitLog;
-use crate::consume_queue::{Queue, Queues, Slot, is_storable_topic};
+use crate::consume_queue::{
+    BatchSlot, Queue, Queues, Slot, Unit, inner_messages, is_storable_topic,
+};
 use crate::disk::DiskError;
 use crate::error::ReadError;
 use crate::multi_dispatch::MultiDispatch;
@@ -33,6 +35,7 @@ const ROUND_BYTES: usize = 1 << 20;
 pub struct Arrival<'a> {
     pub topic: &'a str,
     pub queue_id: QueueId,
+    /// Of the record's last message.
     pub queue_offset: QueueOffset,
     pub tags_code: i64,
     pub store_timestamp: Millis,
@@ -93,7 +96,6 @@ pub(crate) enum DispatchError {
 }
 
 /// Where dispatch stands, and what it needs on the way.
-#[derive(Debug)]
 pub(crate) struct Dispatcher {
     pub position: u64,
     /// Store time of the last record before `position`.
@@ -104,6 +106,8 @@ pub(crate) struct Dispatcher {
     pub limit_timestamp: Millis,
     delay_levels: Vec<i64>,
     multi_dispatch: MultiDispatch,
+    /// If entries have something beside them.
+    bits: Option<Arc<OnceLock<BitMap>>>,
     buffer: Vec<u8>,
     batch: Vec<Pending>,
     slots: Vec<Slot>,
@@ -115,10 +119,39 @@ struct Pending {
     queue_offset: u64,
     slot: Slot,
     store_timestamp: Millis,
+    /// In the record.
+    messages: u16,
+    /// The bit map of filters, if entries have something beside them.
+    bits: Box<[u8]>,
+}
+
+/// Which groups' filters take a message of the topic with these properties; `None` if none are.
+pub type BitMap = Box<dyn Fn(&str, Properties<'_>) -> Option<Vec<u8>> + Send + Sync>;
+
+impl Pending {
+    fn unit(&self) -> Unit {
+        let (tags_code, store_time) = (self.slot.tags_code, self.store_timestamp.0);
+        Unit { tags_code, store_time, bits: self.bits.clone() }
+    }
+
+    fn batch(&self) -> BatchSlot {
+        BatchSlot {
+            physical_offset: self.slot.physical_offset,
+            size: self.slot.size,
+            tags_code: self.slot.tags_code,
+            store_time: self.store_timestamp.0,
+            first: self.queue_offset,
+            messages: self.messages,
+        }
+    }
 }
 
 impl Dispatcher {
-    pub(crate) fn new(delay_levels: Vec<i64>, multi_dispatch: MultiDispatch) -> Self {
+    pub(crate) fn new(
+        delay_levels: Vec<i64>,
+        multi_dispatch: MultiDispatch,
+        bits: Option<Arc<OnceLock<BitMap>>>,
+    ) -> Self {
         Self {
             position: 0,
             timestamp: Millis(0),
@@ -126,6 +159,7 @@ impl Dispatcher {
             limit_timestamp: Millis(0),
             delay_levels,
             multi_dispatch,
+            bits,
             buffer: Vec::new(),
             batch: Vec::new(),
             slots: Vec::new(),
@@ -276,9 +310,17 @@ impl Dispatcher {
         };
         let queue_id = QueueId(queue_id);
         let tags_code = tags_code(record, &self.delay_levels);
-        if queues.was_deleted(record.topic(), position) || queues.is_batch(record.topic()) {
+        if queues.was_deleted(record.topic(), position) {
             return Ok(());
         }
+        let messages = if queues.is_batch_record(record) {
+            inner_messages(record.sys_flag(), record.properties().get(INNER_NUM))
+        } else {
+            1
+        };
+        let bits = self.bits.as_ref().and_then(|bits| bits.get());
+        let bits = bits.and_then(|bits| bits(record.topic(), record.properties()));
+        let bits: Box<[u8]> = bits.unwrap_or_default().into();
         for (topic, queue_id, queue_offset) in self.multi_dispatch.places(record) {
             if !is_storable_topic(topic) || queues.was_deleted(topic, position) {
                 continue;
@@ -288,6 +330,8 @@ impl Dispatcher {
                 queue_offset,
                 slot: Slot { physical_offset: position, size: record.size() as i32, tags_code },
                 store_timestamp: record.store_timestamp(),
+                messages: 1,
+                bits: bits.clone(),
             });
         }
         let queue = queues.get(record.topic(), queue_id)?;
@@ -296,6 +340,8 @@ impl Dispatcher {
             queue_offset,
             slot: Slot { physical_offset: position, size: record.size() as i32, tags_code },
             store_timestamp: record.store_timestamp(),
+            messages,
+            bits,
         });
         Ok(())
     }
@@ -309,17 +355,29 @@ impl Dispatcher {
         self.batch.sort_by_key(|pending| pending.queue.owner());
         let in_row = |a: &Pending, b: &Pending| {
             a.queue.owner() == b.queue.owner()
-                && a.queue_offset.checked_add(1) == Some(b.queue_offset)
+                && (a.queue_offset.checked_add(1) == Some(b.queue_offset) || a.queue.is_batch())
         };
         for row in self.batch.chunk_by(in_row) {
-            self.slots.clear();
-            self.slots.extend(row.iter().map(|pending| pending.slot));
-            queues.put(&row[0].queue, row[0].queue_offset, &self.slots)?;
+            if row[0].queue.is_batch() {
+                let slots: Vec<_> = row.iter().map(Pending::batch).collect();
+                queues.put_batches(&row[0].queue, &slots)?;
+            } else {
+                self.slots.clear();
+                self.slots.extend(row.iter().map(|pending| pending.slot));
+                let units: Vec<_> = if queues.extends(&row[0].queue) {
+                    row.iter().map(Pending::unit).collect()
+                } else {
+                    Vec::new()
+                };
+                queues.put_with(&row[0].queue, row[0].queue_offset, &self.slots, &units)?;
+            }
             for pending in row {
                 arrived(&Arrival {
                     topic: pending.queue.topic(),
                     queue_id: pending.queue.id(),
-                    queue_offset: QueueOffset(pending.queue_offset),
+                    queue_offset: QueueOffset(
+                        pending.queue_offset + u64::from(pending.messages) - 1,
+                    ),
                     tags_code: pending.slot.tags_code,
                     store_timestamp: pending.store_timestamp,
                     physical_offset: PhysicalOffset(pending.slot.physical_offset),

@@ -36,7 +36,7 @@ pub use append::Receipt;
 pub use config_files::ConfigFiles;
 pub use consume_queue::Entry;
 pub use disk::{Disk, DiskError, RealDisk};
-pub use dispatch::{Arrival, SCHEDULE_TOPIC};
+pub use dispatch::{Arrival, BitMap, SCHEDULE_TOPIC};
 pub use error::{
     AppendError, Damage, Failure, FlushError, OpenError, ReadError, ReplicateError, Unconfirmed,
 };
@@ -45,7 +45,7 @@ pub use gate::{Confirmed, Epoch};
 pub use index::{Found, KeyKind, KeyQuery};
 pub use multi_dispatch::MultiDispatch;
 pub use options::{FileSize, FlushRules, IndexOptions, OnDamage, StoreOptions, TransferRules};
-pub use read::{KeepRecord, Read, ReadLimits, ReadStatus};
+pub use read::{KeepBits, KeepMore, KeepRecord, Read, ReadLimits, ReadStatus};
 pub use recovery::Recovered;
 pub use replica::{OnAppend, OnCheckpoint};
 pub use retention::{DiskFull, DiskUse, NeededFrom, RetentionRules};

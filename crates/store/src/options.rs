@@ -154,6 +154,15 @@ pub struct StoreOptions {
     pub commit_log_file_size: FileSize,
     /// Bytes of a consume queue file (`mappedFileSizeConsumeQueue`), rounded to whole entries.
     pub consume_queue_file_size: FileSize,
+    /// Tags code, store time and filter bit map are put beside the entries of queues
+    /// (`enableConsumeQueueExt`).
+    pub consume_queue_ext: bool,
+    /// Bytes of a file of these (`mappedFileSizeConsumeQueueExt`).
+    pub extension_file_size: FileSize,
+    /// Topics whose queues are of the batch kind, beside those that have such files.
+    pub batch_topics: Vec<String>,
+    /// Bytes of a file of theirs (`mapperFileSizeBatchConsumeQueue`), rounded to whole entries.
+    pub batch_queue_file_size: FileSize,
     /// Index files, if there shall be any (`messageIndexEnable`).
     pub index: Option<IndexOptions>,
     /// The log is another broker's: only copies are appended.
@@ -202,6 +211,10 @@ impl StoreOptions {
             root,
             commit_log_file_size: FileSize::AsFound { otherwise: 1 << 30 },
             consume_queue_file_size: FileSize::AsFound { otherwise: 300_000 * 20 },
+            consume_queue_ext: false,
+            extension_file_size: FileSize::AsFound { otherwise: 48 << 20 },
+            batch_topics: Vec::new(),
+            batch_queue_file_size: FileSize::AsFound { otherwise: 300_000 * 46 },
             index: None,
             is_copy: false,
             timer: None,

@@ -4,11 +4,12 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use skua_protocol::properties::INNER_NUM;
 use skua_protocol::record::Record;
-use skua_protocol::{QueueId, QueueOffset};
+use skua_protocol::{Millis, QueueId, QueueOffset};
 
 use crate::Store;
-use crate::consume_queue::{Entry, Queue};
+use crate::consume_queue::{Entry, Queue, inner_messages};
 use crate::disk::{DiskError, DiskResult, Wait};
 use crate::dispatch::tags_code;
 use crate::error::ReadError;
@@ -75,6 +76,7 @@ pub struct Read {
     pub max_offset: i64,
     /// The records, one behind the other.
     pub body: Bytes,
+    /// Messages: more than records, where some hold several.
     pub count: u32,
     /// Bytes of log between the last entry looked at and the log's end; 0 if none was.
     pub behind: u64,
@@ -94,11 +96,11 @@ impl Store {
         limits: ReadLimits,
         keep: &mut dyn FnMut(&Entry) -> bool,
     ) -> Read {
-        self.read_where(topic, queue_id, from, limits, keep, None)
+        self.read_where(topic, queue_id, from, limits, keep, KeepMore::default())
     }
 
-    /// As [`read`](Self::read); of the entries that `keep` takes, those whose records
-    /// `keep_record` takes too. Records that are gone are not asked about.
+    /// As [`read`](Self::read); of the entries that `keep` takes, those that `more` takes too.
+    /// Records that are gone are not asked about.
     pub fn read_where(
         &self,
         topic: &str,
@@ -106,9 +108,9 @@ impl Store {
         from: i64,
         limits: ReadLimits,
         keep: &mut dyn FnMut(&Entry) -> bool,
-        keep_record: Option<KeepRecord<'_>>,
+        more: KeepMore<'_>,
     ) -> Read {
-        let keep = Keep { entry: keep, record: keep_record };
+        let keep = Keep { entry: keep, more };
         match self.queues.get(topic, queue_id) {
             Ok(queue) => self.read_queue(&queue, from, limits, Wait::ForDisk, keep),
             Err(_) => Err(DiskWait),
@@ -125,10 +127,10 @@ impl Store {
         from: i64,
         limits: ReadLimits,
         keep: &mut dyn FnMut(&Entry) -> bool,
-        keep_record: Option<KeepRecord<'_>>,
+        more: KeepMore<'_>,
     ) -> Option<Read> {
         let queue = self.queues.get_loaded(topic, queue_id)?;
-        let keep = Keep { entry: keep, record: keep_record };
+        let keep = Keep { entry: keep, more };
         self.read_queue(&queue, from, limits, Wait::Never, keep).ok()
     }
 
@@ -138,7 +140,7 @@ impl Store {
         from: i64,
         limits: ReadLimits,
         wait: Wait,
-        keep: Keep<'_, '_>,
+        mut keep: Keep<'_, '_>,
     ) -> Result<Read, DiskWait> {
         let (min, max) = (queue.min(), queue.max());
         let bounds = |status, next| empty(status, next, min, max);
@@ -150,13 +152,26 @@ impl Store {
             Ok(from) if from > max => return Ok(bounds(ReadStatus::OffsetOverflowBadly, max)),
             Ok(from) => from,
         };
-        match self.select(queue, from, max, limits, wait, keep) {
+        let mut selected = self.select(queue, from, max, limits, wait, &mut keep);
+        if queue.is_batch()
+            && let Ok(first) = &selected
+        {
+            let (read, wrong) = self.collect(queue, first, min, max, wait)?;
+            if wrong.is_empty() {
+                return Ok(read);
+            }
+            if self.heal_batches(queue, &wrong, wait)? {
+                // Places may be others now.
+                selected = self.select(queue, from, max, limits, wait, &mut keep);
+            }
+        }
+        match selected {
             Ok(selected) => self.collect_whole(queue, selected, min, max, wait),
             Err(cause) if wait == Wait::Never && cause.would_block() => Err(DiskWait),
             Err(cause) => {
-                let (topic, queue) = (queue.topic(), queue.id().0);
-                tracing::warn!(topic, queue, from, %cause, "entries cannot be read");
-                Ok(bounds(ReadStatus::OffsetFoundNull, self.queues.next_file(from).min(max)))
+                let (topic, id) = (queue.topic(), queue.id().0);
+                tracing::warn!(topic, queue = id, from, %cause, "entries cannot be read");
+                Ok(bounds(ReadStatus::OffsetFoundNull, self.queues.next_file(queue, from).min(max)))
             }
         }
     }
@@ -186,15 +201,20 @@ impl Store {
         max: u64,
         limits: ReadLimits,
         wait: Wait,
-        mut keep: Keep<'_, '_>,
+        keep: &mut Keep<'_, '_>,
     ) -> DiskResult<Selected> {
         let rules = &self.options.transfer;
         let log_end = self.log.appended();
         let scan_max = (rules.scan_bytes / 20).max(u64::from(limits.max_messages)).max(1);
         let end = max.min(from.saturating_add(scan_max));
         let wanted = limits.max_messages.clamp(1, CHUNK as u32) as usize;
-        let mut selected =
-            Selected { entries: Vec::new(), bytes: 0, next: from, last_looked_at: None };
+        let mut selected = Selected {
+            entries: Vec::new(),
+            messages: 0,
+            bytes: 0,
+            next: from,
+            last_looked_at: None,
+        };
         let mut chunk = Vec::with_capacity(wanted);
         let mut buffer = Vec::new();
         'chunks: while selected.next < end {
@@ -212,29 +232,61 @@ impl Store {
                 } else {
                     (rules.count_on_disk, rules.bytes_on_disk)
                 };
-                let count_max = count_max.min(limits.max_messages) as usize;
+                let messages = selected.messages + u32::from(entry.messages);
                 let bytes = selected.bytes + u64::from(entry.size);
                 if !selected.entries.is_empty()
-                    && (selected.entries.len() >= count_max || bytes > bytes_here)
+                    && (messages > limits.max_messages
+                        || selected.messages >= count_max
+                        || bytes > bytes_here)
                 {
                     break 'chunks;
                 }
-                selected.next = entry.queue_offset.0 + 1;
+                // Forward, even if the entry is damaged.
+                let behind = entry.queue_offset.0.saturating_add(u64::from(entry.messages));
+                selected.next = behind.min(max).max(selected.next + 1);
                 selected.last_looked_at = Some(physical_offset);
-                if entry.has_extension() {
+                let mut may_be_taken = true;
+                if entry.has_extension()
+                    && let Some(unit) = self.queues.unit(queue, entry.tags_code, wait)?
+                {
+                    entry.tags_code = unit.tags_code;
+                    if let Some(keep_bits) = &mut keep.more.bits {
+                        may_be_taken = keep_bits(Millis(unit.store_time), &unit.bits);
+                    }
+                } else if entry.has_extension() {
                     if wait == Wait::Never {
                         let path = self.log.path(physical_offset);
                         return Err(DiskError::new("read", &path, io::ErrorKind::WouldBlock));
                     }
                     entry.tags_code = self.tags_code_of_record(entry).unwrap_or(0);
                 }
-                if (keep.entry)(entry) && self.keeps_record(&mut keep, entry, wait, &mut buffer)? {
+                if may_be_taken
+                    && (keep.entry)(entry)
+                    && self.keeps_record(keep, entry, wait, &mut buffer)?
+                {
                     selected.bytes = bytes;
+                    selected.messages += u32::from(entry.messages);
                     selected.entries.push(*entry);
                 }
             }
         }
         Ok(selected)
+    }
+
+    /// Whether wrong entries of a batch queue have been made anew.
+    fn heal_batches(
+        &self,
+        queue: &Arc<Queue>,
+        wrong: &[Entry],
+        wait: Wait,
+    ) -> Result<bool, DiskWait> {
+        if wait == Wait::Never {
+            return Err(DiskWait);
+        }
+        Ok(self.queues.heal_entries(queue, wrong).unwrap_or_else(|cause| {
+            tracing::warn!(%cause, "damaged entries cannot be made anew");
+            false
+        }))
     }
 
     /// Fetches the records. Entries that are not those of their records are made anew, if the log
@@ -315,7 +367,7 @@ impl Store {
             && let Some(body) = self.log.hot_bytes(run[0].physical_offset.0, len_of(run))
             && are_records(queue, run, &body)
         {
-            (read.status, read.count, read.body) = (ReadStatus::Found, run.len() as u32, body);
+            (read.status, read.count, read.body) = (ReadStatus::Found, selected.messages, body);
             return Ok((read, wrong));
         }
         if wait == Wait::ForDisk {
@@ -365,7 +417,7 @@ impl Store {
         wait: Wait,
         buffer: &mut Vec<u8>,
     ) -> DiskResult<bool> {
-        let Some(keep_record) = &mut keep.record else { return Ok(true) };
+        let Some(keep_record) = &mut keep.more.record else { return Ok(true) };
         let (at, size) = (entry.physical_offset.0, entry.size as usize);
         let hot = self.log.hot_bytes(at, size);
         let bytes = match &hot {
@@ -403,14 +455,25 @@ struct DiskWait;
 /// Whether a record is wanted.
 pub type KeepRecord<'a> = &'a mut dyn FnMut(&Record<'_>) -> bool;
 
+/// Whether a message may be wanted, by the store time and the bit map beside its entry.
+pub type KeepBits<'a> = &'a mut dyn FnMut(Millis, &[u8]) -> bool;
+
+/// What else is asked of messages than their entries.
+#[derive(Default)]
+pub struct KeepMore<'a> {
+    pub bits: Option<KeepBits<'a>>,
+    pub record: Option<KeepRecord<'a>>,
+}
+
 /// What is wanted of a queue.
-struct Keep<'e, 'r> {
+struct Keep<'e, 'm> {
     entry: &'e mut dyn FnMut(&Entry) -> bool,
-    record: Option<KeepRecord<'r>>,
+    more: KeepMore<'m>,
 }
 
 struct Selected {
     entries: Vec<Entry>,
+    messages: u32,
     bytes: u64,
     next: u64,
     last_looked_at: Option<u64>,
@@ -451,7 +514,7 @@ fn keep_records(queue: &Queue, run: &[Entry], body: &mut Vec<u8>, wrong: &mut Ve
         if is_record(queue, entry, &body[from..end], true) {
             body.copy_within(from..end, to);
             to += end - from;
-            count += 1;
+            count += u32::from(entry.messages);
         } else {
             wrong.push(*entry);
         }
@@ -459,6 +522,10 @@ fn keep_records(queue: &Queue, run: &[Entry], body: &mut Vec<u8>, wrong: &mut Ve
     }
     body.truncate(to);
     count
+}
+
+fn messages_of(record: &Record<'_>) -> u16 {
+    inner_messages(record.sys_flag(), record.properties().get(INNER_NUM))
 }
 
 /// Whether `bytes` are the record of this entry of the queue; `crc` if its body is checked, too.
@@ -469,6 +536,7 @@ fn is_record(queue: &Queue, entry: &Entry, bytes: &[u8], crc: bool) -> bool {
             && (is_lmq(queue.topic())
                 || (record.topic() == queue.topic()
                     && record.queue_id() as u32 == queue.id().0
-                    && record.queue_offset() as u64 == entry.queue_offset.0))
+                    && record.queue_offset() as u64 == entry.queue_offset.0
+                    && (!queue.is_batch() || entry.messages == messages_of(&record))))
     })
 }

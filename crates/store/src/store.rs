@@ -13,7 +13,7 @@ use crate::commit_log::CommitLog;
 use crate::config_files::ConfigFiles;
 use crate::consume_queue::Queues;
 use crate::disk::{Disk, DiskError, DiskLock, DiskResult, Space, lock};
-use crate::dispatch::{Arrival, DispatchError, Dispatcher, Trust};
+use crate::dispatch::{Arrival, BitMap, DispatchError, Dispatcher, Trust};
 use crate::error::{Failure, FlushError, OpenError, ReadError};
 use crate::flush::{FlushClock, FlushMark, FlushState, Flushed};
 use crate::gate::Gate;
@@ -54,6 +54,7 @@ pub struct Store {
     recovered: Recovered,
     pub(crate) gate: Arc<Gate>,
     on_arrival: OnceLock<OnArrival>,
+    bit_map: Arc<OnceLock<BitMap>>,
     pub(crate) on_timer_delivery: OnceLock<OnTimerDelivery>,
     pub(crate) on_append: OnceLock<OnAppend>,
     pub(crate) on_checkpoint: OnceLock<OnCheckpoint>,
@@ -121,7 +122,10 @@ impl Store {
         let log = Arc::new(CommitLog::open(&options, Arc::clone(&disk), Arc::clone(&handles))?);
         let queues =
             Queues::open(&options, Arc::clone(&disk), Arc::clone(&log), Arc::clone(&handles))?;
-        let mut dispatcher = Dispatcher::new(options.delay_levels.clone(), options.multi_dispatch);
+        let bit_map = Arc::new(OnceLock::new());
+        let bits = options.consume_queue_ext.then(|| bit_map.clone());
+        let mut dispatcher =
+            Dispatcher::new(options.delay_levels.clone(), options.multi_dispatch, bits);
         let recovery = Recovery {
             log: &log,
             queues: &queues,
@@ -165,6 +169,7 @@ impl Store {
             config_files: ConfigFiles::new(Arc::clone(&disk), options.root.join("config")),
             recovered,
             on_arrival: OnceLock::new(),
+            bit_map,
             on_timer_delivery: OnceLock::new(),
             on_append: OnceLock::new(),
             on_checkpoint: OnceLock::new(),
@@ -219,6 +224,12 @@ impl Store {
         let _ = self.on_arrival.set(tell);
     }
 
+    /// Asks `bits` for the bit map that goes beside each entry from now on, if anything goes there
+    /// (the option `consume_queue_ext`). It must not wait. A second call changes nothing.
+    pub fn calculate_bit_maps(&self, bits: BitMap) {
+        let _ = self.bit_map.set(bits);
+    }
+
     /// Calls `tell` for every timer message that is delivered from now on, on the timer's thread.
     /// A second call changes nothing.
     pub fn on_timer_delivery(&self, tell: OnTimerDelivery) {
@@ -266,6 +277,11 @@ impl Store {
     /// Topics and queue ids that have or had messages. Lists directories: not for the hot path.
     pub fn queue_list(&self) -> DiskResult<Vec<(String, QueueId)>> {
         self.queues.list()
+    }
+
+    /// The topic's queues are of the batch kind. To be said before its first message is stored.
+    pub fn set_batch_topic(&self, topic: &str) {
+        self.queues.set_batch(topic);
     }
 
     /// The record at `offset`, if one of `size` bytes, or any if that is not given, begins there.

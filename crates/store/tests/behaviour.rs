@@ -10,8 +10,8 @@ use skua_protocol::record::NewRecord;
 use skua_protocol::{Millis, QueueId, QueueOffset};
 use skua_store::disk::{Crash, Faults, SimDisk};
 use skua_store::{
-    AppendError, Boundary, FileSize, ReadLimits, ReadStatus, RealDisk, SCHEDULE_TOPIC, Store,
-    StoreOptions,
+    AppendError, Boundary, FileSize, KeepMore, ReadLimits, ReadStatus, RealDisk, SCHEDULE_TOPIC,
+    Store, StoreOptions,
 };
 
 const QUEUE: QueueId = QueueId(0);
@@ -83,7 +83,14 @@ fn a_read_that_may_not_wait_gives_what_a_waiting_one_gives_or_nothing() {
         for max_messages in [1, 3, 32] {
             let limits = ReadLimits { max_messages };
             let waiting = store.read("TopicA", QUEUE, from, limits, &mut |_| true);
-            match store.read_cached("TopicA", QUEUE, from, limits, &mut |_| true, None) {
+            match store.read_cached(
+                "TopicA",
+                QUEUE,
+                from,
+                limits,
+                &mut |_| true,
+                KeepMore::default(),
+            ) {
                 Some(read) => {
                     cached += 1;
                     assert_eq!(format!("{read:?}"), format!("{waiting:?}"), "from {from}");
@@ -292,7 +299,9 @@ fn a_queue_that_is_read_where_it_is_in_memory_does_not_block() {
     let store = open(&disk);
     let waits = |from| {
         let limits = ReadLimits { max_messages: 1 };
-        store.read_cached("TopicA", QUEUE, from, limits, &mut |_| true, None).is_none()
+        store
+            .read_cached("TopicA", QUEUE, from, limits, &mut |_| true, KeepMore::default())
+            .is_none()
     };
     assert!(waits(0), "nothing is known of the queue yet");
     for _ in 0..20 {

@@ -10,16 +10,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use common::{NOW, dispatch_all, message, small_options};
-use skua_protocol::record::Record;
+use skua_protocol::record::{FLAG_INNER_BATCH, FLAG_NEED_UNWRAP, Record, encode_batch_item};
 use skua_protocol::{Millis, QueueId};
 use skua_store::disk::{Crash, SimDisk};
 use skua_store::{
-    Disk, IndexOptions, KeyKind, KeyQuery, ReadLimits, ReadStatus, SCHEDULE_TOPIC, Store,
-    StoreOptions,
+    Disk, FileSize, IndexOptions, KeyKind, KeyQuery, ReadLimits, ReadStatus, SCHEDULE_TOPIC, Store,
+    StoreOptions, TIMER_TOPIC, TimerOptions,
 };
 
 const SEEDS: u64 = 3000;
-const TOPICS: [&str; 3] = ["TopicA", "TopicB", SCHEDULE_TOPIC];
+const TOPICS: [&str; 5] = ["TopicA", "TopicB", SCHEDULE_TOPIC, BATCH_TOPIC, TIMER_TOPIC];
+/// Its queues are of the batch kind.
+const BATCH_TOPIC: &str = "Batch";
 const QUEUES: u32 = 2;
 const MESSAGES: usize = 120;
 
@@ -56,7 +58,17 @@ struct Image {
 }
 
 fn options() -> StoreOptions {
-    StoreOptions { index: Some(IndexOptions { hash_slots: 7, entries: 100 }), ..small_options() }
+    StoreOptions {
+        index: Some(IndexOptions { hash_slots: 7, entries: 100 }),
+        timer: Some(TimerOptions {
+            slots: 120,
+            log_file_size: FileSize::Exactly(52 * 8),
+            ..TimerOptions::default()
+        }),
+        batch_topics: vec![BATCH_TOPIC.to_owned()],
+        consume_queue_ext: true,
+        ..small_options()
+    }
 }
 
 fn open(disk: &SimDisk) -> Result<Store, skua_store::OpenError> {
@@ -70,10 +82,28 @@ fn image(closed: bool, flushed: bool) -> Image {
     let mut random = Random(7);
     let mut sent = Vec::new();
     for nth in 0..MESSAGES {
-        let (topic, queue) = (*random.pick(&TOPICS), random.below(u64::from(QUEUES)) as u32);
+        let topic = *random.pick(&TOPICS);
+        let queue = if topic == TIMER_TOPIC { 0 } else { random.below(u64::from(QUEUES)) as u32 };
         let body: Vec<_> = (0..1 + random.below(300)).map(|_| random.below(256) as u8).collect();
-        let properties = format!("KEYS\x01key{nth}\x02DELAY\x01{}\x02TAGS\x01t\x02", 1 + nth % 18);
+        let mut properties =
+            format!("KEYS\x01key{nth}\x02DELAY\x01{}\x02TAGS\x01t\x02", 1 + nth % 18);
+        let is_inner = topic == BATCH_TOPIC && nth % 3 > 0;
+        let body = if is_inner {
+            properties += "INNER_NUM\x012\x02";
+            let mut batch = Vec::new();
+            encode_batch_item(&mut batch, 0, &body, b"").expect("short enough");
+            encode_batch_item(&mut batch, 0, b"second", b"").expect("short enough");
+            batch
+        } else {
+            body
+        };
+        if topic == TIMER_TOPIC {
+            let due = NOW.0 + 20_000 + 1000 * (nth as i64 % 50);
+            properties +=
+                &format!("TIMER_OUT_MS\x01{due}\x02REAL_TOPIC\x01TopicA\x02REAL_QID\x010\x02");
+        }
         let record = skua_protocol::record::NewRecord {
+            sys_flag: if is_inner { FLAG_INNER_BATCH | FLAG_NEED_UNWRAP } else { 0 },
             properties: properties.as_bytes(),
             ..message(topic, queue, &body)
         };
@@ -87,6 +117,10 @@ fn image(closed: bool, flushed: bool) -> Image {
             physical: start.0..receipt.end.0,
             record: record.to_vec(),
         });
+        if nth % 20 == 19 {
+            dispatch_all(&store);
+            store.timer_due(Millis(NOW.0 + nth as i64));
+        }
         if nth == MESSAGES / 2 && flushed {
             dispatch_all(&store);
             store.flush_due(Millis(NOW.0 + 600_000));
@@ -130,7 +164,19 @@ fn corrupt(image: &Image, random: &mut Random) -> (BTreeMap<PathBuf, Vec<u8>>, S
     let mut files = image.files.clone();
     let mut story = String::new();
     // Kinds first, or the many files of one would get it all.
-    let kinds = ["commitlog", "consumequeue", "index", "checkpoint", "abort", "lock", "config"];
+    let kinds = [
+        "commitlog",
+        "consumequeue",
+        "batchconsumequeue",
+        "consumequeue_ext",
+        "index",
+        "timerwheel",
+        "timerlog",
+        "checkpoint",
+        "abort",
+        "lock",
+        "config",
+    ];
     for _ in 0..1 + random.below(2) {
         let kind = *random.pick(&kinds);
         let of_kind: Vec<_> = files
@@ -195,13 +241,18 @@ fn is_touched(image: &Image, files: &BTreeMap<PathBuf, Vec<u8>>, range: Range<u6
 fn has_both_ends(image: &Image, files: &BTreeMap<PathBuf, Vec<u8>>, sent: &Sent) -> bool {
     let own = |other: &&Sent| other.topic == sent.topic && other.queue == sent.queue;
     let last = image.sent.iter().filter(own).map(|sent| sent.queue_offset).max();
-    let last = last.expect("it is one of them") * 20;
+    let (folder, len, last) = match sent.topic {
+        BATCH_TOPIC => ("batchconsumequeue", 46, image.sent.iter().filter(own).count() as u64 - 1),
+        _ => ("consumequeue", 20, last.expect("it is one of them")),
+    };
+    let (last, file_size) = (last * len, 5 * len);
     let path = |base: u64| {
-        PathBuf::from(format!("/store/consumequeue/{}/{}/{base:020}", sent.topic, sent.queue))
+        PathBuf::from(format!("/store/{folder}/{}/{}/{base:020}", sent.topic, sent.queue))
     };
     let entry = |files: &BTreeMap<PathBuf, Vec<u8>>| {
-        let place = (last % 100) as usize;
-        files.get(&path(last / 100 * 100))?.get(place..place + 20).map(<[u8]>::to_vec)
+        let place = (last % file_size) as usize;
+        let base = last / file_size * file_size;
+        files.get(&path(base))?.get(place..place + len as usize).map(<[u8]>::to_vec)
     };
     files.contains_key(&path(0))
         && entry(files) == entry(&image.files)
@@ -266,7 +317,8 @@ fn run(seed: u64, counts: &mut Counts) {
     // Two faults at once, a log cut short and a damaged queue, may cost entries of what is left.
     let was_cut = end < image.sent.last().map_or(0, |sent| sent.physical.end);
     let has_queue_damage = image.files.iter().any(|(path, content)| {
-        path.starts_with("/store/consumequeue") && files.get(path) != Some(content)
+        let folders = ["/store/consumequeue", "/store/batchconsumequeue"];
+        folders.iter().any(|dir| path.starts_with(dir)) && files.get(path) != Some(content)
     });
     for sent in &image.sent {
         if sent.physical.end <= end

@@ -12,14 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use common::{NOW, dispatch_all, host, messages, small_options};
-use skua_protocol::record::NewRecord;
+use common::{NOW, dispatch_all, entries, host, messages, small_options};
+use skua_protocol::record::{FLAG_INNER_BATCH, FLAG_NEED_UNWRAP, NewRecord, encode_batch_item};
 use skua_protocol::{Millis, QueueId};
 use skua_store::disk::{Crash, Faults, SimDisk};
 use skua_store::{AppendError, Disk, Receipt, RetentionRules, Store, StoreOptions};
 
 const SEEDS: u64 = 10_000;
-const TOPICS: [&str; 3] = ["TopicA", "TopicB", "%RETRY%group"];
+const TOPICS: [&str; 4] = ["TopicA", "TopicB", "%RETRY%group", BATCH_TOPIC];
+/// Its queues are of the batch kind.
+const BATCH_TOPIC: &str = "Batch";
+const TAG: i64 = 2_598_919; // "TagA" by Java's hash
 
 /// Splitmix64.
 struct Random(u64);
@@ -53,6 +56,14 @@ struct Model {
     sync_flush: bool,
 }
 
+fn inner_batch(bodies: &[Vec<u8>]) -> Vec<u8> {
+    let mut batch = Vec::new();
+    for body in bodies {
+        encode_batch_item(&mut batch, 0, body, b"").expect("short enough");
+    }
+    batch
+}
+
 impl Model {
     fn bodies(&mut self, random: &mut Random, count: u64) -> Vec<Vec<u8>> {
         (0..count)
@@ -66,26 +77,36 @@ impl Model {
     }
 
     fn append(&mut self, store: &Store, disk: &SimDisk, random: &mut Random) {
-        let (topic, queue) = (random.below(3) as usize, random.below(3) as u32);
+        let (topic, queue) = (random.below(4) as usize, random.below(3) as u32);
         let count = if random.below(4) == 0 { 1 + random.below(4) } else { 1 };
         let bodies = self.bodies(random, count);
-        let properties = b"TAGS\x01TagA\x02KEYS\x01some key\x02WAIT\x01true\x02";
-        let records: Vec<_> = bodies
-            .iter()
-            .map(|body| NewRecord {
-                topic: TOPICS[topic],
-                queue_id: QueueId(queue),
-                flag: 0,
-                sys_flag: 0,
-                born_timestamp: NOW,
-                born_host: host(),
-                store_host: host(),
-                reconsume_times: 0,
-                prepared_transaction_offset: 0,
-                body,
-                properties,
-            })
-            .collect();
+        let properties = "TAGS\x01TagA\x02KEYS\x01some key\x02WAIT\x01true\x02";
+        // All in one record, or each in its own.
+        let is_inner = TOPICS[topic] == BATCH_TOPIC && random.below(3) > 0;
+        let (inner_body, inner_properties) =
+            (inner_batch(&bodies), format!("{properties}INNER_NUM\x01{count}\x02"));
+        let record = |body, properties: &'static str| NewRecord {
+            topic: TOPICS[topic],
+            queue_id: QueueId(queue),
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp: NOW,
+            born_host: host(),
+            store_host: host(),
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body,
+            properties: properties.as_bytes(),
+        };
+        let records: Vec<_> = if is_inner {
+            vec![NewRecord {
+                sys_flag: FLAG_INNER_BATCH | FLAG_NEED_UNWRAP,
+                properties: inner_properties.as_bytes(),
+                ..record(&inner_body, properties)
+            }]
+        } else {
+            bodies.iter().map(|body| record(body, properties)).collect()
+        };
         let now = Millis(self.now);
         let receipts: Result<Vec<Receipt>, AppendError> = match &records[..] {
             [one] => store.append(one, now).map(|receipt| vec![receipt]),
@@ -106,10 +127,13 @@ impl Model {
                 }
             }
         }
-        for (receipt, body) in receipts.iter().zip(bodies) {
-            let queue = self.queues.entry((topic, queue)).or_default();
-            assert_eq!(receipt.queue_offset.0, queue.len() as u64, "offsets are dense");
-            queue.push(Stored { body, end: receipt.end.0 });
+        let stored = self.queues.entry((topic, queue)).or_default();
+        for (body, nth) in bodies.into_iter().zip(0..) {
+            let receipt = if is_inner { receipts[0] } else { receipts[nth] };
+            let first = if is_inner { nth as u64 } else { 0 };
+            let offset = receipt.queue_offset.0 + first;
+            assert_eq!(offset, stored.len() as u64, "offsets are dense");
+            stored.push(Stored { body, end: receipt.end.0 });
             if !disk.is_down() {
                 self.answered = receipt.end.0;
             }
@@ -144,7 +168,7 @@ impl Model {
                 }
             }
             _ => {
-                let topic = TOPICS[random.below(3) as usize];
+                let topic = TOPICS[random.below(4) as usize];
                 let limits = skua_store::ReadLimits { max_messages: 8 };
                 store.read(topic, QueueId(random.below(3) as u32), 0, limits, &mut |_| true);
             }
@@ -167,6 +191,8 @@ impl Model {
             for queue in 0..3 {
                 let stored = self.queues.entry((topic, queue)).or_default();
                 let found = messages(store, name, queue);
+                let tags = entries(store, name, queue);
+                assert!(tags.iter().all(|entry| entry.tags_code == TAG), "{name}/{queue} {tags:?}");
                 let min = store.min_offset(name, QueueId(queue)).map_or(0, |min| min.0 as usize);
                 // What is not there any more was in a file that is not there any more.
                 let log_min = store.min_physical_offset().0;
@@ -187,7 +213,7 @@ impl Model {
                 }
                 stored.truncate(count);
                 let next = store.max_offset(name, QueueId(queue)).map_or(0, |max| max.0);
-                assert_eq!(next, count as u64);
+                assert_eq!(next, count as u64, "{name}/{queue} {tags:?}");
             }
         }
         // What a crash of the process keeps is in the page cache still, and may go with the next.
@@ -196,19 +222,27 @@ impl Model {
     }
 }
 
-/// Files expire soon, at any hour.
-fn options() -> StoreOptions {
+/// Files expire soon, at any hour. Every other seed has extension files.
+fn options(seed: u64) -> StoreOptions {
     let retention = RetentionRules {
         delete_hours: (0..24).collect(),
         reserved_ms: 90_000,
         round_files: 3,
         ..RetentionRules::default()
     };
-    StoreOptions { retention, ..small_options() }
+    let batch_topics = vec![BATCH_TOPIC.to_owned()];
+    let consume_queue_ext = seed % 2 == 1;
+    StoreOptions { retention, batch_topics, consume_queue_ext, ..small_options() }
 }
 
-fn open(disk: &SimDisk, now: i64) -> Store {
-    Store::open(options(), Arc::new(disk.clone()), Millis(now)).expect("the store opens")
+fn open(disk: &SimDisk, seed: u64, now: i64) -> Store {
+    let options = options(seed);
+    let store = Store::open(options, Arc::new(disk.clone()), Millis(now)).expect("the store opens");
+    // Of changing length.
+    store.calculate_bit_maps(Box::new(|_, properties| {
+        Some(vec![7; properties.encoded().len() % 5])
+    }));
+    store
 }
 
 /// Returns how far the log's start has moved.
@@ -219,7 +253,7 @@ fn run(seed: u64) -> u64 {
     let mut model = Model { now: NOW.0, sync_flush, ..Model::default() };
     let mut deleted = 0;
     for _life in 0..4 {
-        let mut store = Some(open(&disk, model.now));
+        let mut store = Some(open(&disk, seed, model.now));
         let live = store.as_ref().expect("just opened");
         let mut faults = Faults { crash_in: Some(random.below(120)), ..Faults::default() };
         match random.below(8) {
@@ -264,22 +298,24 @@ fn run(seed: u64) -> u64 {
         let first_log_file = Path::new("/store/commitlog/00000000000000000000");
         let has_all = disk.read_whole(first_log_file).expect("nothing fails").is_some();
         match random.below(24) {
-            0 if has_all => {
-                disk.remove_dir(Path::new("/store/consumequeue")).expect("nothing fails");
+            folder @ 0..3 if has_all || folder == 2 => {
+                let folder =
+                    ["consumequeue", "batchconsumequeue", "consumequeue_ext"][folder as usize];
+                disk.remove_dir(&Path::new("/store").join(folder)).expect("nothing fails");
                 disk.sync_dir(Path::new("/store")).expect("nothing fails");
             }
-            1 => disk.remove(Path::new("/store/checkpoint")).expect("nothing fails"),
+            3 => disk.remove(Path::new("/store/checkpoint")).expect("nothing fails"),
             _ => {}
         }
 
         // Recovery may crash as well, a few times.
         while random.below(3) == 0 {
             disk.set_faults(Faults { crash_in: Some(random.below(15)), ..Faults::default() });
-            let opened = Store::open(options(), Arc::new(disk.clone()), Millis(model.now));
+            let opened = Store::open(options(seed), Arc::new(disk.clone()), Millis(model.now));
             drop(opened);
             disk.reboot(crash.unwrap_or(Crash::Process));
         }
-        let store = open(&disk, model.now);
+        let store = open(&disk, seed, model.now);
         dispatch_all(&store);
         model.check(&store, crash);
         deleted = store.min_physical_offset().0;

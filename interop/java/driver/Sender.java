@@ -75,7 +75,9 @@ final class Sender implements Driver.Client {
                     check(result);
                     String[] ids = result.getMsgId().split(",");
                     for (int k = 0; k < batch.size(); k++) {
-                        sent(batch.get(k), result, result.getQueueOffset() + k, ids[k]);
+                        // A batch that stays one record has one id.
+                        String id = ids.length == 1 ? ids[0] : ids[k];
+                        sent(batch.get(k), result, result.getQueueOffset() + k, id);
                     }
                 }
                 break;

@@ -28,9 +28,6 @@ const SEE_FAQ: &str =
 /// Begins the remark of every refusal for want of room; clients back off on its code.
 pub const FLOW_CONTROL: &str = "start flow control for a while";
 
-/// What a [`RequestError::FeatureNotSupported`] says of topics with another kind of queues.
-pub const BATCH_QUEUES: &str = "topics with batch queues (queue.type=BatchCQ)";
-
 /// Who forbids a pull, as the answer's `forbiddenType` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForbiddenBy {
@@ -107,6 +104,8 @@ pub enum RequestError {
     BadProperty { name: &'static str, value: String },
     #[error("message is marked as an inner batch, but topic {0} has no batch queues")]
     InnerBatch(String),
+    #[error("a record of a topic with batch queues holds at most 32767 messages, not {0}")]
+    InnerBatchLength(usize),
     /// The real lengths stand behind Java's text.
     #[error(
         "the message is illegal, maybe msg body or properties length not matched. msg body length \
@@ -418,6 +417,7 @@ impl RequestError {
             | E::KeyMissing
             | E::BadProperty { .. }
             | E::InnerBatch(_)
+            | E::InnerBatchLength(_)
             | E::AckQueue { .. }
             | E::AckOrder { .. }
             | E::TimerIllegal { .. }

@@ -197,7 +197,7 @@ fn filter(header: &PopMessage) -> Result<Filter, RequestError> {
     }
     // Java asks for `enablePropertyFilter` when it is pulled, but not when it is popped.
     match consumer_filters::compile(kind, expression) {
-        Ok(compiled) => Ok(Filter::Sql(Arc::new(compiled))),
+        Ok(compiled) => Ok(Filter::Sql(Arc::new(compiled), None)),
         Err(error) => {
             tracing::debug!(%error, expression, "a pop's filter does not parse");
             Err(RequestError::BadSubscription)

@@ -13,7 +13,7 @@ use skua_protocol::request::{
 };
 use skua_protocol::service::{Outcome, Peer};
 use skua_protocol::{Command, Millis, QueueId, RequestCode, ResponseCode};
-use skua_store::{Entry, KeepRecord, Read, ReadLimits, ReadStatus};
+use skua_store::{Entry, KeepMore, Read, ReadLimits, ReadStatus};
 
 use super::error::RequestError;
 use super::offset::{max_of, min_of};
@@ -22,6 +22,7 @@ use crate::consumer_offsets::Pulled;
 use crate::filter::Filter;
 use crate::long_poll::{Place, Wanted, Woken};
 use crate::names;
+use crate::sql92::bloom::GroupBits;
 use crate::sql92::{CompiledFilter, consumer_filters};
 use crate::swap_map::lock;
 use crate::topic_table::Topic;
@@ -260,7 +261,7 @@ fn filter_of_request(broker: &Broker, header: &PullMessage) -> Result<Filter, Re
     let compiled = may_filter_by(broker, kind).and_then(|()| {
         consumer_filters::compile(kind, expression).map_err(RequestError::FilterSyntax)
     })?;
-    Ok(sql_filter(broker, header, Some(Arc::new(compiled))))
+    Ok(sql_filter(broker, header, Some(Arc::new(compiled)), None))
 }
 
 fn may_filter_by(broker: &Broker, kind: &str) -> Result<(), RequestError> {
@@ -275,13 +276,14 @@ fn sql_filter(
     broker: &Broker,
     header: &PullMessage,
     compiled: Option<Arc<CompiledFilter>>,
+    bits: Option<Arc<GroupBits>>,
 ) -> Filter {
     if broker.settings().broker.filter_support_retry
         && let Some(group) = header.topic.strip_prefix(names::RETRY_PREFIX)
     {
         return Filter::Retried { filters: broker.filters.clone(), group: group.into() };
     }
-    compiled.map_or(Filter::All, Filter::Sql)
+    compiled.map_or(Filter::All, |compiled| Filter::Sql(compiled, bits))
 }
 
 fn filter_of_group(
@@ -316,7 +318,7 @@ fn filter_of_group(
         return Err(RequestError::OldFilter);
     }
     may_filter_by(broker, &subscription.data.expression_type)?;
-    Ok(sql_filter(broker, header, found.compiled))
+    Ok(sql_filter(broker, header, found.compiled, found.bits))
 }
 
 /// Answers, or parks the pull when there is nothing and it may wait.
@@ -404,8 +406,12 @@ fn read(broker: &Broker, pull: &Pull) -> Read {
     let (topic, filter) = (&pull.topic.config.topic_name, &pull.filter);
     let keep = &mut |entry: &Entry| filter.takes(entry.tags_code);
     let mut record = |record: &Record<'_>| filter.takes_record(record.properties());
-    let record: Option<KeepRecord<'_>> = filter.looks_at_records().then_some(&mut record);
-    broker.store.read_where(topic, pull.queue, pull.from, limits, keep, record)
+    let mut bits = |time: Millis, map: &[u8]| filter.takes_bits(time, map);
+    let more = KeepMore {
+        bits: if filter.looks_at_bits() { Some(&mut bits) } else { None },
+        record: if filter.looks_at_records() { Some(&mut record) } else { None },
+    };
+    broker.store.read_where(topic, pull.queue, pull.from, limits, keep, more)
 }
 
 /// As [`read`], unless that would wait for the disk.
@@ -414,8 +420,12 @@ fn read_cached(broker: &Broker, pull: &Pull) -> Option<Read> {
     let (topic, filter) = (&pull.topic.config.topic_name, &pull.filter);
     let keep = &mut |entry: &Entry| filter.takes(entry.tags_code);
     let mut record = |record: &Record<'_>| filter.takes_record(record.properties());
-    let record: Option<KeepRecord<'_>> = filter.looks_at_records().then_some(&mut record);
-    broker.store.read_cached(topic, pull.queue, pull.from, limits, keep, record)
+    let mut bits = |time: Millis, map: &[u8]| filter.takes_bits(time, map);
+    let more = KeepMore {
+        bits: if filter.looks_at_bits() { Some(&mut bits) } else { None },
+        record: if filter.looks_at_records() { Some(&mut record) } else { None },
+    };
+    broker.store.read_cached(topic, pull.queue, pull.from, limits, keep, more)
 }
 
 fn answer_of(broker: &Broker, pull: &Pull, read: Read, now: Millis) -> Command {

@@ -1,5 +1,8 @@
 //! Sending: 10, 310, 320; the checks of 324 and 325.
 
+mod batch;
+mod message;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -7,27 +10,25 @@ use bytestring::ByteString;
 use skua_config::{BrokerRole, Settings};
 use skua_protocol::body::{PERM_WRITE, TopicFilterType};
 use skua_protocol::message_id::offset_id;
-use skua_protocol::properties::{self, PROPERTIES_LEN_MAX, Properties, PropertiesEditor};
+use skua_protocol::properties::{self, PROPERTIES_LEN_MAX, Properties};
 use skua_protocol::record::{
-    BatchItem, BatchItems, FLAG_INNER_BATCH, FLAG_MULTI_TAGS, FLAG_TRANSACTION_COMMIT,
-    FLAG_TRANSACTION_MASK, NewRecord,
+    FLAG_INNER_BATCH, FLAG_MULTI_TAGS, FLAG_TRANSACTION_COMMIT, FLAG_TRANSACTION_MASK, NewRecord,
 };
 use skua_protocol::request::{SendMessage, SendMessageResponse, SendMessageV2};
 use skua_protocol::service::{Outcome, Peer};
 use skua_protocol::{Command, Millis, PhysicalOffset, QueueId, RequestCode, ResponseCode};
 
-use super::error::{BATCH_QUEUES, RequestError, topic_text};
+use super::error::{RequestError, topic_text};
 use super::recall;
 use crate::broker::{Broker, Moved};
 use crate::later;
 use crate::names::{self, HALF_TOPIC, RETRY_PREFIX};
-use crate::topic_table::attributes::{
-    CLEANUP_POLICY, CLEANUP_POLICY_COMPACTION, QUEUE_TYPE, QUEUE_TYPE_BATCH,
-};
+use crate::topic_table::attributes::{CLEANUP_POLICY, CLEANUP_POLICY_COMPACTION};
 use crate::topic_table::{
     AutoCreate, DLQ_QUEUES, SYS_FLAG_UNIT, SYS_FLAG_UNIT_SUB, Topic, dlq_topic_config,
     retry_topic_config,
 };
+use message::Message;
 
 /// From this version on a client's own limit of deliveries counts (`V3_4_9`).
 pub const VERSION_WITH_OWN_RETRY_LIMIT: i32 = 121;
@@ -137,8 +138,8 @@ impl Send<'_> {
         if self.request.body.is_empty() {
             return Err(RequestError::EmptyBody.into());
         }
-        if config.attributes.get(QUEUE_TYPE).is_some_and(|kind| kind == QUEUE_TYPE_BATCH) {
-            return Err(RequestError::FeatureNotSupported(BATCH_QUEUES).into());
+        if config.has_batch_queues() {
+            self.broker.store.set_batch_topic(&config.topic_name);
         }
         let queue = match header.queue_id {
             0.. => header.queue_id,
@@ -387,7 +388,10 @@ impl Send<'_> {
         if half && settings.broker.reject_transaction_message {
             return Err(RequestError::TransactionsRejected { ip: self.broker.ip() });
         }
-        if message.inner_num || header.sys_flag & FLAG_INNER_BATCH != 0 {
+        let is_inner_batch = header.sys_flag & FLAG_INNER_BATCH != 0;
+        if (message.inner_num && !is_inner_batch)
+            || (is_inner_batch && !topic.config.has_batch_queues())
+        {
             return Err(RequestError::InnerBatch(header.topic.to_string()));
         }
         Ok(())
@@ -404,79 +408,6 @@ impl Send<'_> {
             return Err(RequestError::MessageSize { limit, body, properties });
         }
         Ok(())
-    }
-
-    /// Several messages in one body, stored one after the other without another in between.
-    fn send_batch(
-        &self,
-        settings: &Settings,
-        header: &SendMessage,
-        topic: &Topic,
-        queue: i32,
-    ) -> Result<Outcome, Stop> {
-        if header.topic.len() > i8::MAX as usize {
-            return Err(RequestError::BatchTopicLength(header.topic.len()).into());
-        }
-        if header.topic.starts_with(RETRY_PREFIX) {
-            return Err(RequestError::BatchToRetry(header.topic.to_string()).into());
-        }
-        self.check_size(settings, self.request.body.len(), 0)?;
-        let given = Properties::new(header.properties.as_deref().unwrap_or_default());
-        if given.get(properties::DELAY).and_then(|level| level.parse().ok()).unwrap_or(0) > 0 {
-            return Err(RequestError::DelayedBatch.into());
-        }
-        let timed =
-            [properties::TIMER_DELAY_SEC, properties::TIMER_DELAY_MS, properties::TIMER_DELIVER_MS];
-        if timed.into_iter().any(|name| given.get(name).is_some()) {
-            return Err(RequestError::DelayedBatch.into());
-        }
-        if given.get(properties::TRAN_MSG).is_some_and(|half| half.eq_ignore_ascii_case("true")) {
-            return Err(RequestError::HalfBatch.into());
-        }
-        let mut sys_flag = header.sys_flag;
-        if topic.config.topic_filter_type == TopicFilterType::MultiTag {
-            sys_flag |= FLAG_MULTI_TAGS;
-        }
-        let mut records = Vec::new();
-        for item in BatchItems::new(&self.request.body) {
-            let BatchItem { flag, body, properties } = item.map_err(RequestError::Batch)?;
-            records.push(NewRecord {
-                topic: &header.topic,
-                queue_id: queue_id(queue),
-                flag,
-                sys_flag,
-                born_timestamp: Millis(header.born_timestamp),
-                born_host: self.from,
-                store_host: self.broker.store_host(),
-                reconsume_times: header.reconsume_times.unwrap_or(0),
-                prepared_transaction_offset: 0,
-                body,
-                properties: properties.encoded(),
-            });
-        }
-        self.limit(settings, &topic.config.topic_name, records.len())?;
-        let store = &self.broker.store;
-        let receipts = match self.on_connection {
-            true => store.append_batch_only(&records, self.now)?,
-            false => store.append_batch(&records, self.now)?,
-        };
-        let (Some(first), Some(last)) = (receipts.first(), receipts.last()) else {
-            return Err(RequestError::EmptyBody.into());
-        };
-        let bytes = receipts.iter().map(|receipt| u64::from(receipt.size)).sum();
-        let put = Moved { queue, messages: receipts.len() as u64, bytes };
-        self.count(topic, &topic.config.topic_name, put);
-
-        let host = self.broker.store_host();
-        let ids = receipts.iter().map(|receipt| offset_id(host, receipt.physical_offset));
-        let answer = SendMessageResponse {
-            msg_id: ids.collect::<Vec<_>>().join(",").into(),
-            queue_id: queue,
-            queue_offset: first.queue_offset.0 as i64,
-            transaction_id: given.get(properties::UNIQ_KEY).map(ByteString::from),
-            ..self.answer(settings)
-        };
-        Ok(self.finish(settings, &answer, last.end, waits(given.get(properties::WAIT))))
     }
 
     fn limit(&self, settings: &Settings, topic: &str, messages: usize) -> Result<(), RequestError> {
@@ -539,124 +470,6 @@ pub fn queue_id(queue: i32) -> QueueId {
 /// Java: absent or empty means yes.
 fn waits(value: Option<&str>) -> bool {
     value.is_none_or(|value| value.is_empty() || value.eq_ignore_ascii_case("true"))
-}
-
-/// A message's properties, and what they ask for.
-struct Message<'a> {
-    properties: Vec<u8>,
-    unique_id: Option<&'a str>,
-    delay_level: i32,
-    waits: bool,
-    half: bool,
-    timer: bool,
-    inner_num: bool,
-    has_keys: bool,
-}
-
-/// Properties of half messages that only the broker may set.
-const HALF_PARTS: [&str; 5] = [
-    properties::TRANSACTION_ID,
-    properties::TRANSACTION_CHECK_TIMES,
-    properties::TRAN_PREPARED_QUEUE_OFFSET,
-    properties::REAL_TOPIC,
-    properties::REAL_QID,
-];
-
-/// Room for what the broker appends to a message's properties.
-const APPENDED_LEN: usize = 128;
-
-impl<'a> Message<'a> {
-    fn read(given: &'a str, dead_letter: bool) -> Result<Self, RequestError> {
-        let mut message = Self {
-            properties: Vec::with_capacity(given.len() + APPENDED_LEN),
-            unique_id: None,
-            delay_level: 0,
-            waits: true,
-            half: false,
-            timer: false,
-            inner_num: false,
-            has_keys: false,
-        };
-        let mut reserved = false;
-        for (name, value) in Properties::new(given).iter() {
-            match name {
-                properties::UNIQ_KEY => message.unique_id = Some(value),
-                properties::KEYS => message.has_keys = !value.trim().is_empty(),
-                properties::WAIT => message.waits = waits(Some(value)),
-                properties::TRAN_MSG => message.half = value.eq_ignore_ascii_case("true"),
-                properties::INNER_NUM => message.inner_num = true,
-                properties::DELAY => {
-                    message.delay_level = value.parse().map_err(|_| RequestError::BadProperty {
-                        name: "DELAY",
-                        value: names::shown(value),
-                    })?;
-                }
-                properties::TIMER_DELAY_SEC
-                | properties::TIMER_DELAY_MS
-                | properties::TIMER_DELIVER_MS => message.timer = true,
-                properties::POP_CK
-                | properties::TRANSACTION_ID
-                | properties::TRANSACTION_CHECK_TIMES
-                | properties::TRAN_PREPARED_QUEUE_OFFSET
-                | properties::MSG_REGION
-                | properties::TRACE_ON
-                | properties::CLUSTER
-                | properties::REAL_TOPIC
-                | properties::REAL_QID => reserved = true,
-                _ => {}
-            }
-        }
-        let delayed_by_timer = message.timer && message.delay_level > 0;
-        if reserved || dead_letter || delayed_by_timer {
-            message.rewrite(given, dead_letter);
-        } else {
-            message.properties.extend_from_slice(given.as_bytes());
-        }
-        Ok(message)
-    }
-
-    /// Leaves out what only the broker may set, and what a delay level overrides.
-    fn rewrite(&mut self, given: &str, dead_letter: bool) {
-        let mut editor = PropertiesEditor::from(Properties::new(given));
-        for name in
-            [properties::POP_CK, properties::MSG_REGION, properties::TRACE_ON, properties::CLUSTER]
-        {
-            editor.remove(name);
-        }
-        if self.half {
-            for name in HALF_PARTS {
-                editor.remove(name);
-            }
-        }
-        if dead_letter {
-            // Java: marks that no delay is to follow.
-            editor.set(properties::DELAY, "-1");
-            self.delay_level = -1;
-        }
-        if self.delay_level > 0 {
-            for name in [
-                properties::TIMER_DELAY_SEC,
-                properties::TIMER_DELAY_MS,
-                properties::TIMER_DELIVER_MS,
-                properties::REAL_TOPIC,
-                properties::REAL_QID,
-            ] {
-                editor.remove(name);
-            }
-        }
-        self.properties.extend_from_slice(editor.encode().as_bytes());
-    }
-
-    fn set(&mut self, name: &str, value: &str) {
-        let text = String::from_utf8_lossy(&self.properties).into_owned();
-        let mut editor = PropertiesEditor::from(Properties::new(&text));
-        editor.set(name, value);
-        self.properties = editor.encode().into_bytes();
-    }
-
-    fn append(&mut self, name: &str, value: &str) {
-        properties::append(&mut self.properties, name, value);
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use skua_protocol::message_id::offset_id;
 use skua_protocol::properties::{self, PropertiesEditor};
-use skua_protocol::record::{NewRecord, Record};
+use skua_protocol::record::{FLAG_INNER_BATCH, NewRecord, Record};
 use skua_protocol::request::ConsumerSendMsgBack;
 use skua_protocol::{Command, Millis, PhysicalOffset};
 
@@ -41,6 +41,10 @@ pub fn send_back(broker: &Broker, request: &Command, now: Millis) -> Answer {
     let offset = u64::try_from(header.offset).map_err(|_| missing())?;
     let bytes = broker.store.record_at(PhysicalOffset(offset), None)?.ok_or_else(missing)?;
     let record = Record::parse(&bytes).map_err(|_| missing())?;
+    if record.sys_flag() & FLAG_INNER_BATCH != 0 {
+        // Java: so that the client sends the one message instead, not all of the record.
+        return Err(RequestError::InnerBatch(record.topic().to_owned()));
+    }
 
     let limit = retry_limit(request.version, header.max_reconsume_times, config.retry_max_times);
     let mut message = PropertiesEditor::from(record.properties());

@@ -15,16 +15,14 @@ use skua_protocol::request::{
 use skua_protocol::service::Outcome;
 use skua_protocol::{Command, Millis, json};
 
-use super::error::{BATCH_QUEUES, RequestError};
+use super::error::RequestError;
 use super::{Answer, reply};
 use crate::broker::Broker;
 use crate::client::Consumers;
 use crate::consumer_offsets::ConsumerOffsets;
 use crate::names::{self, SystemTopics};
 use crate::static_topics::Mapping;
-use crate::topic_table::attributes::{
-    self, MESSAGE_TYPE, MESSAGE_TYPE_MIXED, QUEUE_TYPE, QUEUE_TYPE_BATCH,
-};
+use crate::topic_table::attributes::{self, MESSAGE_TYPE, MESSAGE_TYPE_MIXED};
 
 /// Creates or changes a topic. Answered when the name servers know, so that whoever asked may
 /// send at once.
@@ -92,10 +90,6 @@ fn change_now(
         {
             return Err(RequestError::MixedType);
         }
-        let queue_type = config.attributes.get(&format!("+{QUEUE_TYPE}"));
-        if queue_type.is_some_and(|value| value == QUEUE_TYPE_BATCH) {
-            return Err(RequestError::FeatureNotSupported(BATCH_QUEUES));
-        }
         for (name, queues) in
             [("readQueueNums", config.read_queue_nums), ("writeQueueNums", config.write_queue_nums)]
         {
@@ -112,6 +106,7 @@ fn change_now(
         return Ok(false);
     }
     broker.topics.update(configs, now)?;
+    broker.tell_batch_topics();
     Ok(true)
 }
 

@@ -8,6 +8,7 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
+use skua_protocol::Millis;
 
 /// The map's measures; both ends of a store's life must agree on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,22 @@ pub struct BloomBits {
     /// Bits of the map that these are meant for.
     pub bit_num: i32,
     pub bit_pos: Vec<i32>,
+}
+
+/// What a group's filter finds of itself in a bit map.
+#[derive(Clone, Debug)]
+pub struct GroupBits {
+    pub bloom: Bloom,
+    pub bits: BloomBits,
+    /// Maps of messages stored before cannot know of it.
+    pub born_time: Millis,
+}
+
+impl GroupBits {
+    /// Whether a message may match; its properties are only to be read if it may.
+    pub fn may_match(&self, store_time: Millis, bit_map: &[u8]) -> bool {
+        store_time <= self.born_time || self.bloom.may_have(bit_map, &self.bits)
+    }
 }
 
 impl Bloom {

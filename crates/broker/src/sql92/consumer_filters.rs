@@ -15,7 +15,7 @@ use skua_protocol::properties::Properties;
 use skua_protocol::{Millis, json};
 
 use super::CompiledFilter;
-use super::bloom::{Bloom, BloomBits};
+use super::bloom::{Bloom, BloomBits, GroupBits};
 
 /// Name of the file under `config/`.
 pub const FILE: &str = "consumerFilter.json";
@@ -209,15 +209,10 @@ impl ConsumerFilters {
         Some(map)
     }
 
-    /// Whether a message may match, by what stands beside its queue entry; its properties are only
-    /// to be read if it may. Entries older than the filter cannot know of it.
-    pub fn may_match(&self, data: &FilterData, bit_map: &[u8], store_time: Millis) -> bool {
-        match &data.bloom_filter_data {
-            Some(bits) if data.compiled.is_some() && store_time > data.born_time => {
-                self.bloom.may_have(bit_map, bits)
-            }
-            _ => true,
-        }
+    /// What the filter finds of itself in bit maps.
+    pub fn group_bits(&self, data: &FilterData) -> Option<GroupBits> {
+        let bits = data.bloom_filter_data.clone().filter(|bits| self.bloom.fits(bits))?;
+        Some(GroupBits { bloom: self.bloom, bits, born_time: data.born_time })
     }
 
     /// Takes over the file's filters, all of them dead until their groups come back. Bits of other

@@ -276,9 +276,10 @@ fn bit_maps_tell_which_groups_took_a_message() {
     filters.register("g2", [sql("T", "a = 2", 1)].iter(), Millis(10));
     let map = filters.bit_map("T", Properties::new("a\u{1}1")).expect("a filtered topic");
     let data = |group| filters.get("T", group).expect("the filter");
-    assert!(filters.may_match(data("g1"), &map, Millis(11)));
-    assert!(!filters.may_match(data("g2"), &map, Millis(11)));
+    let bits = |group| filters.group_bits(data(group)).expect("of these measures");
+    assert!(bits("g1").may_match(Millis(11), &map));
+    assert!(!bits("g2").may_match(Millis(11), &map));
     // Stored before the group came.
-    assert!(filters.may_match(data("g2"), &map, Millis(10)));
+    assert!(bits("g2").may_match(Millis(10), &map));
     assert_eq!(filters.bit_map("U", Properties::new("a\u{1}1")), None);
 }

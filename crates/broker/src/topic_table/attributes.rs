@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use skua_protocol::body::{QUEUE_TYPE, QUEUE_TYPE_BATCH};
+
 pub type Attributes = BTreeMap<String, String>;
 
 /// Why attributes cannot be changed so; the texts are Java's, mqadmin prints them.
@@ -71,8 +73,6 @@ const KNOWN: [Attribute; 4] = [
     Attribute { name: "reserve.time", changeable: true, values: Values::NumberFrom(-1) },
 ];
 
-pub const QUEUE_TYPE: &str = "queue.type";
-pub const QUEUE_TYPE_BATCH: &str = "BatchCQ";
 pub const CLEANUP_POLICY: &str = "cleanup.policy";
 pub const CLEANUP_POLICY_COMPACTION: &str = "COMPACTION";
 pub const MESSAGE_TYPE: &str = "message.type";

@@ -121,7 +121,7 @@ config_table! {
     /// Keeps offsets of broadcasting clients that come through a proxy.
     inert "enableBroadcastOffsetStore": bool = true;
     /// Calculates filter bit maps while consume queues are built.
-    inert "enableCalcFilterBitMap": bool = false;
+    restart enable_calc_filter_bit_map "enableCalcFilterBitMap": bool = false;
     /// Exports metrics about connections.
     inert "enableConnectionMetrics": bool = true;
     /// Lets a controller decide who is master.

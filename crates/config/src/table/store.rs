@@ -141,7 +141,7 @@ config_table! {
     /// Compacts topics whose cleanup policy asks for it.
     inert "enableCompaction": bool = true;
     /// Keeps an extension file beside consume queues.
-    inert "enableConsumeQueueExt": bool = false;
+    restart enable_consume_queue_ext "enableConsumeQueueExt": bool = false;
     /// Gives each record a CRC of all of it, as its last property.
     restart enabled_append_prop_crc "enabledAppendPropCRC": bool = false;
     /// Replicates the log by Raft.
@@ -227,13 +227,13 @@ config_table! {
     /// Bytes of one consume queue file, rounded up to whole entries of 20 bytes.
     restart @important mapped_file_size_consume_queue "mappedFileSizeConsumeQueue" | "mapedFileSizeConsumeQueue": i32 = 6_000_000, in 20..=INT_MAX;
     /// Bytes of one consume queue extension file.
-    inert "mappedFileSizeConsumeQueueExt": i32 = 50_331_648;
+    restart mapped_file_size_consume_queue_ext "mappedFileSizeConsumeQueueExt": i32 = 50_331_648, in 64..=INT_MAX;
     /// Bytes of one timer log file; where files exist and the key is not given, their size.
     restart mapped_file_size_timer_log "mappedFileSizeTimerLog": i32 = 104_857_600, in 68..=INT_MAX;
     /// Swaps mappings of unused files.
     inert "mappedFileSwapEnable": bool = true;
     /// Bytes of one consume queue file of batch topics.
-    inert "mapperFileSizeBatchConsumeQueue": i32 = 13_800_000;
+    restart mapper_file_size_batch_consume_queue "mapperFileSizeBatchConsumeQueue": i32 = 13_800_000, in 46..=INT_MAX;
     /// Unanswered sends of DLedger.
     inert "maxAsyncPutMessageRequests": i32 = 5000;
     /// Files deleted in one go when a topic's files go.

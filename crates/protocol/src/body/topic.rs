@@ -70,7 +70,16 @@ impl TopicConfig {
     pub fn is_writable(&self) -> bool {
         self.perm & PERM_WRITE != 0
     }
+
+    /// Entries of the topic's queues stand for records that may hold several messages.
+    pub fn has_batch_queues(&self) -> bool {
+        self.attributes.get(QUEUE_TYPE).is_some_and(|kind| kind == QUEUE_TYPE_BATCH)
+    }
 }
+
+/// Attribute: the kind of the topic's queues.
+pub const QUEUE_TYPE: &str = "queue.type";
+pub const QUEUE_TYPE_BATCH: &str = "BatchCQ";
 
 /// Java: `TopicConfigSerializeWrapper` and its subclass with mappings: body of 21, part of 103.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

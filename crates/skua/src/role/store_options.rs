@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use skua_broker::{parse_delay_levels, retention_rules};
+use skua_broker::{batch_topics, parse_delay_levels, retention_rules};
 use skua_config::{BrokerRole, FlushDiskType, Settings};
 use skua_store::{
     FileSize, FlushRules, IndexOptions, MultiDispatch, StoreOptions, TimerOptions, TransferRules,
@@ -64,6 +64,16 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
             "mappedFileSizeConsumeQueue",
             positive(store.mapped_file_size_consume_queue),
         ),
+        consume_queue_ext: store.enable_consume_queue_ext,
+        extension_file_size: file_size(
+            "mappedFileSizeConsumeQueueExt",
+            positive(store.mapped_file_size_consume_queue_ext),
+        ),
+        batch_topics: found_batch_topics(&store.store_path_root_dir),
+        batch_queue_file_size: file_size(
+            "mapperFileSizeBatchConsumeQueue",
+            positive(store.mapper_file_size_batch_consume_queue),
+        ),
         is_copy: store.broker_role == BrokerRole::Slave,
         index: store.message_index_enable.then_some(index),
         timer: store.timer_wheel_enable.then_some(timer),
@@ -107,6 +117,14 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
         },
         ..defaults
     })
+}
+
+/// Topics that the last run had with batch queues; recovery is to know them.
+fn found_batch_topics(root: &str) -> Vec<String> {
+    let file = PathBuf::from(root).join("config").join("topics.json");
+    let backup = file.with_extension("json.bak");
+    let contents = [file, backup].into_iter().filter_map(|path| std::fs::read(path).ok());
+    contents.flat_map(|content| batch_topics(&content)).collect()
 }
 
 /// Counts and sizes are ints in Java; below zero they mean nothing.

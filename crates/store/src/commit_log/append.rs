@@ -22,6 +22,10 @@ pub(crate) struct AppendPart<'a> {
     pub bytes: Range<usize>,
     /// `None` if the record takes no place in a queue.
     pub queue: Option<&'a Queue>,
+    /// Queue offsets that it takes there.
+    pub messages: u64,
+    /// The first of them, if the record says it already.
+    pub expected: Option<u64>,
     /// Further queues, with the queue offsets that the record says it has there.
     pub more: &'a [Place],
 }
@@ -76,6 +80,13 @@ impl CommitLog {
             if places.any(|place| place.queue.is_deleted() || place.queue.next() != place.offset) {
                 return Ok(Appended::QueueMoved);
             }
+            let is_at = |part: &AppendPart<'_>| {
+                let next = part.queue.map(Queue::next);
+                part.expected.is_none_or(|expected| next.is_none_or(|next| next == expected))
+            };
+            if !parts.iter().all(is_at) {
+                return Ok(Appended::QueueMoved);
+            }
             let first = self.make_room(tail, len).map_err(|cause| self.no_room(cause))?;
 
             // Java: taken inside the lock, so that it never goes back along the log.
@@ -86,7 +97,8 @@ impl CommitLog {
 
             for part in parts {
                 let physical_offset = PhysicalOffset(first + part.bytes.start as u64);
-                let queue_offset = part.queue.map_or(QueueOffset(0), Queue::assign);
+                let queue_offset =
+                    part.queue.map_or(QueueOffset(0), |queue| queue.assign_many(part.messages));
                 let record = &mut buffer[part.bytes.clone()];
                 stamp(record, queue_offset, physical_offset, store_timestamp);
                 if self.seals {

@@ -23,6 +23,8 @@ pub struct Entry {
     pub size: u32,
     /// Hash of the tags, 0 for none; the deliver time in `SCHEDULE_TOPIC_XXXX`.
     pub tags_code: i64,
+    /// Messages in the record: their queue offsets follow one another from `queue_offset` on.
+    pub messages: u16,
 }
 
 /// An entry without its place.
@@ -73,6 +75,7 @@ impl Slot {
             physical_offset: PhysicalOffset(self.physical_offset),
             size: self.size.max(0) as u32,
             tags_code: self.tags_code,
+            messages: 1,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use skua_protocol::QueueId;
 
 use super::entry::ENTRY_LEN;
+use super::queue::QueueState;
 use super::{Queue, Queues, bisect};
 use crate::disk::DiskResult;
 
@@ -21,7 +22,8 @@ impl Queues {
 
     /// Topics that have a directory.
     pub(crate) fn topic_dirs(&self) -> DiskResult<Vec<String>> {
-        let listed = self.disk.list(&self.dir)?;
+        let mut listed = self.disk.list(&self.dir)?;
+        listed.extend(self.disk.list(&self.batch_dir)?);
         Ok(listed.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect())
     }
 
@@ -29,16 +31,24 @@ impl Queues {
     /// has looked at yet finds it when somebody does.
     pub(crate) fn correct_min(&self, queue: &Queue) -> DiskResult<()> {
         // Waits for a first look that is under way, which may have seen the log as it was before.
-        let _state = queue.state();
-        self.raise_min(queue).map(drop)
+        let mut state = queue.state();
+        self.raise_min(queue, &mut state).map(drop)
     }
 
-    /// As [`correct_min`](Self::correct_min), with the queue's lock held; the offset that is first.
-    fn raise_min(&self, queue: &Queue) -> DiskResult<u64> {
-        let (min, max) = (queue.min(), queue.max());
+    /// As [`correct_min`](Self::correct_min), with the queue's lock held; the first byte of the
+    /// entry that is first.
+    fn raise_min(&self, queue: &Queue, state: &mut QueueState) -> DiskResult<u64> {
         if !queue.is_loaded() || queue.is_deleted() {
-            return Ok(min);
+            return Ok(state.files.start);
         }
+        if queue.is_batch() {
+            return self.raise_batch_min(queue, state);
+        }
+        Ok(self.raise_entry_min(queue)? * ENTRY_LEN as u64)
+    }
+
+    fn raise_entry_min(&self, queue: &Queue) -> DiskResult<u64> {
+        let (min, max) = (queue.min(), queue.max());
         let log_min = self.log.min();
         let is_gone = |index| {
             let slot = self.slot(queue, index)?;
@@ -53,9 +63,9 @@ impl Queues {
     }
 
     /// Deletes one file of the topic's queues, if there is one whose records are all gone and that
-    /// is not its queue's last. True if it did.
-    pub(crate) fn delete_expired_file(&self, topic: &str) -> DiskResult<bool> {
-        let dir = self.dir.join(topic);
+    /// is not its queue's last. True if it did. Records before `durable` are, and their entries.
+    pub(crate) fn delete_expired_file(&self, topic: &str, durable: u64) -> DiskResult<bool> {
+        let dir = self.topic_dir(topic, self.is_batch(topic));
         for listed in self.disk.list(&dir)?.into_iter().filter(|entry| entry.is_dir) {
             let Ok(id) = listed.name.parse().map(QueueId) else { continue };
             let queue = match self.get_loaded(topic, id) {
@@ -74,10 +84,16 @@ impl Queues {
             if queue.is_deleted() {
                 continue;
             }
-            let min = self.raise_min(&queue)?;
+            let min_byte = self.raise_min(&queue, &mut state)?;
+            if !queue.is_batch() {
+                self.delete_expired_extension(&queue, &mut state)?;
+            }
             let first = state.files.start;
-            let end = first + self.file_size;
-            if end < state.files.end && end <= min * ENTRY_LEN as u64 {
+            let end = first + self.file_size(&queue);
+            if end < state.files.end
+                && end <= min_byte
+                && self.may_begin_at(&queue, end, durable)?
+            {
                 self.remove_file(&queue, &mut state, first)?;
                 state.forget_dirty_before(end);
                 tracing::debug!(topic, queue = id.0, first, "consume queue file deleted");

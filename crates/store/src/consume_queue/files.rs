@@ -17,16 +17,26 @@ const PAGE: u64 = 4096;
 
 impl Queues {
     pub(super) fn queue_dir(&self, queue: &Queue) -> PathBuf {
-        self.dir.join(&*queue.topic).join(queue.id.to_string())
+        self.topic_dir(&queue.topic, queue.is_batch()).join(queue.id.to_string())
     }
 
     fn path(&self, queue: &Queue, base: u64) -> PathBuf {
         self.queue_dir(queue).join(format!("{base:020}"))
     }
 
+    pub(super) fn topic_dir(&self, topic: &str, is_batch: bool) -> PathBuf {
+        (if is_batch { &self.batch_dir } else { &self.dir }).join(topic)
+    }
+
+    /// Bytes of each of the queue's files.
+    pub(super) fn file_size(&self, queue: &Queue) -> u64 {
+        if queue.is_batch() { self.batch_file_size } else { self.file_size }
+    }
+
     /// First byte of the file that holds the queue's byte `at`.
-    pub(super) fn base(&self, at: u64) -> u64 {
-        at / self.file_size * self.file_size
+    pub(super) fn base(&self, queue: &Queue, at: u64) -> u64 {
+        let file_size = self.file_size(queue);
+        at / file_size * file_size
     }
 
     pub(super) fn file(&self, queue: &Queue, base: u64) -> DiskResult<Arc<dyn DiskFile>> {
@@ -41,12 +51,13 @@ impl Queues {
         base: u64,
     ) -> DiskResult<Arc<dyn DiskFile>> {
         let path = self.path(queue, base);
-        let file = self.disk.create(&path, self.file_size, Allocation::Sparse)?;
+        let file_size = self.file_size(queue);
+        let file = self.disk.create(&path, file_size, Allocation::Sparse)?;
         self.handles.insert(FileKey { owner: queue.owner, base }, Arc::clone(&file));
         if state.files.is_empty() {
-            state.files = base..base + self.file_size;
+            state.files = base..base + file_size;
         } else {
-            state.files.end = base + self.file_size;
+            state.files.end = base + file_size;
         }
         Ok(file)
     }
@@ -57,12 +68,13 @@ impl Queues {
         state: &mut QueueState,
         base: u64,
     ) -> DiskResult<()> {
+        let file_size = self.file_size(queue);
         self.handles.forget(FileKey { owner: queue.owner, base });
         self.disk.remove(&self.path(queue, base))?;
         if base == state.files.start {
-            state.files.start = base + self.file_size;
+            state.files.start = base + file_size;
         }
-        if base + self.file_size == state.files.end {
+        if base + file_size == state.files.end {
             state.files.end = base;
         }
         if state.files.start >= state.files.end {
@@ -74,13 +86,14 @@ impl Queues {
     /// The entry at `index`, from its file.
     pub(super) fn slot(&self, queue: &Queue, index: u64) -> DiskResult<Slot> {
         let at = index * ENTRY_LEN as u64;
-        let base = self.base(at);
+        let base = self.base(queue, at);
         let mut bytes = [0; ENTRY_LEN];
         self.file(queue, base)?.read_at(&mut bytes, at - base)?;
         Ok(Slot::decode(&bytes))
     }
 
-    /// Appends up to `count` entries from `from` on to `out`; fewer where the queue ends.
+    /// Appends up to `count` entries from `from` on to `out`; fewer where the queue ends. Of a batch
+    /// queue, those with the next `count` messages.
     pub(crate) fn entries(
         &self,
         queue: &Queue,
@@ -92,6 +105,9 @@ impl Queues {
         let max = queue.max();
         if from >= max {
             return Ok(());
+        }
+        if queue.is_batch() {
+            return self.batches(queue, from, count, wait, out);
         }
         let to = max.min(from + count as u64);
         {
@@ -109,8 +125,8 @@ impl Queues {
         let mut bytes = Vec::new();
         while index < to {
             let at = index * ENTRY_LEN as u64;
-            let base = self.base(at);
-            let end = (to * ENTRY_LEN as u64).min(base + self.file_size);
+            let base = self.base(queue, at);
+            let end = (to * ENTRY_LEN as u64).min(base + self.file_size(queue));
             bytes.resize((end - at) as usize, 0);
             self.file(queue, base)?.read(&mut bytes, at - base, wait)?;
             let (slots, _) = bytes.as_chunks::<ENTRY_LEN>();
@@ -121,8 +137,11 @@ impl Queues {
     }
 
     /// First queue offset of the file after the one that holds `index`.
-    pub(crate) fn next_file(&self, index: u64) -> u64 {
-        (self.base(index * ENTRY_LEN as u64) + self.file_size) / ENTRY_LEN as u64
+    pub(crate) fn next_file(&self, queue: &Queue, index: u64) -> u64 {
+        if queue.is_batch() {
+            return index + 1;
+        }
+        (self.base(queue, index * ENTRY_LEN as u64) + self.file_size) / ENTRY_LEN as u64
     }
 
     pub(super) fn note_dirty(
@@ -180,13 +199,18 @@ impl Queues {
         }
         for topic in topics {
             between();
-            match self.disk.sync_dir(&self.dir.join(&**topic)) {
+            match self.disk.sync_dir(&self.topic_dir(topic, self.is_batch(topic))) {
                 // It was deleted meanwhile.
                 Err(cause) if cause.is_not_found() => {}
                 synced => synced?,
             }
         }
-        self.disk.sync_dir(&self.dir)
+        for (dir, is_batch) in [(&self.dir, false), (&self.batch_dir, true)] {
+            if topics.iter().any(|topic| self.is_batch(topic) == is_batch) {
+                self.disk.sync_dir(dir)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a stretch of the queue durable. A topic in whose folder something may be new goes into
@@ -197,21 +221,22 @@ impl Queues {
         range: Range<u64>,
         new_in: &mut HashSet<Arc<str>>,
     ) -> DiskResult<()> {
-        let mut base = self.base(range.start);
+        self.sync_extension(queue)?;
+        let mut base = self.base(queue, range.start);
         while base < range.end {
             match self.file(queue, base).and_then(|file| file.sync()) {
                 // It expired meanwhile.
                 Err(cause) if cause.is_not_found() && base < queue.state().files.start => {}
                 synced => synced?,
             }
-            base += self.file_size;
+            base += self.file_size(queue);
         }
         let dir = self.queue_dir(queue);
-        if range.start == self.base(range.start) {
+        if range.start == self.base(queue, range.start) {
             // The first file came with the range, and maybe its directories.
             self.disk.sync_dir(&dir)?;
             new_in.insert(Arc::clone(&queue.topic));
-        } else if self.base(range.end - 1) != self.base(range.start) {
+        } else if self.base(queue, range.end - 1) != self.base(queue, range.start) {
             self.disk.sync_dir(&dir)?;
         }
         Ok(())
@@ -238,7 +263,11 @@ impl Queues {
 const LOOKS: usize = 16;
 
 /// Length that most of the first queue files found have; `None` if there is none.
-pub(super) fn found_file_size(disk: &dyn Disk, dir: &Path) -> DiskResult<Option<u64>> {
+pub(super) fn found_file_size(
+    disk: &dyn Disk,
+    dir: &Path,
+    entry_len: usize,
+) -> DiskResult<Option<u64>> {
     let mut found = Vec::new();
     'files: for topic in disk.list(dir)?.into_iter().filter(|entry| entry.is_dir) {
         let topic = dir.join(topic.name);
@@ -254,6 +283,6 @@ pub(super) fn found_file_size(disk: &dyn Disk, dir: &Path) -> DiskResult<Option<
         }
     }
     let votes = |len: u64| found.iter().filter(|other| **other == len).count();
-    let whole = |len: u64| len.is_multiple_of(ENTRY_LEN as u64);
+    let whole = |len: u64| len.is_multiple_of(entry_len as u64);
     Ok(found.iter().copied().max_by_key(|len| (votes(*len), whole(*len), *len)))
 }

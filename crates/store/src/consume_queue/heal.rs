@@ -43,7 +43,8 @@ impl Queues {
             "consume queue is damaged; its entries from there on are made anew from the log");
         let mut row: Vec<Slot> = Vec::new();
         let mut first = 0;
-        self.records_of(queue, from..until, &mut |index, slot| {
+        self.records_of(queue, from..until, &mut |record, offset| {
+            let Some((index, slot)) = self.entry_of(record, offset) else { return Ok(true) };
             if index != first + row.len() as u64 || row.len() >= BATCH {
                 self.put(queue, first, &row)?;
                 row.clear();
@@ -64,18 +65,11 @@ impl Queues {
         if !self.can_heal(queue) || wrong.iter().all(|entry| is_hopeless(entry.queue_offset.0)) {
             return Ok(false);
         }
-        let (from, until) = self.neighbours(queue, &wanted)?;
-        let mut found = Vec::new();
-        self.records_of(queue, from..until, &mut |index, slot| {
-            if wanted.contains(&index) {
-                found.push((index, slot));
-            }
-            Ok(index + 1 < wanted.end)
-        })?;
-        let mut changed = false;
-        for (index, slot) in found {
-            changed |= self.replace(queue, index, slot)?;
-        }
+        let changed = if queue.is_batch() {
+            self.heal_batches(queue)?
+        } else {
+            self.heal_between_neighbours(queue, &wanted)?
+        };
         if changed {
             tracing::warn!(topic = %queue.topic, queue = queue.id.0, ?wanted,
                 "entries of the consume queue were damaged and are made anew from the log");
@@ -85,6 +79,23 @@ impl Queues {
                 hopeless.clear();
             }
             hopeless.extend(wrong.iter().map(|entry| (queue.owner, entry.queue_offset.0)));
+        }
+        Ok(changed)
+    }
+
+    fn heal_between_neighbours(&self, queue: &Arc<Queue>, wanted: &Range<u64>) -> DiskResult<bool> {
+        let (from, until) = self.neighbours(queue, wanted)?;
+        let mut found = Vec::new();
+        self.records_of(queue, from..until, &mut |record, offset| {
+            let Some((index, slot)) = self.entry_of(record, offset) else { return Ok(true) };
+            if wanted.contains(&index) {
+                found.push((index, slot));
+            }
+            Ok(index + 1 < wanted.end)
+        })?;
+        let mut changed = false;
+        for (index, slot) in found {
+            changed |= self.replace(queue, index, slot)?;
         }
         Ok(changed)
     }
@@ -117,18 +128,18 @@ impl Queues {
         if index >= queue.max() || !state.files.contains(&at) || self.slot(queue, index)? == slot {
             return Ok(false);
         }
-        let base = self.base(at);
+        let base = self.base(queue, at);
         self.file(queue, base)?.write_at(&slot.encode(), at - base)?;
         self.note_dirty(queue, &mut state, at..at + ENTRY_LEN as u64);
         Ok(true)
     }
 
     /// Shows the queue's whole records in a stretch of the log, until `visit` says no.
-    fn records_of(
+    pub(super) fn records_of(
         &self,
         queue: &Queue,
         stretch: Range<u64>,
-        visit: &mut dyn FnMut(u64, Slot) -> DiskResult<bool>,
+        visit: &mut dyn FnMut(&Record<'_>, u64) -> DiskResult<bool>,
     ) -> DiskResult<()> {
         let mut at = stretch.start.max(self.log.min());
         let mut least = 8;
@@ -172,10 +183,7 @@ impl Queues {
                         continue;
                     };
                     done += record.size();
-                    let Some((index, slot)) = self.entry_of(queue, &record, offset) else {
-                        continue;
-                    };
-                    if !visit(index, slot)? {
+                    if self.is_own(queue, &record, offset) && !visit(&record, offset)? {
                         return Ok(Walked::Over);
                     }
                 }
@@ -198,16 +206,18 @@ impl Queues {
         Ok(())
     }
 
-    /// Place and entry of a record, if it is one of the queue.
-    fn entry_of(&self, queue: &Queue, record: &Record<'_>, offset: u64) -> Option<(u64, Slot)> {
+    /// Whether the record has a place in the queue.
+    fn is_own(&self, queue: &Queue, record: &Record<'_>, offset: u64) -> bool {
         let transaction = record.sys_flag() & FLAG_TRANSACTION_MASK;
-        let is_own = record.topic() == &*queue.topic
+        record.topic() == &*queue.topic
             && record.queue_id() as u32 == queue.id.0
             && transaction != FLAG_TRANSACTION_PREPARED
-            && transaction != FLAG_TRANSACTION_ROLLBACK;
-        if !is_own || self.was_deleted(record.topic(), offset) {
-            return None;
-        }
+            && transaction != FLAG_TRANSACTION_ROLLBACK
+            && !self.was_deleted(record.topic(), offset)
+    }
+
+    /// Place and entry of a record of the queue.
+    fn entry_of(&self, record: &Record<'_>, offset: u64) -> Option<(u64, Slot)> {
         let index = u64::try_from(record.queue_offset()).ok()?;
         let tags_code = tags_code(record, &self.delay_levels);
         Some((index, Slot { physical_offset: offset, size: record.size() as i32, tags_code }))

@@ -30,7 +30,9 @@ impl Queues {
         if queue.is_loaded() {
             return Ok(());
         }
-        if let Some(from) = self.look_at(queue)? {
+        if queue.is_batch() {
+            self.load_batches(queue)?;
+        } else if let Some(from) = self.look_at(queue)? {
             self.heal_end(queue, from)?;
         }
         queue.set_loaded(true);
@@ -98,7 +100,7 @@ impl Queues {
         let end_byte = end * ENTRY_LEN as u64;
         let mut base = state.files.end;
         while base > state.files.start && base > end_byte {
-            base -= self.file_size;
+            base -= self.file_size(queue);
             let from = end_byte.saturating_sub(base);
             let bytes = dirty_bytes(&*self.file(queue, base)?, from)?;
             if bytes == 0 {
@@ -120,7 +122,7 @@ impl Queues {
 
     /// Bytes of the queue that files cover without a gap, from the first file on. Files that are
     /// none of such a row are deleted, since they can be made anew: true if there were any.
-    fn find_files(&self, queue: &Queue) -> DiskResult<(Range<u64>, bool)> {
+    pub(super) fn find_files(&self, queue: &Queue) -> DiskResult<(Range<u64>, bool)> {
         let dir = self.queue_dir(queue);
         let mut files = 0..0;
         let mut has_bad = false;
@@ -134,7 +136,8 @@ impl Queues {
                 self.disk.remove(&path)?;
                 continue;
             }
-            let fits = entry.len == self.file_size && base % self.file_size == 0;
+            let file_size = self.file_size(queue);
+            let fits = entry.len == file_size && base % file_size == 0;
             let has_gap = !files.is_empty() && base != files.end;
             if self.can_heal(queue) && (!fits || has_gap || has_bad) {
                 let path = path.display();
@@ -145,15 +148,15 @@ impl Queues {
             }
             if !fits {
                 let cause = format!(
-                    "{} bytes from {base} do not fit mappedFileSizeConsumeQueue {}",
-                    entry.len, self.file_size
+                    "{} bytes from {base} do not fit mappedFileSizeConsumeQueue {file_size}",
+                    entry.len
                 );
                 return Err(DiskError::new("use", &path, io::Error::other(cause)));
             }
             if files.is_empty() || base != files.end {
                 files.start = base;
             }
-            files.end = base + self.file_size;
+            files.end = base + file_size;
         }
         Ok((files, has_bad))
     }
@@ -192,6 +195,9 @@ impl Queues {
     /// Cuts what follows the queue's end.
     pub(super) fn trim(&self, queue: &Queue) -> DiskResult<()> {
         let mut state = queue.state();
+        if queue.is_batch() {
+            return self.trim_batches(queue, &mut state);
+        }
         self.cut_after(queue, &mut state, queue.max())
     }
 
@@ -202,15 +208,24 @@ impl Queues {
         state: &mut QueueState,
         end: u64,
     ) -> DiskResult<()> {
+        self.cut_after_byte(queue, state, end * ENTRY_LEN as u64)
+    }
+
+    pub(super) fn cut_after_byte(
+        &self,
+        queue: &Queue,
+        state: &mut QueueState,
+        end_byte: u64,
+    ) -> DiskResult<()> {
         if state.files.is_empty() {
             return Ok(());
         }
-        let end_byte = end * ENTRY_LEN as u64;
-        let mut last = state.files.end - self.file_size;
+        let file_size = self.file_size(queue);
+        let mut last = state.files.end - file_size;
         let mut removed = false;
         while last >= end_byte && last > state.files.start {
             self.remove_file(queue, state, last)?;
-            last -= self.file_size;
+            last -= file_size;
             removed = true;
         }
         if removed {
@@ -221,7 +236,7 @@ impl Queues {
             let file = self.file(queue, last)?;
             let from = end_byte.saturating_sub(last);
             if dirty_bytes(&*file, from)? > 0 {
-                file.zero(from..self.file_size, Allocation::Sparse)?;
+                file.zero(from..file_size, Allocation::Sparse)?;
                 file.sync()?;
             }
         }

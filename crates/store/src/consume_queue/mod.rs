@@ -4,8 +4,10 @@
 //! record is in the log, found by bisection. Entries are written in batches by dispatch; the
 //! newest stay in memory. Files are opened when needed, a bounded number of them.
 
+mod batch;
 mod entry;
 mod expire;
+mod extension;
 mod files;
 mod heal;
 mod load;
@@ -14,16 +16,21 @@ mod queue;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use skua_protocol::QueueId;
+use skua_protocol::properties::INNER_BASE;
+use skua_protocol::record::{FLAG_INNER_BATCH, Record};
 
+pub(crate) use batch::{BATCH_ENTRY_LEN, BatchSlot, inner_messages};
 pub use entry::Entry;
 pub(crate) use entry::{ENTRY_LEN, Slot};
+pub(crate) use extension::Unit;
 pub(crate) use load::bisect;
 pub(crate) use queue::Queue;
+use queue::merge;
 
 use crate::commit_log::CommitLog;
 use crate::disk::{Disk, DiskError, DiskResult, lock};
@@ -44,9 +51,17 @@ pub(crate) struct Queues {
     handles: Arc<Handles>,
     dir: PathBuf,
     file_size: u64,
-    /// Topics whose queues are of the batch kind: their records have no entries here, and would
-    /// keep Java from opening the directory if they had.
-    batch_topics: HashSet<String>,
+    batch_dir: PathBuf,
+    batch_file_size: u64,
+    /// Topics whose queues are of the batch kind (attribute `queue.type=BatchCQ`).
+    batch_topics: RwLock<HashSet<Arc<str>>>,
+    any_batch: AtomicBool,
+    /// Records say of their topic that it is one: a slave may have them before it has the topic.
+    learns_batch: bool,
+    extension_dir: PathBuf,
+    extension_file_size: u64,
+    /// Something is put beside the entries.
+    extends: bool,
     tail_entries: usize,
     delay_levels: Vec<i64>,
     hasher: RandomState,
@@ -83,39 +98,44 @@ impl Queues {
         handles: Arc<Handles>,
     ) -> Result<Self, OpenError> {
         let dir = options.root.join("consumequeue");
-        let batch = disk.list(&options.root.join("batchconsumequeue"))?;
-        let batch_topics: HashSet<_> = batch.into_iter().map(|entry| entry.name).collect();
-        if !batch_topics.is_empty() {
-            tracing::warn!(topics = ?batch_topics, "topics with batch consume queues are not served");
+        let batch_dir = options.root.join("batchconsumequeue");
+        let mut batch_topics: HashSet<Arc<str>> =
+            options.batch_topics.iter().map(|topic| Arc::from(topic.as_str())).collect();
+        for listed in disk.list(&batch_dir)?.into_iter().filter(|entry| entry.is_dir) {
+            batch_topics.insert(listed.name.into());
         }
-        let found = files::found_file_size(&*disk, &dir)?;
-        let file_size = options.consume_queue_file_size.resolve(found);
+        let found = files::found_file_size(&*disk, &dir, ENTRY_LEN)?;
         // Java: MessageStoreConfig.getMappedFileSizeConsumeQueue rounds up to whole entries.
-        let file_size = file_size.next_multiple_of(ENTRY_LEN as u64);
-        if file_size == 0 {
-            return Err(OpenError::Option {
-                key: "mappedFileSizeConsumeQueue",
-                value: 0,
-                must: "more than 0",
-            });
-        }
-        if let Some(found) = found
-            && found != file_size
-        {
-            return Err(OpenError::FileSize {
-                path: dir,
-                found,
-                expected: file_size,
-                key: "mappedFileSizeConsumeQueue",
-            });
-        }
+        let file_size =
+            options.consume_queue_file_size.resolve(found).next_multiple_of(ENTRY_LEN as u64);
+        check_file_size(&dir, file_size, found, "mappedFileSizeConsumeQueue")?;
+        let found = files::found_file_size(&*disk, &batch_dir, BATCH_ENTRY_LEN)?;
+        let batch_file_size = options.batch_queue_file_size.resolve(found);
+        let batch_file_size = batch_file_size.next_multiple_of(BATCH_ENTRY_LEN as u64);
+        check_file_size(&batch_dir, batch_file_size, found, "mapperFileSizeBatchConsumeQueue")?;
+        let extension_dir = options.root.join("consumequeue_ext");
+        let found = files::found_file_size(&*disk, &extension_dir, 1)?;
+        let extension_file_size = options.extension_file_size.resolve(found);
+        check_file_size(
+            &extension_dir,
+            extension_file_size,
+            found,
+            "mappedFileSizeConsumeQueueExt",
+        )?;
         Ok(Self {
             disk,
             log,
             handles,
             dir,
             file_size,
-            batch_topics,
+            batch_dir,
+            batch_file_size,
+            any_batch: AtomicBool::new(!batch_topics.is_empty()),
+            batch_topics: RwLock::new(batch_topics),
+            learns_batch: options.is_copy,
+            extension_dir,
+            extension_file_size,
+            extends: options.consume_queue_ext,
             tail_entries: options.queue_tail_entries.max(1),
             delay_levels: options.delay_levels.clone(),
             hasher: RandomState::new(),
@@ -177,6 +197,7 @@ impl Queues {
         {
             return Arc::clone(&queues[at]);
         }
+        let is_batch = self.is_batch(topic);
         let mut topics = shard.write().unwrap_or_else(|e| e.into_inner());
         let name = match topics.get_key_value(topic) {
             Some((name, _)) => Arc::clone(name),
@@ -187,7 +208,7 @@ impl Queues {
             Ok(at) => Arc::clone(&queues[at]),
             Err(at) => {
                 let owner = self.next_owner.fetch_add(1, Ordering::Relaxed);
-                let queue = Arc::new(Queue::new(name, id, owner));
+                let queue = Arc::new(Queue::new(name, id, owner, is_batch));
                 queues.insert(at, Arc::clone(&queue));
                 queue
             }
@@ -196,16 +217,53 @@ impl Queues {
 
     /// Whether the topic's queues are of the batch kind.
     pub(crate) fn is_batch(&self, topic: &str) -> bool {
-        !self.batch_topics.is_empty() && self.batch_topics.contains(topic)
+        self.any_batch.load(Ordering::Relaxed)
+            && self.batch_topics.read().unwrap_or_else(|e| e.into_inner()).contains(topic)
+    }
+
+    /// From now on the topic's queues are of the batch kind; it has no messages yet.
+    pub(crate) fn set_batch(&self, topic: &str) {
+        if self.is_batch(topic) {
+            return;
+        }
+        self.batch_topics.write().unwrap_or_else(|e| e.into_inner()).insert(Arc::from(topic));
+        self.any_batch.store(true, Ordering::SeqCst);
+        // Somebody may have asked after them before.
+        self.forget(topic);
+    }
+
+    /// Takes the topic's queues out of the table.
+    fn forget(&self, topic: &str) {
+        let gone = self.shard(topic).write().unwrap_or_else(|e| e.into_inner()).remove(topic);
+        for queue in gone.into_iter().flatten() {
+            queue.mark_deleted();
+            self.forget_files(&queue);
+        }
+    }
+
+    fn forget_files(&self, queue: &Queue) {
+        self.handles.forget_owner(queue.owner);
+        self.handles.forget_owner(Self::extension_owner(queue));
+    }
+
+    /// Something is put beside the entries of the queue.
+    pub(crate) fn extends(&self, queue: &Queue) -> bool {
+        self.extends && !queue.is_batch()
+    }
+
+    /// Whether a record's topic is of the batch kind.
+    pub(crate) fn is_batch_record(&self, record: &Record<'_>) -> bool {
+        if self.learns_batch
+            && record.sys_flag() & FLAG_INNER_BATCH != 0
+            && record.properties().get(INNER_BASE).is_some()
+        {
+            self.set_batch(record.topic());
+        }
+        self.is_batch(record.topic())
     }
 
     /// The queue, its bounds known.
     pub(crate) fn get(&self, topic: &str, id: QueueId) -> DiskResult<Arc<Queue>> {
-        if self.is_batch(topic) {
-            let cause = std::io::ErrorKind::Unsupported;
-            let path = self.dir.join(topic);
-            return Err(DiskError::new("serve batch consume queues instead of", &path, cause));
-        }
         let queue = self.known(topic, id);
         if !queue.is_loaded() {
             self.load(&queue)?;
@@ -237,7 +295,7 @@ impl Queues {
         for shard in &self.shards {
             let mut topics = shard.write().unwrap_or_else(|e| e.into_inner());
             for queue in topics.values().flatten() {
-                self.handles.forget_owner(queue.owner);
+                self.forget_files(queue);
             }
             topics.clear();
         }
@@ -248,10 +306,12 @@ impl Queues {
     /// Topics and queue ids that have files or are in use, sorted.
     pub(crate) fn list(&self) -> DiskResult<Vec<(String, QueueId)>> {
         let mut all = std::collections::BTreeSet::new();
-        for topic in self.disk.list(&self.dir)?.into_iter().filter(|entry| entry.is_dir) {
-            for queue in self.disk.list(&self.dir.join(&topic.name))? {
-                if let Ok(id) = queue.name.parse() {
-                    all.insert((topic.name.clone(), QueueId(id)));
+        for dir in [&self.dir, &self.batch_dir] {
+            for topic in self.disk.list(dir)?.into_iter().filter(|entry| entry.is_dir) {
+                for queue in self.disk.list(&dir.join(&topic.name))? {
+                    if let Ok(id) = queue.name.parse() {
+                        all.insert((topic.name.clone(), QueueId(id)));
+                    }
                 }
             }
         }
@@ -268,11 +328,7 @@ impl Queues {
     pub(crate) fn detach(&self, topic: &str, end: u64) {
         lock(&self.deleted).insert(Arc::from(topic), end);
         self.any_deleted.store(true, Ordering::SeqCst);
-        let gone = self.shard(topic).write().unwrap_or_else(|e| e.into_inner()).remove(topic);
-        for queue in gone.into_iter().flatten() {
-            queue.mark_deleted();
-            self.handles.forget_owner(queue.owner);
-        }
+        self.forget(topic);
     }
 
     /// Whether the record at `position` belongs to a life of the topic that is over.
@@ -292,23 +348,59 @@ impl Queues {
 
     /// Deletes the topic's files, after [`detach`](Self::detach).
     pub(crate) fn delete_files(&self, topic: &str) -> DiskResult<()> {
-        let dir = self.dir.join(topic);
+        let is_batch = self.is_batch(topic);
+        let dir = self.topic_dir(topic, is_batch);
+        if is_batch {
+            self.batch_topics.write().unwrap_or_else(|e| e.into_inner()).remove(topic);
+            // Or they would be those of a topic that is made anew.
+            self.forget(topic);
+        }
         for queue in self.disk.list(&dir)?.into_iter().filter(|entry| entry.is_dir) {
             let dir = dir.join(&queue.name);
             self.disk.remove_dir(&dir)?;
         }
         self.disk.remove_dir(&dir)?;
-        self.disk.sync_dir(&self.dir)
+        let beside = self.extension_dir(topic);
+        if !self.disk.list(&beside)?.is_empty() {
+            for queue in self.disk.list(&beside)? {
+                self.disk.remove_dir(&beside.join(&queue.name))?;
+            }
+            self.disk.remove_dir(&beside)?;
+            self.disk.sync_dir(&self.extension_dir)?;
+        }
+        self.disk.sync_dir(if is_batch { &self.batch_dir } else { &self.dir })
     }
 
     /// Deletes everything: there is no log that the queues could belong to.
     pub(crate) fn delete_all(&self) -> DiskResult<()> {
+        self.disk.remove_dir(&self.batch_dir)?;
+        self.disk.remove_dir(&self.extension_dir)?;
         self.disk.remove_dir(&self.dir)
     }
 
-    /// There is no queue on disk at all.
+    /// There is no queue of some kind on disk at all.
     pub(crate) fn is_empty(&self) -> DiskResult<bool> {
-        Ok(!self.disk.list(&self.dir)?.iter().any(|entry| entry.is_dir))
+        let is_empty =
+            |dir| Ok::<_, DiskError>(!self.disk.list(dir)?.iter().any(|entry| entry.is_dir));
+        let has_batch = self.any_batch.load(Ordering::Relaxed);
+        Ok(is_empty(&self.dir)? || (has_batch && is_empty(&self.batch_dir)?))
+    }
+}
+
+fn check_file_size(
+    dir: &Path,
+    file_size: u64,
+    found: Option<u64>,
+    key: &'static str,
+) -> Result<(), OpenError> {
+    if file_size == 0 {
+        return Err(OpenError::Option { key, value: 0, must: "more than 0" });
+    }
+    match found {
+        Some(found) if found != file_size => {
+            Err(OpenError::FileSize { path: dir.to_path_buf(), found, expected: file_size, key })
+        }
+        _ => Ok(()),
     }
 }
 

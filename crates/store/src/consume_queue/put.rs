@@ -5,13 +5,25 @@ use std::sync::atomic::Ordering;
 
 use super::Queues;
 use super::entry::{ENTRY_LEN, Slot};
+use super::extension::Unit;
 use super::queue::{Queue, QueueState};
-use crate::disk::DiskResult;
+use crate::disk::{DiskFile, DiskResult, Wait};
 
 impl Queues {
     /// Adds the entries of successive records of a queue, from queue offset `first` on. Those that
     /// the queue has are passed over, so that doing it twice does no harm.
     pub(crate) fn put(&self, queue: &Arc<Queue>, first: u64, slots: &[Slot]) -> DiskResult<()> {
+        self.put_with(queue, first, slots, &[])
+    }
+
+    /// As [`put`](Self::put), with what goes beside each entry, if anything does.
+    pub(crate) fn put_with(
+        &self,
+        queue: &Arc<Queue>,
+        first: u64,
+        slots: &[Slot],
+        units: &[Unit],
+    ) -> DiskResult<()> {
         let Some(first_slot) = slots.first() else { return Ok(()) };
         let mut state = queue.state();
         let state = &mut *state;
@@ -45,7 +57,16 @@ impl Queues {
         if slots.is_empty() {
             return Ok(());
         }
-        self.write(queue, state, max, slots)?;
+        let mut extended = Vec::new();
+        let slots = match units.get(passed as usize..) {
+            Some(units) if !units.is_empty() => {
+                extended.extend_from_slice(slots);
+                self.extend(queue, state, max, &mut extended, units)?;
+                &extended
+            }
+            _ => slots,
+        };
+        self.write(queue, state, max, slots, !extended.is_empty())?;
         for slot in slots {
             state.push(*slot, self.tail_entries);
         }
@@ -66,7 +87,7 @@ impl Queues {
         max: u64,
         first: u64,
     ) -> DiskResult<u64> {
-        let file_start = self.base(first * ENTRY_LEN as u64) / ENTRY_LEN as u64;
+        let file_start = self.base(queue, first * ENTRY_LEN as u64) / ENTRY_LEN as u64;
         let from = if state.files.is_empty() || self.is_wide(max, first) {
             if max > 0 {
                 tracing::warn!(topic = %queue.topic, queue = queue.id.0, max, first,
@@ -80,7 +101,7 @@ impl Queues {
             max
         };
         let blanks = vec![Slot::BLANK; (first - from) as usize];
-        self.write(queue, state, from, &blanks)?;
+        self.write(queue, state, from, &blanks, false)?;
         let min = if from == max && from > 0 { queue.min() } else { first };
         state.tail.clear();
         queue.set_bounds(min, first);
@@ -88,16 +109,22 @@ impl Queues {
     }
 
     /// Drops all entries; the next is at `first`.
-    fn restart(&self, queue: &Queue, state: &mut QueueState, first: u64) -> DiskResult<()> {
+    pub(super) fn restart(
+        &self,
+        queue: &Queue,
+        state: &mut QueueState,
+        first: u64,
+    ) -> DiskResult<()> {
         if !state.files.is_empty() {
             while !state.files.is_empty() {
-                let last = state.files.end - self.file_size;
+                let last = state.files.end - self.file_size(queue);
                 self.remove_file(queue, state, last)?;
             }
             self.disk.sync_dir(&self.queue_dir(queue))?;
         }
         state.tail.clear();
         state.physical_end = 0;
+        state.batches = 0..0;
         // Live, offsets beyond may be given away already.
         if self.recovering.load(Ordering::Relaxed) {
             queue.set_next(first);
@@ -113,13 +140,14 @@ impl Queues {
         state: &mut QueueState,
         first: u64,
         slots: &[Slot],
+        is_extended: bool,
     ) -> DiskResult<()> {
         let per_file = self.file_size / ENTRY_LEN as u64;
         let (mut index, mut rest) = (first, slots);
         let mut bytes = Vec::new();
         while !rest.is_empty() {
             let at = index * ENTRY_LEN as u64;
-            let base = self.base(at);
+            let base = self.base(queue, at);
             let here = rest.len().min((per_file - index % per_file) as usize);
             let (now, later) = rest.split_at(here);
             let exists = state.files.contains(&base);
@@ -129,7 +157,7 @@ impl Queues {
             bytes.extend(now.iter().flat_map(Slot::encode));
             let same = exists
                 && self.recovering.load(Ordering::Relaxed)
-                && keep_same(&*file, at - base, &mut bytes)?;
+                && self.keep_same(queue, &*file, at - base, &mut bytes, is_extended)?;
             if !same || self.rewriting.load(Ordering::Relaxed) {
                 file.write_at(&bytes, at - base)?;
             }
@@ -140,23 +168,41 @@ impl Queues {
         }
         Ok(())
     }
-}
 
-/// Takes over the tags code of each entry on disk that is the same but for it: it may be an
-/// address in an extension file. True if there is nothing to write.
-fn keep_same(file: &dyn crate::disk::DiskFile, at: u64, new: &mut [u8]) -> DiskResult<bool> {
-    const TAGS_AT: usize = 12;
-    let mut old = vec![0; new.len()];
-    file.read_at(&mut old, at)?;
-    let (old, _) = old.as_chunks::<ENTRY_LEN>();
-    let (new, _) = new.as_chunks_mut::<ENTRY_LEN>();
-    let mut same = true;
-    for (old, new) in old.iter().zip(new) {
-        if old[..TAGS_AT] == new[..TAGS_AT] {
-            new[TAGS_AT..].copy_from_slice(&old[TAGS_AT..]);
-        } else {
-            same = false;
+    /// Takes over from the entries on disk what stands in place of tags codes, if that is an
+    /// address where these are. True if there is nothing to write.
+    fn keep_same(
+        &self,
+        queue: &Queue,
+        file: &dyn DiskFile,
+        at: u64,
+        new: &mut [u8],
+        is_extended: bool,
+    ) -> DiskResult<bool> {
+        const TAGS_AT: usize = 12;
+        let mut bytes = vec![0; new.len()];
+        file.read_at(&mut bytes, at)?;
+        if is_extended {
+            return Ok(bytes == new);
         }
+        let (old, _) = bytes.as_chunks::<ENTRY_LEN>();
+        let (new, _) = new.as_chunks_mut::<ENTRY_LEN>();
+        let mut same = true;
+        for (old, new) in old.iter().zip(new) {
+            if old == new {
+                continue;
+            }
+            // A power cut may have torn it there.
+            let unit = match old[..TAGS_AT] == new[..TAGS_AT] {
+                true => self.unit(queue, Slot::decode(old).tags_code, Wait::ForDisk)?,
+                false => None,
+            };
+            if unit.is_some_and(|unit| unit.tags_code == Slot::decode(new).tags_code) {
+                *new = *old;
+            } else {
+                same = false;
+            }
+        }
+        Ok(same)
     }
-    Ok(same)
 }

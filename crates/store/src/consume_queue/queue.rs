@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use skua_protocol::{QueueId, QueueOffset};
 
 use super::entry::Slot;
+use super::extension::Extension;
 use crate::disk::lock;
 
 /// See the module's words. Found and filled through [`super::Queues`].
@@ -17,6 +18,8 @@ pub(crate) struct Queue {
     pub(super) id: QueueId,
     /// Whose files they are among the open ones.
     pub(super) owner: u64,
+    /// Its entries are those of `batch.rs`.
+    is_batch: bool,
     /// Queue offset of the next record; changed under the append lock only.
     next: AtomicU64,
     /// First and one past the last queue offset that can be read.
@@ -43,14 +46,20 @@ pub(super) struct QueueState {
     pub dirty: Option<Range<u64>>,
     /// Nothing was written since the last look of the flush.
     pub idle: bool,
+    /// Of a batch queue: which of its entries are of records in the log, counted from the first
+    /// that ever was.
+    pub batches: Range<u64>,
+    /// Once something was put beside the queue's entries.
+    pub extension: Option<Box<Extension>>,
 }
 
 impl Queue {
-    pub(super) fn new(topic: Arc<str>, id: QueueId, owner: u64) -> Self {
+    pub(super) fn new(topic: Arc<str>, id: QueueId, owner: u64, is_batch: bool) -> Self {
         Self {
             topic,
             id,
             owner,
+            is_batch,
             next: AtomicU64::new(0),
             min: AtomicU64::new(0),
             max: AtomicU64::new(0),
@@ -74,10 +83,19 @@ impl Queue {
         self.owner
     }
 
+    pub(crate) fn is_batch(&self) -> bool {
+        self.is_batch
+    }
+
     /// Gives the next queue offset away. Only under the append lock.
     pub(crate) fn assign(&self) -> QueueOffset {
+        self.assign_many(1)
+    }
+
+    /// Gives the next queue offsets away, the first of which is told.
+    pub(crate) fn assign_many(&self, count: u64) -> QueueOffset {
         let offset = self.next.load(Ordering::Relaxed);
-        self.next.store(offset + 1, Ordering::Relaxed);
+        self.next.store(offset + count, Ordering::Relaxed);
         QueueOffset(offset)
     }
 
@@ -160,9 +178,14 @@ impl QueueState {
 
     pub(super) fn mark_dirty(&mut self, written: Range<u64>) {
         self.idle = false;
-        self.dirty = Some(match self.dirty.take() {
-            Some(dirty) => dirty.start.min(written.start)..dirty.end.max(written.end),
-            None => written,
-        });
+        merge(&mut self.dirty, written);
     }
+}
+
+/// Makes the stretch `more` longer.
+pub(super) fn merge(stretch: &mut Option<Range<u64>>, more: Range<u64>) {
+    *stretch = Some(match stretch.take() {
+        Some(before) => before.start.min(more.start)..before.end.max(more.end),
+        None => more,
+    });
 }

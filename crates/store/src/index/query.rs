@@ -227,7 +227,7 @@ impl Store {
     /// The message at `offset`, if it is one that is looked for.
     fn matching(&self, query: &KeyQuery<'_>, offset: u64) -> Result<Option<Bytes>, ReadError> {
         let Some(bytes) = self.record_at(PhysicalOffset(offset), None)? else { return Ok(None) };
-        let Ok(record) = Record::parse(&bytes) else { return Ok(None) };
+        let Ok(record) = Record::parse_with(&bytes, true) else { return Ok(None) };
         let properties = record.properties();
         let has_key = match query.kind {
             KeyKind::Key => {

@@ -323,7 +323,8 @@ impl Store {
         }
         for _ in 0..TOPICS_AT_ONCE {
             let Some(topic) = progress.topics.pop() else { return Ok(None) };
-            if self.queues.delete_expired_file(&topic)? {
+            let durable = lock(&self.checkpoint).own.map_or(0, |marks| marks.dispatched);
+            if self.queues.delete_expired_file(&topic, durable)? {
                 progress.topics.push(topic);
                 progress.next_queue_file = now.plus(rules.queue_pause_ms as i64);
                 return Ok(Some(progress.next_queue_file));

@@ -107,6 +107,7 @@ impl Messages for Fake {
             queue_offset: QueueOffset(at),
             physical_offset: PhysicalOffset(*offset),
             size: *size,
+            messages: 1,
             tags_code: 0,
         }));
         Ok(())

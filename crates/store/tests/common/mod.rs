@@ -37,6 +37,8 @@ pub fn small_options() -> StoreOptions {
     let mut options = StoreOptions::new("/store");
     options.commit_log_file_size = FileSize::Exactly(4096);
     options.consume_queue_file_size = FileSize::Exactly(100);
+    options.batch_queue_file_size = FileSize::Exactly(5 * 46);
+    options.extension_file_size = FileSize::Exactly(200);
     options.window_bytes = 64 * 1024;
     options.queue_tail_entries = 7;
     options.open_files = 3;
@@ -69,7 +71,7 @@ pub fn entries(store: &Store, topic: &str, queue: u32) -> Vec<Entry> {
     }
 }
 
-/// All messages of a queue.
+/// All messages of a queue. Those that one record holds are taken apart.
 pub fn messages(store: &Store, topic: &str, queue: u32) -> Vec<Message> {
     let mut all = Vec::new();
     let mut from = store.min_offset(topic, QueueId(queue)).map_or(0, |min| min.0 as i64);

@@ -6,7 +6,7 @@ use skua_protocol::properties::{self, PropertiesEditor};
 use skua_protocol::record::{NewRecord, Record, stamp};
 use skua_protocol::request::PopMessageResponse;
 use skua_protocol::{Command, Millis, PhysicalOffset, QueueId, QueueOffset, ResponseCode};
-use skua_store::{AppendError, Entry, KeepRecord, Read, ReadLimits, ReadStatus};
+use skua_store::{AppendError, Entry, KeepMore, KeepRecord, Read, ReadLimits, ReadStatus};
 
 use super::{Pop, retry_topics};
 use crate::broker::{Broker, Moved};
@@ -192,11 +192,12 @@ fn from_queue(
         let keep = &mut |entry: &Entry| filter.takes(entry.tags_code);
         let mut record = |record: &Record<'_>| filter.takes_record(record.properties());
         let record: Option<KeepRecord<'_>> = filter.looks_at_records().then_some(&mut record);
+        let more = KeepMore { record, bits: None };
         let store = &broker.store;
         if may_block {
-            Some(store.read_where(name, queue_id, offset, limits, keep, record))
+            Some(store.read_where(name, queue_id, offset, limits, keep, more))
         } else {
-            store.read_cached(name, queue_id, offset, limits, keep, record)
+            store.read_cached(name, queue_id, offset, limits, keep, more)
         }
     };
     let Some(mut read) = read_at(offset) else {

@@ -1,5 +1,5 @@
 use skua_protocol::body::TopicConfig;
-use skua_protocol::record::encode_batch_item;
+use skua_protocol::record::{FLAG_INNER_BATCH, encode_batch_item};
 use skua_protocol::request::SendBatchMessage;
 
 use super::*;
@@ -81,16 +81,35 @@ fn what_is_wrong_with_a_send_is_said_as_java_says_it() {
     assert!(test.stored("T", 0).is_empty());
 }
 
-#[test]
-fn a_topic_with_batch_queues_is_refused_rather_than_given_others() {
-    let test = TestBroker::new();
-    let batch = TopicConfig {
+fn make_batch_topic(test: &TestBroker, topic: &str) {
+    test.create_topic(TopicConfig {
         attributes: [("+queue.type".to_owned(), "BatchCQ".to_owned())].into(),
-        ..TopicConfig::new("T", 1, 6)
-    };
-    test.create_topic(batch);
-    assert_eq!(code(&test.send("T", 0, "", "x")), ResponseCode::RequestCodeNotSupported);
-    assert!(test.stored("T", 0).is_empty());
+        ..TopicConfig::new(topic, 1, 6)
+    });
+}
+
+#[test]
+fn in_a_topic_with_batch_queues_a_batch_stays_one_record_with_a_place_for_each_message() {
+    let test = TestBroker::new();
+    make_batch_topic(&test, "T");
+    let message = test.message("T", 0, "UNIQ_KEY\u{1}id\u{2}WAIT\u{1}true\u{2}");
+    let header = SendBatchMessage(SendMessage { batch: Some(true), ..message }.into());
+    for _ in 0..2 {
+        let answer = test.with_body(&header, batch(&["one", "two", "three"]));
+        assert_eq!(code(&answer), ResponseCode::Success);
+        assert_eq!(answer.fields.get("batchUniqId"), Some("id"));
+    }
+    // One by one, too.
+    assert_eq!(code(&test.send("T", 0, "", "four")), ResponseCode::Success);
+    let stored = test.stored("T", 0);
+    let bodies: Vec<_> = stored.iter().map(|message| message.body.to_vec()).collect();
+    assert_eq!(bodies, [&b"one"[..], b"two", b"three", b"one", b"two", b"three", b"four"]);
+    let offsets: Vec<_> = stored.iter().map(|message| message.queue_offset).collect();
+    assert_eq!(offsets, [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(test.store.max_offset("T", QueueId(0)).map(|offset| offset.0), Some(7));
+    let inner = SendMessage { sys_flag: FLAG_INNER_BATCH, ..test.message("U", 0, "") };
+    test.create_topic(TopicConfig::new("U", 1, 6));
+    assert_eq!(code(&test.with_body(&inner, "x")), ResponseCode::MessageIllegal);
 }
 
 #[test]
