@@ -6,6 +6,7 @@
 //! windows, whatever the files' length.
 
 mod append;
+mod blocks;
 mod expire;
 mod folders;
 mod read;
@@ -22,6 +23,7 @@ use arc_swap::ArcSwap;
 use skua_protocol::{Millis, PhysicalOffset};
 
 pub(crate) use append::{AppendPart, Appended, Place};
+pub(crate) use blocks::{Block, worth_blocks};
 
 use crate::disk::{Allocation, Disk, DiskError, DiskFile, DiskResult, lock};
 use crate::error::{Failure, OpenError};
@@ -55,6 +57,7 @@ pub(crate) struct CommitLog {
     making: Mutex<()>,
     /// Mapped windows at the end, ascending; the last may be empty still.
     hot: ArcSwap<Vec<HotWindow>>,
+    blocks: blocks::Blocks,
     tail: Mutex<Tail>,
     /// A window made ahead of need.
     prepared: Mutex<Option<ActiveWindow>>,
@@ -151,6 +154,7 @@ impl CommitLog {
             files: RwLock::new(files),
             making: Mutex::default(),
             hot: ArcSwap::default(),
+            blocks: blocks::Blocks::default(),
             tail: Mutex::new(Tail {
                 end: start,
                 windows: VecDeque::new(),
@@ -176,6 +180,7 @@ impl CommitLog {
         tail.windows.clear();
         self.last_timestamp.store(last_timestamp, Ordering::Relaxed);
         self.appended.store(end, Ordering::SeqCst);
+        self.blocks.clear();
     }
 
     /// Lets readers see up to `end` while recovery is looking for the true end.
@@ -187,6 +192,7 @@ impl CommitLog {
     /// durable, so that no old record can follow a new one. Returns the bytes that were not zero.
     pub(crate) fn cut(&self, end: u64) -> DiskResult<u64> {
         let mut cut = 0;
+        self.blocks.clear();
         while let [.., last] = self.files()[..] {
             // A file that begins at the end is kept: it was made ahead, or tells alone where the
             // log is.

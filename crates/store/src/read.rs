@@ -9,6 +9,7 @@ use skua_protocol::record::Record;
 use skua_protocol::{Millis, QueueId, QueueOffset};
 
 use crate::Store;
+use crate::commit_log::{Block, worth_blocks};
 use crate::consume_queue::{Entry, Queue, inner_messages};
 use crate::disk::{DiskError, DiskResult, Wait};
 use crate::dispatch::tags_code;
@@ -374,14 +375,17 @@ impl Store {
             self.log.will_need(first);
         }
         let mut body = Vec::with_capacity((selected.bytes as usize).min(BODY_LEN_USUAL));
+        let last = selected.entries.last().map_or(first, |entry| entry.physical_offset.0);
+        let count = selected.entries.chunk_by(together).count();
+        let mut fetch = Fetch { by_blocks: worth_blocks(first, last, count), last: None, wait };
         for run in selected.entries.chunk_by(together) {
-            if self.fetch(run, wait, &mut body)? {
+            if self.fetch(run, &mut fetch, &mut body)? {
                 read.count += keep_records(queue, run, &mut body, &mut wrong);
                 continue;
             }
             // One wrong entry must not cost the others.
             for entry in run.chunks(1) {
-                if run.len() > 1 && self.fetch(entry, wait, &mut body)? {
+                if run.len() > 1 && self.fetch(entry, &mut fetch, &mut body)? {
                     read.count += keep_records(queue, entry, &mut body, &mut wrong);
                 } else if entry[0].physical_offset.0 >= self.log.min() {
                     wrong.extend_from_slice(entry);
@@ -396,9 +400,14 @@ impl Store {
     }
 
     /// Appends the stretch of log that the entries say; false if there is none.
-    fn fetch(&self, run: &[Entry], wait: Wait, body: &mut Vec<u8>) -> Result<bool, DiskWait> {
+    fn fetch(&self, run: &[Entry], how: &mut Fetch, body: &mut Vec<u8>) -> Result<bool, DiskWait> {
         let start = body.len();
-        match self.log.read_into(run[0].physical_offset.0, len_of(run), wait, body) {
+        let (at, len, wait) = (run[0].physical_offset.0, len_of(run), how.wait);
+        let read = match how.by_blocks {
+            true => self.log.read_by_blocks(at, len, wait, &mut how.last, body),
+            false => self.log.read_into(at, len, wait, body),
+        };
+        match read {
             Ok(()) => return Ok(true),
             Err(ReadError::NotThere { .. }) => {}
             Err(ReadError::Disk(cause)) if wait == Wait::Never && cause.would_block() => {
@@ -451,6 +460,13 @@ impl Store {
 
 /// A read that may not wait for the disk would have to.
 struct DiskWait;
+
+/// How the records of one read are fetched.
+struct Fetch {
+    by_blocks: bool,
+    last: Option<Block>,
+    wait: Wait,
+}
 
 /// Whether a record is wanted.
 pub type KeepRecord<'a> = &'a mut dyn FnMut(&Record<'_>) -> bool;

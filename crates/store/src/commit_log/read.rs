@@ -157,7 +157,7 @@ impl CommitLog {
         Ok(())
     }
 
-    fn check_range(&self, from: u64, to: u64) -> Result<(), ReadError> {
+    pub(super) fn check_range(&self, from: u64, to: u64) -> Result<(), ReadError> {
         let max = self.appended();
         if from < self.min() || to > max || from > to {
             Err(self.not_there(from, to))
@@ -166,7 +166,7 @@ impl CommitLog {
         }
     }
 
-    fn not_there(&self, from: u64, to: u64) -> ReadError {
+    pub(super) fn not_there(&self, from: u64, to: u64) -> ReadError {
         ReadError::NotThere { from, to, min: self.min(), max: self.appended() }
     }
 }

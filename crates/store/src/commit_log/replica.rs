@@ -82,6 +82,7 @@ impl CommitLog {
         prepared.take();
         tail.windows.clear();
         self.hot.store(Arc::default());
+        self.blocks.clear();
         tail.end = at;
         tail.wake_at = u64::MAX;
         self.appended.store(at, Ordering::SeqCst);
