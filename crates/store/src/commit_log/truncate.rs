@@ -46,6 +46,7 @@ impl CommitLog {
         tail.end = at;
         tail.wake_at = u64::MAX;
         self.appended.store(at, Ordering::SeqCst);
+        self.blocks.clear();
         Ok(())
     }
 
@@ -87,6 +88,8 @@ impl CommitLog {
             file.zero(to - base..end - base, Allocation::Reserved)?;
             file.sync()?;
         }
+        // Last: whatever was read before this holds bytes that are gone.
+        self.blocks.clear();
         Ok(())
     }
 }
