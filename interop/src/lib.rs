@@ -9,14 +9,18 @@
 //! - [`Cluster`], [`Namesrv`], [`Broker`]: the servers; each is killed by pid when dropped.
 //! - [`Driver`]: an official client in its own process, steered by lines (`java/driver`, `go`).
 //! - [`Relay`]: a link that can be stalled, cut and made longer.
+//! - [`Admin`]: the unmodified mqadmin, many commands in one JVM.
+//! - [`golden`]: command lines for both mqadmins, and what their output has in common.
 //! - [`check`]: what was sent against what was received.
 //! - [`differential`]: one corpus of requests to both servers, answers compared.
 
+mod admin;
 pub mod check;
 pub mod differential;
 mod driver;
 mod event;
 mod files;
+pub mod golden;
 mod ports;
 mod process;
 mod relay;
@@ -25,6 +29,7 @@ mod server;
 mod wait;
 pub mod wire;
 
+pub use admin::{Admin, Told};
 pub use driver::{Client, Driver, Encoding};
 pub use event::Event;
 pub use files::quickstart_classpath;

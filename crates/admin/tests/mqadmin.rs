@@ -5,28 +5,9 @@ mod fake;
 use std::path::Path;
 use std::time::Duration;
 
-use fake::{Fake, run};
+use fake::{Fake, fixture, part, run, stdout};
 use skua_admin::client::Cluster;
 use skua_protocol::code::RequestCode;
-
-fn fixture(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/mqadmin")
-        .join(format!("{name}.txt"));
-    std::fs::read_to_string(&path).unwrap_or_else(|cause| panic!("{}: {cause}", path.display()))
-}
-
-/// A part of a fixture, `### command` for one.
-fn part<'a>(text: &'a str, name: &str) -> &'a str {
-    let head = format!("### {name}\n");
-    let start = text.find(&head).expect("the part is there") + head.len();
-    text[start..].split_once("### ").map_or(&text[start..], |(part, _)| part)
-}
-
-/// What Java's tool printed; where it left out the last line's end we print it.
-fn stdout(name: &str) -> String {
-    part(&fixture(name), "stdout").replace("@NONEWLINE@\n", "")
-}
 
 /// The command line of a fixture without the program's name.
 fn args(name: &str, addr: &str) -> Vec<String> {
@@ -320,95 +301,6 @@ fn wrong_usage_is_explained_as_java_does_and_ends_with_2() {
         assert_eq!(ran.out, part(&fixture, "stdout"), "{name}");
         assert_eq!(ran.err.trim(), part(&fixture, "stderr").trim(), "{name}");
     }
-}
-
-#[test]
-fn a_failure_is_one_line_with_cause_and_address() {
-    let fake = Fake::start();
-    let addr = fake.addr.clone();
-    let here = |text: &str| text.replace("ADDR", &addr);
-    let no_such = "No topic route info in name server for the topic:";
-    for (line, status, told) in [
-        ("noSuchCommand", 2, "The sub command noSuchCommand not exist.".to_owned()),
-        ("help noSuchCommand", 2, "The sub command noSuchCommand not exist.".to_owned()),
-        (
-            "topicRoute -t NoSuchTopic",
-            1,
-            here(&format!("CODE: 17  DESC: {no_such} NoSuchTopic NAMESRV: ADDR")),
-        ),
-        ("topicStatus -t NoSuchTopic", 1, format!("{no_such} NoSuchTopic")),
-        ("topicClusterList -t NoSuchTopic", 1, format!("{no_such} NoSuchTopic")),
-        ("consumerProgress -g NoSuchGroup", 1, format!("{no_such} %RETRY%NoSuchGroup")),
-        (
-            "consumerConnection -g CG_LAG",
-            1,
-            here("CODE: 206  DESC: the consumer group[CG_LAG] not online BROKER: ADDR"),
-        ),
-        ("updateTopic -c NoSuch -t X", 1, "cluster NoSuch not found".to_owned()),
-        ("deleteTopic -c NoSuch -t X", 1, "cluster NoSuch not found".to_owned()),
-        ("clusterList -c NoSuch", 1, "cluster NoSuch not found".to_owned()),
-        ("brokerStatus -b 127.0.0.1:1", 1, "127.0.0.1:1: Connection refused".to_owned()),
-        ("updateTopic -b 127.0.0.1:1 -t X", 1, "127.0.0.1:1: Connection refused".to_owned()),
-        ("topicList -n 127.0.0.1:1", 1, "127.0.0.1:1: Connection refused".to_owned()),
-        ("clusterList -n 127.0.0.1:1", 1, "127.0.0.1:1: Connection refused".to_owned()),
-        ("topicList -n ;", 2, "no name server address".to_owned()),
-        (
-            "updateTopic -b ADDR -t AttrT -a +no.such=1",
-            1,
-            here("CODE: 1  DESC: unsupported key: no.such BROKER: ADDR"),
-        ),
-        ("updateTopic -b ADDR -t X -r abc", 2, "-r: `abc`".to_owned()),
-        ("updateTopic -b ADDR -t X -p 9", 2, "-p: `9`".to_owned()),
-        ("updateTopic -b ADDR -t X -o maybe", 2, "-o: `maybe`".to_owned()),
-        ("updateTopic -b ADDR -t X -a old", 2, "-a: `old`".to_owned()),
-        ("updateTopic -b ADDR -c X -t X", 2, "already been selected: 'b'".to_owned()),
-        ("queryMsgById -t TopicA -i 12345", 1, "CODE: 208".to_owned()),
-        ("queryMsgByKey -t TopicA -k NoKey", 1, "CODE: 208".to_owned()),
-        ("resetOffsetByTime -g G -t TopicA -s yesterday", 2, "-s: `yesterday`".to_owned()),
-        ("updateOrderConf -t T -m change", 2, "-m: `change`".to_owned()),
-        (
-            "updateBrokerConfig -b ADDR -k brokerConfigPath -v /x",
-            1,
-            here("CODE: 16  DESC: Can not update config in black list. BROKER: ADDR"),
-        ),
-        ("sendMessage -t TopicA -p x -b nobody -i 0", 1, "The broker[nobody] not exist".to_owned()),
-        ("sendMessage -t TopicA -p x -i 0", 2, "Missing required option: b".to_owned()),
-        (
-            "updateSubGroupList -b ADDR -f /nonexistent.json",
-            1,
-            "/nonexistent.json: No such".to_owned(),
-        ),
-        ("clusterRT -c NoSuch", 1, "cluster NoSuch not found".to_owned()),
-        ("haStatus -c NoSuch", 1, "cluster NoSuch not found".to_owned()),
-        ("getBrokerEpoch -b nobody", 1, "broker nobody is not known".to_owned()),
-        ("getControllerMetaData -a 127.0.0.1:1", 1, "127.0.0.1:1: Connection refused".to_owned()),
-        ("setConsumeMode -b ADDR -t T -g G -m PUSH", 2, "-m: `PUSH`".to_owned()),
-        ("switchTimerEngine -b ADDR -e X", 2, "-e: `X`".to_owned()),
-        ("setCommitLogReadAheadMode -b ADDR -m 2", 2, "-m: `2`".to_owned()),
-        ("removeBroker -c ADDR -b one:two", 2, "-b: `one:two`".to_owned()),
-        ("cleanBrokerMetadata -a ADDR -bn b -b x -c C", 2, "-b: `x`".to_owned()),
-        ("cleanBrokerMetadata -a ADDR -bn b", 2, "Missing required option: c".to_owned()),
-        (
-            "cleanBrokerMetadata -a ADDR -b 2 -bn ctl-a -c CtlCluster",
-            1,
-            "Broker [ctl-a,  2] is still alive, clean up failure CONTROLLER".to_owned(),
-        ),
-        ("queryMsgTraceById -i ID", 1, "CODE: 17".to_owned()),
-        ("dumpCompactionLog", 2, "Missing required option: f".to_owned()),
-        ("dumpCompactionLog -f /nonexistent", 1, "/nonexistent: No such".to_owned()),
-        ("updateColdDataFlowCtrGroupConfig -b ADDR -g G -v x", 2, "-v: `x`".to_owned()),
-        ("printMsg -t TopicA -c GBK", 2, "-c: `GBK`".to_owned()),
-        ("queryMsgByOffset -t TopicA -b nobody -i 0 -o 0", 1, "broker[nobody]".to_owned()),
-    ] {
-        let line = here(line);
-        let args: Vec<&str> = line.split(' ').collect();
-        let ran = fake.run(&args);
-        assert_eq!(ran.status, status, "{line}: {}", ran.err);
-        assert!(ran.err.contains(&told), "{line}: {}", ran.err);
-        assert_eq!(ran.err.lines().count(), 1, "{line}: {}", ran.err);
-    }
-    let spaced = ["updateTopic", "-b", &addr, "-t", "bad topic"];
-    assert!(fake.run(&spaced).err.contains("CODE: 29  DESC: The specified topic: bad topic"));
 }
 
 #[test]

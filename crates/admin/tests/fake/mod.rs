@@ -1,5 +1,9 @@
 //! A name server and broker in one, that answers as the Java ones did when the fixtures were made.
 
+// Each test file uses its part.
+#![allow(dead_code)]
+
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use skua_admin::mqadmin::{self, Surroundings};
@@ -8,6 +12,25 @@ use skua_protocol::header::Fields;
 use skua_protocol::service::{ConnectionId, Outcome, Peer, Service};
 use skua_protocol::{Command, Millis};
 use skua_remoting::{BindOptions, Listener, Server, ServerOptions};
+
+pub fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/mqadmin")
+        .join(format!("{name}.txt"));
+    std::fs::read_to_string(&path).unwrap_or_else(|cause| panic!("{}: {cause}", path.display()))
+}
+
+/// A part of a fixture, `### command` for one.
+pub fn part<'a>(text: &'a str, name: &str) -> &'a str {
+    let head = format!("### {name}\n");
+    let start = text.find(&head).expect("the part is there") + head.len();
+    text[start..].split_once("### ").map_or(&text[start..], |(part, _)| part)
+}
+
+/// What Java's tool printed; where it left out the last line's end we print it.
+pub fn stdout(name: &str) -> String {
+    part(&fixture(name), "stdout").replace("@NONEWLINE@\n", "")
+}
 
 pub struct Fake {
     pub addr: String,
@@ -127,7 +150,7 @@ impl World {
                 r#"{{"brokerAddrTable":{{"broker-a":{{"brokerAddrs":{{0:"{addr}"}},"brokerName":"broker-a","cluster":"DefaultCluster","enableActingMaster":false}}}},"clusterAddrTable":{{"DefaultCluster":["broker-a"]}}}}"#
             )),
             RequestCode::GetAllTopicListFromNameServer => {
-                let topics: Vec<String> = super::stdout("topicList")
+                let topics: Vec<String> = stdout("topicList")
                     .lines()
                     .map(|topic| format!("\"{topic}\""))
                     .collect();
@@ -290,7 +313,7 @@ impl World {
         let (queues, perm) = match topic {
             "TopicA" | "%RETRY%CG_LAG" | "%RETRY%CG_LIVE" => (4, 6),
             "PermT" => (1, 4),
-            _ if super::stdout("topicList").lines().any(|known| known == topic) => (8, 6),
+            _ if stdout("topicList").lines().any(|known| known == topic) => (8, 6),
             _ => {
                 return Command::error(
                     ResponseCode::TopicNotExist,
@@ -312,7 +335,7 @@ impl World {
             .duration_since(std::time::UNIX_EPOCH)
             .expect("after 1970")
             .as_millis();
-        let table: serde_json::Map<String, serde_json::Value> = super::stdout("brokerStatus-b")
+        let table: serde_json::Map<String, serde_json::Value> = stdout("brokerStatus-b")
             .lines()
             .filter_map(|line| line.split_once(": "))
             .map(|(key, value)| {
