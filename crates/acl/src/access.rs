@@ -202,6 +202,8 @@ pub fn accesses(request: &Command, cluster: &str) -> Result<Vec<Access>, Unreada
         | C::ResetMasterFlushOffset
         | C::NotifyMinBrokerIdChange
         | C::NotifyBrokerRoleChanged
+        | C::HandOver
+        | C::TakeOver
         | C::AuthCreateUser
         | C::AuthUpdateUser
         | C::AuthDeleteUser

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::{ArcSwap, Guard};
 use bytestring::ByteString;
 use skua_acl::{Book, BookError};
-use skua_config::{BrokerRole, Properties, Settings};
+use skua_config::{Properties, Settings};
 use skua_ha::Replicas;
 use skua_protocol::body::{DataVersion, PERM_WRITE};
 use skua_protocol::message_id::UniqueIdSource;
@@ -37,6 +37,7 @@ use crate::registration::{Identity, Registration, ordered_topics};
 use crate::replication::SlaveState;
 use crate::request::ParkedPull;
 use crate::retention::retention_rules;
+use crate::role::{Role, RoleState, role_at_start};
 use crate::sql92::bloom::Bloom;
 use crate::sql92::consumer_filters;
 use crate::static_topics::{self, StaticTopics};
@@ -49,7 +50,7 @@ use crate::waiting::{Deadlines, Sleep};
 
 pub(crate) use counting::Moved;
 use options::UpdateError;
-pub use options::{BrokerOptions, OpenError, Outside};
+pub use options::{BrokerOptions, CallFailed, OpenError, Outside};
 
 const TOPICS_FILE: &str = "topics.json";
 const GROUPS_FILE: &str = "subscriptionGroup.json";
@@ -78,11 +79,14 @@ pub struct Broker {
     next_tick: AtomicU64,
     last_counted: AtomicI64,
     stopping: AtomicBool,
+    /// Held while timed work runs.
+    pub(crate) running: Mutex<()>,
     outside: Arc<dyn Outside>,
     deadlines: Arc<Deadlines>,
     offsets_file: ConfigFile,
 
     pub(crate) store: Arc<Store>,
+    pub(crate) role: Arc<RoleState>,
     pub(crate) replicas: Arc<Replicas>,
     pub(crate) slave_state: SlaveState,
     pub(crate) topics: TopicTable,
@@ -141,7 +145,8 @@ impl Broker {
         let offsets = ConsumerOffsets::new(step, now);
         let offsets_file = file(consumer_offsets::FILE);
         offsets.load(&offsets_file)?;
-        if stored.broker_role == BrokerRole::Slave {
+        let role = role_at_start(&settings);
+        if role != Role::Master {
             offsets.keep_local_commits();
         }
 
@@ -174,7 +179,6 @@ impl Broker {
             broker_addr: address.to_string(),
             cluster_name: broker.broker_cluster_name.clone(),
             ha_server_addr: ha_address,
-            broker_id: broker.broker_id,
         };
         let expire_after_ms = broker.channel_expired_timeout;
         let transactions = Transactions::new();
@@ -198,10 +202,12 @@ impl Broker {
             next_tick: AtomicU64::new(counting::NO_TICK),
             last_counted: AtomicI64::new(now.0),
             stopping: AtomicBool::new(false),
+            running: Mutex::default(),
             outside,
             deadlines: Arc::default(),
             offsets_file,
             store,
+            role: Arc::new(RoleState::new(role)),
             replicas,
             slave_state: SlaveState::default(),
             topics,
@@ -271,6 +277,10 @@ impl Broker {
         self.settings.store(Arc::new(settings));
         version.bump(now);
         Ok(())
+    }
+
+    pub(crate) fn set_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -432,12 +442,13 @@ impl Broker {
         let settings = self.settings();
         let broker = &settings.broker;
         let (perm, compressed) = (broker.broker_permission, broker.compressed_register);
-        self.identity.registration(version, topics, &self.static_topics, perm, compressed)
+        let id = self.role().id();
+        self.identity.registration(id, version, topics, &self.static_topics, perm, compressed)
     }
 
     /// What the name servers are told when the broker leaves.
     pub fn unregistration(&self) -> UnregisterBroker {
-        self.identity.unregistration()
+        self.identity.unregistration(self.role().id())
     }
 
     /// The version of the topics, for request 322 to a name server.

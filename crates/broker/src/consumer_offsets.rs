@@ -14,6 +14,7 @@ use skua_protocol::body::{ConsumerOffsets as File, DataVersion};
 use skua_protocol::{Millis, json};
 
 use crate::files::{ConfigFile, LoadError};
+use crate::names::SYSTEM_GROUP_PREFIX;
 use crate::swap_map::lock;
 
 /// Name of the file under `config/`.
@@ -174,6 +175,32 @@ impl ConsumerOffsets {
     /// From now on commits are kept apart until the master has them: this is a slave's table.
     pub fn keep_local_commits(&self) {
         self.keeps_local.store(true, Ordering::Relaxed);
+    }
+
+    /// The broker is the master: what it has is what there is.
+    pub fn become_masters(&self) {
+        self.keeps_local.store(false, Ordering::Relaxed);
+        self.mark_local(false);
+    }
+
+    /// The broker was the master, whose successor may know less: everything is as if it had been
+    /// committed at the slave.
+    pub fn become_slaves(&self) {
+        if !self.keeps_local.swap(true, Ordering::Relaxed) {
+            self.mark_local(true);
+        }
+    }
+
+    fn mark_local(&self, local: bool) {
+        for shard in &self.shards {
+            for (group, progress) in lock(shard).values_mut().flatten() {
+                // What the broker itself has come to follows from its log, which the successor has.
+                let local = local && !group.starts_with(SYSTEM_GROUP_PREFIX);
+                for marks in &mut progress.queues {
+                    marks.local = local && marks.committed.is_some();
+                }
+            }
+        }
     }
 
     /// What was committed here and the master does not know yet.

@@ -278,6 +278,13 @@ impl DelayLevels {
         Ok(self.save()?)
     }
 
+    /// The broker became master: as after a start, what waits is looked for in the next run.
+    pub fn look_anew(&self) {
+        for level in &self.levels {
+            level.due.store(i64::MIN, Ordering::Release);
+        }
+    }
+
     /// Levels that have had messages: level, next to deliver, end of the queue.
     pub fn progress(&self, store: &Store) -> Vec<(usize, i64, u64)> {
         let with_messages = (0u32..).zip(&self.levels).filter_map(|(queue, level)| {

@@ -24,6 +24,7 @@ mod registration;
 mod replication;
 pub mod request;
 mod retention;
+mod role;
 pub mod sql92;
 mod static_topics;
 mod stats;
@@ -37,13 +38,14 @@ mod transaction;
 mod users;
 mod waiting;
 
-pub use broker::{Broker, BrokerOptions, Outside};
+pub use broker::{Broker, BrokerOptions, CallFailed, Outside};
 pub use consumer_offsets::LocalCommit;
 pub use delay::parse_levels as parse_delay_levels;
 pub use figures::{Figures, Lag};
 pub use registration::Registration;
 pub use replication::{ONLY_FORWARD, SlaveView};
 pub use retention::retention_rules;
+pub use role::{Changed, LeadError, MASTER_ID, NoteError, Role};
 pub use topic_table::batch_topics;
 pub use users::{ChangeError, UsersError, inner_credentials};
 

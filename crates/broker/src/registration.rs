@@ -32,13 +32,13 @@ pub struct Identity {
     pub broker_addr: String,
     pub cluster_name: String,
     pub ha_server_addr: String,
-    pub broker_id: i64,
 }
 
 impl Identity {
     /// Makes a registration of these topics.
     pub fn registration(
         &self,
+        broker_id: i64,
         version: DataVersion,
         topics: &[Arc<Topic>],
         static_topics: &StaticTopics,
@@ -78,7 +78,7 @@ impl Identity {
             broker_addr: self.broker_addr.as_str().into(),
             cluster_name: self.cluster_name.as_str().into(),
             ha_server_addr: self.ha_server_addr.as_str().into(),
-            broker_id: self.broker_id,
+            broker_id,
             heartbeat_timeout_millis: None,
             enable_acting_master: Some(false),
             compressed: Some(compressed),
@@ -89,12 +89,12 @@ impl Identity {
     }
 
     /// A request 104 for every name server.
-    pub fn unregistration(&self) -> UnregisterBroker {
+    pub fn unregistration(&self, broker_id: i64) -> UnregisterBroker {
         UnregisterBroker {
             broker_name: self.broker_name.as_str().into(),
             broker_addr: self.broker_addr.as_str().into(),
             cluster_name: self.cluster_name.as_str().into(),
-            broker_id: self.broker_id,
+            broker_id,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Copies on other brokers: when a send is safe, and what this broker is within its group.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::{Either, join, select};
@@ -39,11 +39,6 @@ enum Wanted {
 }
 
 impl Broker {
-    /// Whether this broker copies another and takes no messages of its own.
-    pub(crate) fn is_slave(&self) -> bool {
-        self.settings().store.broker_role == BrokerRole::Slave
-    }
-
     /// Whether the master of this slave is there, as far as is known.
     pub(crate) fn sees_master(&self) -> bool {
         self.slave_state.sees_master.load(Ordering::Relaxed)
@@ -122,6 +117,10 @@ impl Broker {
         match slaves {
             0 => Wanted::Nothing,
             // RocketMQ 4: who is not there is not waited for. RocketMQ 5, told a number, waits.
+            // The old master has just become a slave: it is on its way.
+            _ if self.time_told() < self.slave_state.grace() => {
+                Wanted::Slaves(Copies::AtLeast(slaves))
+            }
             _ if !given && in_sync < slaves => Wanted::NotAvailable,
             _ => Wanted::Slaves(Copies::AtLeast(slaves)),
         }
@@ -155,6 +154,7 @@ impl Broker {
             }
             Wanted::Nothing | Wanted::NotAvailable => None,
         };
+        let tenure = self.tenure();
         Outcome::Later(Box::pin(async move {
             let flushed = async {
                 match flushed {
@@ -171,7 +171,9 @@ impl Broker {
                     None => true,
                 }
             };
-            let (flushed, copied) = join(Box::pin(flushed), Box::pin(copied)).await;
+            let (flushed, mut copied) = join(Box::pin(flushed), Box::pin(copied)).await;
+            // Whoever is master now need not have the message.
+            copied &= !tenure.is_over();
             // Java: of two failures that of the copies is told.
             if wanted == Wanted::NotAvailable {
                 answer.code = ResponseCode::SlaveNotAvailable as i32;
@@ -191,7 +193,15 @@ impl Broker {
 #[derive(Default)]
 pub(crate) struct SlaveState {
     sees_master: AtomicBool,
+    /// Until then slaves of a new master are waited for, though there are none.
+    grace_until: AtomicI64,
     view: Mutex<SlaveView>,
+}
+
+impl SlaveState {
+    fn grace(&self) -> Millis {
+        Millis(self.grace_until.load(Ordering::Relaxed))
+    }
 }
 
 /// A slave's link as operators see it.
@@ -214,6 +224,11 @@ impl Broker {
     pub fn set_slave_view(&self, view: SlaveView) {
         self.slave_state.sees_master.store(view.connected, Ordering::Relaxed);
         *lock(&self.slave_state.view) = view;
+    }
+
+    /// The master's place was taken over: its slaves are going to come.
+    pub fn await_slaves(&self, until: Millis) {
+        self.slave_state.grace_until.store(until.0, Ordering::Relaxed);
     }
 
     pub(crate) fn slave_view(&self) -> SlaveView {
@@ -276,8 +291,9 @@ impl Broker {
     }
 
     /// A broker that is no name server says where the master is.
-    pub(crate) fn master_is_at(&self, ha: &str, address: Option<&str>) {
+    pub fn master_is_at(&self, ha: &str, address: Option<&str>) {
         self.outside().master_is_at(ha, address);
+        self.role.tell();
     }
 
     /// The settings as they are now.

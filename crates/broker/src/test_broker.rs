@@ -9,19 +9,21 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use skua_config::{Environment, Properties, Role, Settings};
+use skua_config::{BrokerRole, Environment, Properties, Role, Settings};
 use skua_protocol::body::{
     ConsumerData, HeartbeatData, ProducerData, RouteData, SubscriptionData, TopicConfig,
 };
 use skua_protocol::header::Fields;
 use skua_protocol::record::{Message, NewRecord};
-use skua_protocol::request::{Request, SendMessage};
+use skua_protocol::request::{
+    HandOver, HandOverResponse, Request, SendMessage, TakeOver, TakeOverResponse,
+};
 use skua_protocol::service::{BoxFuture, Outcome, Peer, Service};
 use skua_protocol::{Command, Millis, RequestCode, ResponseCode, json};
 use skua_store::disk::{Crash, SimDisk};
 use skua_store::{Store, StoreOptions};
 
-use crate::broker::{Broker, BrokerOptions, Outside};
+use crate::broker::{Broker, BrokerOptions, CallFailed, Outside};
 use crate::delay;
 use crate::swap_map::lock;
 use crate::test_peer::TestPeer;
@@ -37,8 +39,10 @@ pub struct Asked {
     pub wake: AtomicI64,
     /// Changed keys in the configuration file; [`DISK_FULL`] set as a value cannot be written.
     pub saved: Mutex<Vec<(String, String)>>,
-    /// Other brokers of the cluster, by name.
+    /// Other brokers of the cluster, by name or address.
     pub others: Mutex<HashMap<String, Other>>,
+    /// Where the master is.
+    pub master: Mutex<Option<String>>,
 }
 
 /// Region that the test's configuration file has no room for.
@@ -58,7 +62,23 @@ impl Outside for Asked {
         self.wake.fetch_min(at.0, Ordering::SeqCst);
     }
 
-    fn master_is_at(&self, _ha: &str, _address: Option<&str>) {}
+    fn master_is_at(&self, _ha: &str, address: Option<&str>) {
+        *lock(&self.master) = address.map(str::to_owned);
+    }
+
+    fn master(&self) -> Option<String> {
+        lock(&self.master).clone()
+    }
+
+    fn call(
+        &self,
+        addr: &str,
+        request: Command,
+        timeout_ms: u64,
+    ) -> BoxFuture<Result<Command, CallFailed>> {
+        let answer = self.call_broker(addr, request, timeout_ms);
+        Box::pin(async move { answer.await.map_err(CallFailed::NotSent) })
+    }
 
     fn call_broker(
         &self,
@@ -81,6 +101,14 @@ impl Outside for Asked {
                 }
             }
         })
+    }
+
+    fn hand_over(&self, _: HandOver) -> BoxFuture<Result<HandOverResponse, String>> {
+        Box::pin(std::future::ready(Err("not here".to_owned())))
+    }
+
+    fn take_over(&self, _: TakeOver) -> BoxFuture<Result<TakeOverResponse, String>> {
+        Box::pin(std::future::ready(Err("not here".to_owned())))
     }
 
     fn save_settings(&self, settings: &Settings) -> io::Result<()> {
@@ -125,6 +153,7 @@ impl TestBroker {
             .expect("tests give what is accepted");
         let mut options = StoreOptions::new("/store");
         options.window_bytes = 1 << 17;
+        options.is_copy = settings.store.broker_role == BrokerRole::Slave;
         options.commit_log_file_size = skua_store::FileSize::Exactly(1 << 18);
         options.consume_queue_file_size = skua_store::FileSize::Exactly(20 * 1000);
         options.index = Some(skua_store::IndexOptions { hash_slots: 100, entries: 1000 });
@@ -152,6 +181,7 @@ impl TestBroker {
             wake: AtomicI64::new(i64::MAX),
             saved: Mutex::default(),
             others: Mutex::default(),
+            master: Mutex::default(),
         });
         let broker = Broker::new(
             BrokerOptions {

@@ -257,6 +257,18 @@ impl TopicTable {
         self.save()
     }
 
+    /// Another broker became the group's master: the table's version begins anew, above that of
+    /// every master before.
+    pub fn begin_state(&self, epoch: i64, now: Millis) -> Result<(), SaveError> {
+        {
+            let mut changes = lock(&self.changes);
+            let next = changes.version.state_version.saturating_add(1);
+            changes.version.state_version = next.max(epoch);
+            changes.version.bump(now);
+        }
+        self.save()
+    }
+
     /// The permission of the whole broker changed: all topics are to be told anew.
     pub fn bump_version(&self, now: Millis) {
         lock(&self.changes).version.bump(now);

@@ -21,6 +21,7 @@ use crate::broker::{Broker, Moved};
 use crate::earlier;
 use crate::later;
 use crate::names::{HALF_TOPIC, OP_HALF_TOPIC, TRANSACTION_GROUP};
+use crate::role::Role;
 use crate::swap_map::lock;
 use half_queue::{HalfQueue, Progress, Rules, Standing};
 use stored::{HALF_QUEUE, StoredQueues};
@@ -71,6 +72,15 @@ impl Transactions {
             round_due: AtomicI64::new(i64::MIN),
             ..Self::default()
         }
+    }
+
+    /// The broker became master: as at a start, everything is read from the store.
+    pub fn look_anew(&self) {
+        let _loading = lock(&self.loading);
+        self.queue.store(None);
+        *lock(&self.kept) = None;
+        *lock(&self.round) = None;
+        self.round_due.store(i64::MIN, Ordering::Release);
     }
 
     /// A half message was stored at this offset: it may have to be asked about.
@@ -151,9 +161,14 @@ impl Transactions {
     /// Does what is due and returns when to come again. Not to be called twice at a time.
     pub fn run_due(&self, broker: &Broker, now: Millis) -> Option<Millis> {
         let settings = broker.settings();
-        if broker.is_slave() {
-            self.queue.store(None);
-            return None;
+        match broker.role() {
+            Role::Master => {}
+            // What it knows and has not written is still to be.
+            Role::Neither(_) => return None,
+            Role::Slave(_) => {
+                self.queue.store(None);
+                return None;
+            }
         }
         match self.work(broker, &settings, now) {
             Ok(next) => next,

@@ -188,6 +188,10 @@ impl Table {
         }
     }
 
+    fn is_waiting(&self, copies: Copies, end: u64, number: u64) -> bool {
+        self.waiting.get(&copies).is_some_and(|waiting| waiting.contains_key(&(end, number)))
+    }
+
     /// Takes those who need wait no longer.
     fn served(&mut self, gap_max: u64) -> Vec<Waker> {
         let mut served = Vec::new();
@@ -273,6 +277,12 @@ impl Future for Acked {
         if table.held(this.copies, replicas.gap_max) >= this.end {
             return Poll::Ready(());
         }
+        // Taken off by whoever completed the copies, though a slave may have left since.
+        if let Some(number) = this.number
+            && !table.is_waiting(this.copies, this.end, number)
+        {
+            return Poll::Ready(());
+        }
         let number = match this.number {
             Some(number) => number,
             None => {
@@ -341,6 +351,18 @@ mod tests {
         assert!(poll(&mut two).is_pending(), "what was only sent does not count");
         b.update(holds(200, None));
         assert!(poll(&mut two).is_ready());
+    }
+
+    #[test]
+    fn who_was_answered_by_a_slave_that_left_since_is_answered() {
+        let replicas = Replicas::new(1000);
+        let mut one = replicas.wait(100, Copies::AtLeast(1));
+        assert!(poll(&mut one).is_pending());
+        let slave = replicas.connected(host(1), Millis(0));
+        slave.update(holds(100, None));
+        drop(slave);
+        assert!(poll(&mut one).is_ready());
+        assert!(poll(&mut replicas.wait(100, Copies::AtLeast(1))).is_pending());
     }
 
     #[test]

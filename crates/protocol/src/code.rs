@@ -1,4 +1,5 @@
-//! Request and response codes known to RocketMQ 5.5.0 (Java: `RequestCode`, `ResponseCode`).
+//! Request and response codes known to RocketMQ 5.5.0 (Java: `RequestCode`, `ResponseCode`), and
+//! Skua's own from 770001 on.
 //!
 //! One table each: number, the field's name for it, what it asks for.
 
@@ -19,7 +20,7 @@ macro_rules! codes {
             /// Every code of the table, by number.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The code with this number; `None` if Java 5.5.0 knows none.
+            /// The code with this number; `None` if neither Java 5.5.0 nor Skua knows one.
             pub fn from_i32(number: i32) -> Option<Self> {
                 match number {
                     $($number => Some(Self::$variant),)+
@@ -385,6 +386,10 @@ codes! {
     TriggerLiteDispatch = 200079, "TRIGGER_LITE_DISPATCH";
     /// Settle several leased messages.
     BatchAckMessage = 200151, "BATCH_ACK_MESSAGE";
+    /// Skua's own: the master is to give its place to a slave.
+    HandOver = 770001, "SKUA_HAND_OVER";
+    /// Skua's own: a slave is to take its master's place.
+    TakeOver = 770002, "SKUA_TAKE_OVER";
 }
 
 codes! {

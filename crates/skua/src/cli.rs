@@ -37,6 +37,8 @@ pub enum Program {
     Produce(skua_admin::produce::Args),
     /// Print the messages of a topic
     Consume(skua_admin::consume::Args),
+    /// Move roles within a cluster
+    Cluster(Cluster),
     /// Measure a server, or the store on a disk
     Bench(Bench),
     /// Look at a cluster from outside: what is wrong, and what to do
@@ -48,6 +50,18 @@ pub enum Program {
     },
     /// Look at, check, repair and copy what a store's directory holds
     Store(skua_storetool::Args),
+}
+
+#[derive(Args)]
+pub struct Cluster {
+    #[command(subcommand)]
+    pub what: ClusterOf,
+}
+
+#[derive(Subcommand)]
+pub enum ClusterOf {
+    /// Move a master's role to its slave; no send fails meanwhile
+    Switch(skua_admin::switch::Args),
 }
 
 #[derive(Args)]

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{BenchOf, Cli, Program};
+use crate::cli::{BenchOf, Cli, ClusterOf, Program};
 
 fn main() -> ExitCode {
     let cli = Cli::parse_from(cli::arguments(std::env::args_os()));
@@ -42,6 +42,10 @@ fn main() -> ExitCode {
         Program::Mqadmin { args } => return skua_admin::mqadmin::main(args),
         Program::Produce(args) => return skua_admin::produce::run(&args),
         Program::Consume(args) => return skua_admin::consume::run(&args),
+        Program::Cluster(cluster) => {
+            let ClusterOf::Switch(args) = cluster.what;
+            return skua_admin::switch::run(&args);
+        }
         Program::Bench(bench) => {
             return match bench.what {
                 BenchOf::Server(what) => skua_admin::bench::run(&skua_admin::bench::Args { what }),

@@ -8,11 +8,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use skua_broker::{Broker, BrokerOptions, Outside};
+use skua_broker::{Broker, BrokerOptions, CallFailed, Outside};
 use skua_config::{Environment, Properties, Role, Settings};
 use skua_namesrv::{Files, Namesrv, NamesrvOptions, Outbound};
 use skua_protocol::body::RouteData;
 use skua_protocol::header::Fields;
+use skua_protocol::request::{HandOver, HandOverResponse, TakeOver, TakeOverResponse};
 use skua_protocol::service::{BoxFuture, ConnectionId, Outcome, Peer, PeerError, Service};
 use skua_protocol::{Command, Millis, RequestCode, ResponseCode};
 use skua_store::{RealDisk, Store, StoreOptions};
@@ -75,8 +76,25 @@ impl Outside for Nothing {
 
     fn wake(&self, _at: Millis) {}
 
+    fn master(&self) -> Option<String> {
+        None
+    }
+
+    fn call(&self, _: &str, _: Command, _: u64) -> BoxFuture<Result<Command, CallFailed>> {
+        let failed = CallFailed::NotSent("there is no other broker".to_owned());
+        Box::pin(std::future::ready(Err(failed)))
+    }
+
     fn call_broker(&self, _: &str, _: Command, _: u64) -> BoxFuture<Result<Command, String>> {
         Box::pin(std::future::ready(Err("there is no other broker".to_owned())))
+    }
+
+    fn hand_over(&self, _: HandOver) -> BoxFuture<Result<HandOverResponse, String>> {
+        Box::pin(std::future::ready(Err("not here".to_owned())))
+    }
+
+    fn take_over(&self, _: TakeOver) -> BoxFuture<Result<TakeOverResponse, String>> {
+        Box::pin(std::future::ready(Err("not here".to_owned())))
     }
 
     fn save_settings(&self, _settings: &Settings) -> io::Result<()> {

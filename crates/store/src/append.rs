@@ -107,9 +107,6 @@ impl Store {
         &self,
         append: impl FnOnce(&mut Vec<u8>) -> Result<(), AppendError>,
     ) -> Result<(), AppendError> {
-        if self.options.is_copy {
-            return Err(AppendError::Copy);
-        }
         if let Some(full) = self.retention.full() {
             return Err(full.into());
         }

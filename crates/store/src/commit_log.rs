@@ -84,7 +84,7 @@ struct Tail {
     /// At this end the next window is wanted.
     wake_at: u64,
     closed: bool,
-    /// Appends are taken, in this epoch.
+    /// Own messages are taken, in this epoch; if not, copies are.
     epoch: Option<Epoch>,
 }
 
@@ -160,7 +160,7 @@ impl CommitLog {
                 windows: VecDeque::new(),
                 wake_at: u64::MAX,
                 closed: false,
-                epoch: options.confirmed.is_none().then(Epoch::default),
+                epoch: (options.confirmed.is_none() && !options.is_copy).then(Epoch::default),
             }),
             prepared: Mutex::default(),
             appended: AtomicU64::new(start),
@@ -338,6 +338,17 @@ impl CommitLog {
 
     pub(crate) fn failure(&self) -> Option<Failure> {
         self.failure.get().cloned()
+    }
+
+    /// Whose log it is from now on; returns its end. Who appends has done so before or is refused.
+    pub(crate) fn set_copy(&self, is_copy: bool) -> u64 {
+        let mut tail = lock(&self.tail);
+        tail.epoch = (!is_copy).then(Epoch::default);
+        tail.end
+    }
+
+    pub(crate) fn is_copy(&self) -> bool {
+        lock(&self.tail).epoch.is_none()
     }
 
     /// No more appends; returns the end.

@@ -82,7 +82,7 @@ pub enum AppendError {
     Zeros(usize),
     #[error("the queue's files cannot be used: {0}")]
     Queue(DiskError),
-    #[error("the broker is a slave, whose log is its master's")]
+    #[error("the broker is not the master of its group, whose log this is")]
     Copy,
     #[error("the store is closing")]
     Closed,
@@ -106,6 +106,8 @@ pub enum ReplicateError {
     NoRecord { offset: u64, cause: RecordError },
     #[error("the record at {offset} belongs elsewhere, or its topic cannot be stored")]
     BadRecord { offset: u64 },
+    #[error("the log is this broker's own: it is no slave")]
+    Own,
     #[error("the store is closing")]
     Closed,
 }

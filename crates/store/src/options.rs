@@ -165,7 +165,8 @@ pub struct StoreOptions {
     pub batch_queue_file_size: FileSize,
     /// Index files, if there shall be any (`messageIndexEnable`).
     pub index: Option<IndexOptions>,
-    /// The log is another broker's: only copies are appended.
+    /// The log is another broker's: only copies are appended, until
+    /// [`Store::become_own`](crate::Store::become_own).
     pub is_copy: bool,
     /// Timer messages, if there shall be any (`timerWheelEnable`).
     pub timer: Option<TimerOptions>,

@@ -38,6 +38,26 @@ impl Store {
         }
     }
 
+    /// From now on the log is another broker's: own messages are refused, copies are taken. Returns
+    /// its end; whatever was not appended before does not come any more. Where a group decides,
+    /// this is its business, and nothing changes.
+    pub fn become_copy(&self) -> PhysicalOffset {
+        if self.has_gate() { self.appended() } else { PhysicalOffset(self.log.set_copy(true)) }
+    }
+
+    /// From now on messages are appended here, and no copies. Everything in the log must have been
+    /// dispatched: queues go on behind their last entry. As
+    /// [`become_copy`](Self::become_copy) not where a group decides.
+    pub fn become_own(&self) {
+        if !self.has_gate() {
+            self.log.set_copy(false);
+        }
+    }
+
+    pub fn is_copy(&self) -> bool {
+        self.log.is_copy()
+    }
+
     /// Up to where the master's log was on its disk, as it was last told.
     pub fn master_flushed_offset(&self) -> PhysicalOffset {
         PhysicalOffset(lock(&self.checkpoint).master_flushed_offset)

@@ -5,10 +5,10 @@ mod common;
 use std::sync::Arc;
 
 use common::{NOW, dispatch_all, entries, message, messages, open, small_options};
-use skua_protocol::PhysicalOffset;
 use skua_protocol::record::{Peek, next};
+use skua_protocol::{PhysicalOffset, QueueId};
 use skua_store::disk::{Crash, SimDisk};
-use skua_store::{ReplicateError, Store};
+use skua_store::{AppendError, ReplicateError, Store};
 
 /// Whole records and file ends of `from`'s log from `at` on, each with its offset.
 fn pieces(from: &Store, mut at: u64) -> Vec<(PhysicalOffset, bytes::Bytes)> {
@@ -40,6 +40,7 @@ fn master(messages: usize) -> Store {
 }
 
 fn copy(from: &Store, to: &Store, at: u64) {
+    to.become_copy();
     for (offset, bytes) in pieces(from, at) {
         to.append_copy(offset, &bytes).expect("copied");
     }
@@ -108,6 +109,8 @@ fn what_does_not_go_on_where_the_log_ends_is_refused() {
     let slave = Store::open(small_options(), Arc::new(SimDisk::new(4)), NOW).expect("opens");
     let pieces = pieces(&master, 0);
     let (first, second) = (&pieces[0], &pieces[1]);
+    assert!(matches!(slave.append_copy(first.0, &first.1), Err(ReplicateError::Own)));
+    slave.become_copy();
     let refused = slave.append_copy(second.0, &second.1);
     assert!(matches!(refused, Err(ReplicateError::NotTheEnd { end: 0, .. })));
     let half = &first.1[..first.1.len() - 1];
@@ -116,4 +119,24 @@ fn what_does_not_go_on_where_the_log_ends_is_refused() {
     assert!(matches!(slave.begin_at(PhysicalOffset(7)), Err(ReplicateError::NoFileStart(7))));
     assert_eq!(slave.appended().0, 0);
     slave.append_copy(first.0, &first.1).expect("nothing harmed it");
+}
+
+#[test]
+fn a_slave_that_becomes_master_goes_on_where_the_old_one_stopped() {
+    let (old, new) = (master(20), open(&SimDisk::new(5)));
+    copy(&old, &new, 0);
+    assert!(matches!(new.append(&message("TopicA", 0, b"early"), NOW), Err(AppendError::Copy)));
+    dispatch_all(&new);
+    let end = old.become_copy();
+    assert_eq!(end, new.appended());
+    assert!(matches!(old.append(&message("TopicA", 0, b"late"), NOW), Err(AppendError::Copy)));
+    new.become_own();
+    let receipts = ["TopicA", "TopicB"].map(|topic| {
+        let stored = new.append(&message(topic, 0, b"next"), NOW).expect("its own log");
+        assert_eq!(stored.queue_offset, old.max_offset(topic, QueueId(0)).expect("has messages"));
+        stored
+    });
+    assert_eq!(receipts[0].physical_offset, end);
+    copy(&new, &old, end.0);
+    assert_same(&new, &old, 0);
 }

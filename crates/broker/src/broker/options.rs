@@ -7,6 +7,7 @@ use std::sync::Arc;
 use skua_config::{ConfigError, Settings};
 use skua_ha::Replicas;
 use skua_protocol::body::RouteData;
+use skua_protocol::request::{HandOver, HandOverResponse, TakeOver, TakeOverResponse};
 use skua_protocol::service::BoxFuture;
 use skua_protocol::{Command, Millis};
 use skua_store::{ConfigFiles, Store};
@@ -51,9 +52,33 @@ pub trait Outside: Send + Sync + 'static {
         request: Command,
         timeout_ms: u64,
     ) -> BoxFuture<Result<Command, String>>;
+    /// Where the master of this broker's group takes requests, as far as is known.
+    fn master(&self) -> Option<String>;
+    /// Sends a request to an address.
+    fn call(
+        &self,
+        addr: &str,
+        request: Command,
+        timeout_ms: u64,
+    ) -> BoxFuture<Result<Command, CallFailed>>;
+    /// Gives this master's role to a slave, or says why not.
+    fn hand_over(&self, asked: HandOver) -> BoxFuture<Result<HandOverResponse, String>>;
+    /// Takes the master's role over, or says why not.
+    fn take_over(&self, asked: TakeOver) -> BoxFuture<Result<TakeOverResponse, String>>;
     /// Puts the changed keys of `settings` into the configuration file for the next start; does
     /// nothing if the broker was started without one.
     fn save_settings(&self, settings: &Settings) -> io::Result<()>;
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallFailed {
+    /// Nobody has got it.
+    #[error("{0}")]
+    NotSent(String),
+    /// What became of it is not known.
+    #[error("{0}")]
+    NoAnswer(String),
 }
 
 /// Why a broker cannot be made.

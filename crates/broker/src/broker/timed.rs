@@ -46,6 +46,7 @@ impl Broker {
     /// Does what is due and returns when to come again, unless [`Outside::wake`](super::Outside)
     /// asks for earlier. May wait for the disk. Not to be called twice at a time.
     pub fn run_due(&self, now: Millis) -> Option<Millis> {
+        let _running = lock(&self.running);
         self.tell_time(now);
         // From here on earlier deadlines are told through the hook.
         self.next_due.store(i64::MAX, Ordering::SeqCst);

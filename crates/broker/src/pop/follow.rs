@@ -54,6 +54,7 @@ impl Broker {
     /// behind what was popped, which is either acknowledged or will be delivered again.
     pub(crate) fn recover_pops(&self, offsets_are_old: bool, now: Millis) {
         let group = revive_group();
+        *lock(&self.pop.barrier) = None;
         for (queue, revival) in (0..).zip(&self.pop.revivals) {
             let settled = self.offsets.committed(&group, &self.pop.revive_topic, queue);
             *lock(revival) = Revival::new(settled.map_or(0, |settled| settled + 1).max(0));

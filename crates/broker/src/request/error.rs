@@ -154,6 +154,20 @@ pub enum RequestError {
     #[error("[REJECTREQUEST]system busy, {flow}: the broker is a slave", flow = FLOW_CONTROL)]
     Slave,
 
+    #[error("the role stays where it is: {0}")]
+    NotHandedOver(String),
+    #[error("the role is not taken over: {0}")]
+    NotTakenOver(String),
+    #[error("sent on to the master {master}, which gives no answer: {cause}")]
+    SentOn { master: String, cause: String },
+    /// Java's text for what its own Raft log says in such a case.
+    #[error(
+        "service not available now. It may be caused by one of the following reasons: the \
+         broker's disk is full, messages are put to the slave, message store has been shut \
+         down, etc. Cause: the broker is not the master of its group at present"
+    )]
+    NoMaster,
+
     /// Java's text; the numbers stand behind it.
     #[error("in-sync replicas not enough: {there} copies, minInSyncReplicas={least}")]
     TooFewCopies { there: i32, least: i32 },
@@ -425,7 +439,7 @@ impl RequestError {
             E::AckOffset { .. } => ResponseCode::NoMessage,
             E::PopTooLate { .. } => ResponseCode::PollingTimeout,
             E::RecallOnSlave => ResponseCode::SlaveNotAvailable,
-            E::RecallUnavailable => ResponseCode::ServiceNotAvailable,
+            E::RecallUnavailable | E::NoMaster => ResponseCode::ServiceNotAvailable,
             E::RecallHandle | E::RecallOtherTopic | E::RecallOtherBroker | E::RecallTime => {
                 ResponseCode::IllegalOperation
             }
@@ -473,6 +487,9 @@ impl RequestError {
             | E::UndecidedQueue(_)
             | E::NoMappedTime
             | E::Forward { .. }
+            | E::SentOn { .. }
+            | E::NotHandedOver(_)
+            | E::NotTakenOver(_)
             | E::ClientTooOld { .. }
             | E::ClientCall { .. }
             | E::UpdateTopic(_)

@@ -1,12 +1,16 @@
-//! Between the brokers of one name, and what operators see of it: 906, 907, 908.
+//! Between the brokers of one name, and what operators see of it: 906, 907, 908, 770001, 770002.
+
+use std::sync::Arc;
 
 use skua_protocol::body::{HaClientInfo, HaConnectionInfo, HaRuntimeInfo};
 use skua_protocol::request::{
-    ExchangeBrokerHaInfo, ExchangeBrokerHaInfoResponse, ResetMasterFlushOffset,
+    ExchangeBrokerHaInfo, ExchangeBrokerHaInfoResponse, HandOver, ResetMasterFlushOffset, TakeOver,
 };
+use skua_protocol::service::Outcome;
 use skua_protocol::{Command, PhysicalOffset, json};
 
-use super::Answer;
+use super::error::RequestError;
+use super::{Answer, reply};
 use crate::broker::Broker;
 
 /// A slave asks where its master is; who knows tells a slave.
@@ -65,4 +69,34 @@ pub fn reset_flushed(broker: &Broker, request: &Command) -> Answer {
         broker.store.set_master_flushed_offset(PhysicalOffset(offset))?;
     }
     Ok(Command::success())
+}
+
+/// An operator moves this master's role to a slave.
+pub fn hand_over(broker: &Arc<Broker>, request: &Command) -> Outcome {
+    let header: HandOver = match request.header() {
+        Ok(header) => header,
+        Err(error) => return reply(Err(error.into())),
+    };
+    let done = broker.outside().hand_over(header);
+    Outcome::Later(Box::pin(async move {
+        match done.await {
+            Ok(done) => Command::success().with_header(&done),
+            Err(cause) => RequestError::NotHandedOver(cause).answer(),
+        }
+    }))
+}
+
+/// The master gives this slave its place.
+pub fn take_over(broker: &Arc<Broker>, request: &Command) -> Outcome {
+    let header: TakeOver = match request.header() {
+        Ok(header) => header,
+        Err(error) => return reply(Err(error.into())),
+    };
+    let done = broker.outside().take_over(header);
+    Outcome::Later(Box::pin(async move {
+        match done.await {
+            Ok(done) => Command::success().with_header(&done),
+            Err(cause) => RequestError::NotTakenOver(cause).answer(),
+        }
+    }))
 }

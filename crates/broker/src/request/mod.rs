@@ -7,6 +7,7 @@ mod clean;
 mod client;
 mod config;
 pub mod error;
+mod forward;
 mod group;
 mod ha;
 mod lock;
@@ -56,11 +57,31 @@ pub(crate) fn serve(call: &Call<'_>, request: Command) -> Outcome {
             let Call { broker, peer, now } = *call;
             let most = broker.settings().broker.max_requests_per_second_of_connection;
             match broker.limits.request(peer.id(), code, most, now) {
+                Ok(()) if forward::is_masters(code) => serve_as_master(call, code, request),
                 Ok(()) => static_topic::serve(call, code, request),
                 Err(exceeded) => reply(Err(exceeded.into())),
             }
         }
         None => reply(Err(RequestError::NotSupported(number))),
+    }
+}
+
+/// A request that only a master can serve. While it is being served the broker stays one.
+fn serve_as_master(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
+    let broker = call.broker;
+    match broker.role.enter() {
+        Some(passing) => match static_topic::serve(call, code, request) {
+            Outcome::Blocking(work) => {
+                let kept = passing.keep(&broker.role);
+                Outcome::Blocking(Box::new(move || {
+                    let _kept = kept;
+                    work()
+                }))
+            }
+            outcome => outcome,
+        },
+        None if broker.sends_on() => forward::serve(call, request),
+        None => static_topic::serve(call, code, request),
     }
 }
 
@@ -239,6 +260,9 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
             let broker = broker.clone();
             blocking(move || ha::reset_flushed(&broker, &request))
         }
+
+        C::HandOver => ha::hand_over(broker, &request),
+        C::TakeOver => ha::take_over(broker, &request),
 
         C::DeleteExpiredCommitLog => {
             let store = broker.store.clone();

@@ -22,6 +22,7 @@ use crate::consumer_offsets::Pulled;
 use crate::filter::Filter;
 use crate::long_poll::{Place, Wanted, Woken};
 use crate::names;
+use crate::role::MASTER_ID;
 use crate::sql92::bloom::GroupBits;
 use crate::sql92::{CompiledFilter, consumer_filters};
 use crate::swap_map::lock;
@@ -161,7 +162,7 @@ fn check(
 ) -> Result<Pull, RequestError> {
     let settings = broker.settings();
     // Java: a slave serves consumers only if it is told to.
-    if broker.is_slave() && !settings.broker.slave_read_enable {
+    if broker.is_slave() && !settings.broker.slave_read_enable && !broker.sends_on() {
         return Err(RequestError::Slave);
     }
     if settings.broker.broker_permission & PERM_READ == 0 {
@@ -468,7 +469,9 @@ fn answer(broker: &Broker, pull: &Pull, found: &Found, now: Millis) -> Command {
         broker.limits.got(&group.group_name, found.count, most, now);
     }
 
-    let sent_back = broker.is_slave() && !found.is_far_behind && broker.sees_master();
+    // Who takes this broker for the master still would come back to it at once.
+    let sent_back =
+        broker.is_slave() && !broker.sends_on() && !found.is_far_behind && broker.sees_master();
     let code = match found.code {
         ResponseCode::PullNotFound if sent_back => ResponseCode::PullRetryImmediately,
         code => code,
@@ -503,9 +506,6 @@ fn answer(broker: &Broker, pull: &Pull, found: &Found, now: Millis) -> Command {
     }
     Command::response(code).with_header(&header).with_remark(found.status)
 }
-
-/// Broker id of masters.
-const MASTER_ID: i64 = 0;
 
 fn code_of(status: ReadStatus, from: i64) -> ResponseCode {
     match status {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytestring::ByteString;
-use skua_config::{BrokerRole, Settings};
+use skua_config::Settings;
 use skua_protocol::body::PERM_WRITE;
 use skua_protocol::properties::{self, Properties, append};
 use skua_protocol::record::NewRecord;
@@ -94,7 +94,7 @@ fn check(broker: &Broker, settings: &Settings, now: Millis) -> Result<(), Reques
     if !settings.broker.recall_message_enable {
         return Err(RequestError::RecallForbidden);
     }
-    if settings.store.broker_role == BrokerRole::Slave {
+    if broker.is_slave() {
         return Err(RequestError::RecallOnSlave);
     }
     let may_write = settings.broker.broker_permission & PERM_WRITE != 0;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use skua_config::{BrokerRole, Settings};
+use skua_config::Settings;
 use skua_protocol::body::{PERM_WRITE, TopicFilterType};
 use skua_protocol::message_id::offset_id;
 use skua_protocol::properties::{self, PROPERTIES_LEN_MAX, Properties};
@@ -19,10 +19,11 @@ use skua_protocol::service::{Outcome, Peer};
 use skua_protocol::{Command, Millis, PhysicalOffset, QueueId, RequestCode, ResponseCode};
 
 use super::error::{RequestError, topic_text};
-use super::recall;
+use super::{forward, recall};
 use crate::broker::{Broker, Moved};
 use crate::later;
 use crate::names::{self, HALF_TOPIC, RETRY_PREFIX};
+use crate::role::Role;
 use crate::topic_table::attributes::{CLEANUP_POLICY, CLEANUP_POLICY_COMPACTION};
 use crate::topic_table::{
     AutoCreate, DLQ_QUEUES, SYS_FLAG_UNIT, SYS_FLAG_UNIT_SUB, Topic, dlq_topic_config,
@@ -53,7 +54,7 @@ pub fn send(
     request: Command,
     now: Millis,
 ) -> Outcome {
-    let from = peer.remote_addr();
+    let from = forward::sender(&**peer, &request);
     match (Send { broker, from, code, request: &request, now, on_connection: true }).run() {
         Ok(outcome) => outcome,
         Err(Stop::Error(error)) => Outcome::Reply(refuse(broker, &error)),
@@ -168,8 +169,10 @@ impl Send<'_> {
         if self.now < starts {
             return Err(RequestError::NotYet(starts));
         }
-        if settings.store.broker_role == BrokerRole::Slave {
-            return Err(RequestError::Slave);
+        match self.broker.role() {
+            Role::Master => {}
+            Role::Slave(_) => return Err(RequestError::Slave),
+            Role::Neither(_) => return Err(RequestError::NoMaster),
         }
         self.broker.check_copies(settings)?;
         // Java: without write permission the name servers show no queue for writing, so who

@@ -13,6 +13,7 @@ use crate::table::{
     AuthConfig, BrokerConfig, ClientConfig, ControllerConfig, Effect, Key, NamesrvConfig, Part,
     ServerConfig, StoreConfig,
 };
+use crate::value::{BrokerRole, Value};
 use crate::{Environment, table};
 
 /// Whose configuration it is: which classes a file feeds, and the default port.
@@ -121,6 +122,17 @@ impl Settings {
         }
         self.changed.insert(key.to_owned(), value.to_owned());
         Ok(effect)
+    }
+
+    /// The configuration of a broker whose role has changed, and stays so over a restart.
+    pub fn with_role(&self, role: BrokerRole, broker_id: i64) -> Result<Self, ConfigError> {
+        let mut settings = self.clone();
+        for (key, value) in [("brokerRole", role.show()), ("brokerId", broker_id.show())] {
+            let value = value.unwrap_or_default();
+            settings.assign(key, &value, "the new role")?;
+            settings.changed.insert(key.to_owned(), value);
+        }
+        Ok(settings)
     }
 
     /// What [`update`](Self::update) changed since the start: what has to go into the file for the

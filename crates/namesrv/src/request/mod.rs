@@ -156,6 +156,8 @@ pub(crate) fn serve(
         | ExchangeBrokerHaInfo
         | GetBrokerHaStatus
         | ResetMasterFlushOffset
+        | HandOver
+        | TakeOver
         | ControllerAlterSyncStateSet
         | ControllerElectMaster
         | ControllerRegisterBroker

@@ -1,4 +1,5 @@
-//! Between the brokers of one broker name, and brokers in a container: 902, 903, 906 to 908, 1007.
+//! Between the brokers of one broker name, and brokers in a container: 902, 903, 906 to 908, 1007;
+//! 770001 and 770002, which only Skua has.
 
 use bytestring::ByteString;
 
@@ -41,4 +42,36 @@ headers! {
 
     /// The answer's body is [`crate::body::EpochCache`].
     request GetBrokerEpochCache => () {}
+
+    /// Skua's own, from an operator to a master.
+    request HandOver => HandOverResponse {
+        /// Of the slave that becomes master.
+        broker_id: i64,
+        /// Where the slave takes requests.
+        slave_address: ByteString,
+        /// How long the slave may take to catch up before anything waits.
+        timeout_millis: Option<i64>,
+    }
+
+    /// The new master, where the old one's log ended, and how long requests waited.
+    response HandOverResponse {
+        master_address: ByteString,
+        offset: i64,
+        waited_millis: i64,
+    }
+
+    /// Skua's own, from a master to its slave.
+    request TakeOver => TakeOverResponse {
+        /// Where the old master takes requests.
+        master_address: ByteString,
+        /// The end of its log.
+        offset: i64,
+        /// The role that the slave takes over: `ASYNC_MASTER` or `SYNC_MASTER`.
+        broker_role: ByteString,
+    }
+
+    /// Where the new master's slaves connect to.
+    response TakeOverResponse {
+        ha_address: ByteString,
+    }
 }

@@ -24,6 +24,7 @@ use super::registration::{Asks, Registrar};
 use super::replication::Replication;
 use super::routes::Routes;
 use super::store_options::store_options;
+use super::switch::Switch;
 use super::watch::WatchedBroker;
 use super::{server_options, stop_servers};
 use crate::clock;
@@ -76,7 +77,7 @@ impl BrokerRole {
         let cluster = settings.broker.broker_cluster_name.clone();
         let neighbours = Neighbours::new(client.clone(), addrs.clone(), cluster.clone());
         let ha = settings.store.ha_master_address.clone();
-        let asks = Asks::new(config_file, ha, routes, neighbours);
+        let asks = Asks::new(config_file, ha, routes, neighbours, client.clone());
         let broker = Broker::new(
             BrokerOptions {
                 settings: settings.clone(),
@@ -122,11 +123,14 @@ impl BrokerRole {
             broker.clone(),
             store.clone(),
             settings.clone(),
-            replicas,
+            replicas.clone(),
             asks.master.subscribe(),
             client.clone(),
         )
         .await?;
+        let follows = replication.follows();
+        let switch = Switch::new(&broker, &asks, store.clone(), replicas, follows, client.clone());
+        let _ = asks.switch.set(Arc::new(switch));
         let period = settings.broker.register_name_server_period.clamp(10_000, 60_000);
         let registrar = Registrar::start(
             broker.clone(),

@@ -11,6 +11,7 @@ pub mod registration;
 mod replication;
 mod routes;
 pub mod store_options;
+mod switch;
 mod watch;
 
 use std::time::Duration;

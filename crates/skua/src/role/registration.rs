@@ -2,20 +2,23 @@
 //! on its own, so that a dead one holds up nobody.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fs, io};
 
 use futures_util::future::join_all;
-use skua_broker::{Broker, Outside, Registration};
+use skua_broker::{Broker, CallFailed, Outside, Registration};
 use skua_config::{Settings, properties};
 use skua_protocol::body::RouteData;
 use skua_protocol::json;
-use skua_protocol::request::{QueryDataVersion, QueryDataVersionResponse, RegisterBrokerResponse};
+use skua_protocol::request::{
+    HandOver, HandOverResponse, QueryDataVersion, QueryDataVersionResponse, RegisterBrokerResponse,
+    TakeOver, TakeOverResponse,
+};
 use skua_protocol::service::BoxFuture;
 use skua_protocol::{Command, Millis, ResponseCode};
-use skua_remoting::Client;
+use skua_remoting::{CallError, Client};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -24,6 +27,7 @@ use super::due::Due;
 use super::neighbours::Neighbours;
 use super::replication::Place;
 use super::routes::Routes;
+use super::switch::Switch;
 use crate::{clock, files};
 
 /// Time for one name server's answer.
@@ -36,6 +40,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const LOST: Duration = Duration::from_secs(2);
 /// Registrations that may wait for one slow name server; then it gets everything anew instead.
 const QUEUED_MAX: usize = 64;
+/// Why a role cannot be moved yet.
+const STARTING: &str = "the broker is starting";
 /// Time for the farewell of a stopping broker.
 const FAREWELL_MS: u64 = 1_000;
 
@@ -49,10 +55,13 @@ pub struct Asks {
     routes: Arc<Routes>,
     config_file: Option<PathBuf>,
     neighbours: Arc<Neighbours>,
+    client: Client,
     /// Where the master of this slave is.
     pub master: watch::Sender<Place>,
     /// Its replication address is given by the configuration.
     fixed_ha: bool,
+    /// Set when the broker has started.
+    pub switch: OnceLock<Arc<Switch>>,
 }
 
 impl Asks {
@@ -62,10 +71,13 @@ impl Asks {
         ha: Option<String>,
         routes: Arc<Routes>,
         neighbours: Arc<Neighbours>,
+        client: Client,
     ) -> Arc<Self> {
         Arc::new(Self {
             config_file,
+            client,
             neighbours,
+            switch: OnceLock::new(),
             fixed_ha: ha.is_some(),
             master: watch::Sender::new(Place { ha, address: None }),
             routes,
@@ -121,6 +133,29 @@ impl Outside for Asks {
         self.due.wake();
     }
 
+    fn master(&self) -> Option<String> {
+        self.master.borrow().address.clone()
+    }
+
+    fn call(
+        &self,
+        addr: &str,
+        request: Command,
+        timeout_ms: u64,
+    ) -> BoxFuture<Result<Command, CallFailed>> {
+        let (client, addr) = (self.client.clone(), addr.to_owned());
+        Box::pin(async move {
+            client.call(&addr, request, timeout_ms).await.map_err(|error| match error {
+                CallError::Lookup { .. }
+                | CallError::Connect { .. }
+                | CallError::ConnectTimeout { .. }
+                | CallError::Full { .. }
+                | CallError::GoAway { .. } => CallFailed::NotSent(error.to_string()),
+                _ => CallFailed::NoAnswer(error.to_string()),
+            })
+        })
+    }
+
     fn call_broker(
         &self,
         name: &str,
@@ -129,6 +164,16 @@ impl Outside for Asks {
     ) -> BoxFuture<Result<Command, String>> {
         let (neighbours, name) = (self.neighbours.clone(), name.to_owned());
         Box::pin(async move { neighbours.call(&name, request, timeout_ms).await })
+    }
+
+    fn hand_over(&self, asked: HandOver) -> BoxFuture<Result<HandOverResponse, String>> {
+        let switch = self.switch.get().cloned();
+        Box::pin(async move { switch.ok_or(STARTING)?.hand_over(asked).await })
+    }
+
+    fn take_over(&self, asked: TakeOver) -> BoxFuture<Result<TakeOverResponse, String>> {
+        let switch = self.switch.get().cloned();
+        Box::pin(async move { switch.ok_or(STARTING)?.take_over(asked).await })
     }
 
     fn save_settings(&self, settings: &Settings) -> io::Result<()> {
@@ -366,7 +411,10 @@ async fn tell_one(
     if header.broker_id != 0
         && let Ok(found) = answer.header::<RegisterBrokerResponse>()
     {
-        asks.found_master(found.ha_server_addr.as_deref(), found.master_addr.as_deref());
+        // A name server that is behind may take this broker for the master still.
+        if found.master_addr.as_ref() != Some(&header.broker_addr) {
+            asks.found_master(found.ha_server_addr.as_deref(), found.master_addr.as_deref());
+        }
     }
     broker.registered(&answer.body, clock::now());
     Ok(())

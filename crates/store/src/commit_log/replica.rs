@@ -28,6 +28,9 @@ impl CommitLog {
             if self.refusing.load(Ordering::Relaxed) {
                 return Err(self.failure().map_or(ReplicateError::Closed, ReplicateError::Failed));
             }
+            if tail.epoch.is_some() {
+                return Err(ReplicateError::Own);
+            }
             if at != tail.end {
                 return Err(ReplicateError::NotTheEnd { at, end: tail.end });
             }

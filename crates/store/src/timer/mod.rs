@@ -371,8 +371,19 @@ impl Timer {
 
     /// Begins or ends to deliver: the broker became master, or slave.
     pub(crate) fn set_delivers(&self, delivers: bool) {
-        lock(&self.shared).delivers = delivers;
+        {
+            let mut shared = lock(&self.shared);
+            if shared.delivers && !delivers {
+                // Until the new master says more.
+                shared.master_queue_offset = shared.queue_offset;
+            }
+            shared.delivers = delivers;
+        }
         self.wanted.wake();
+    }
+
+    pub(crate) fn delivers(&self) -> bool {
+        lock(&self.shared).delivers
     }
 
     /// Takes over how far a master is.

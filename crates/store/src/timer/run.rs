@@ -105,11 +105,14 @@ impl Store {
         }
     }
 
-    /// Begins or ends to deliver timer messages: the broker became master, or slave.
+    /// Begins or ends to deliver timer messages: the broker became master, or slave. Before the
+    /// end the slot under way is finished, if messages can still be stored.
     pub fn set_timer_delivers(&self, delivers: bool) {
-        if let Some(timer) = &self.timer {
-            timer.set_delivers(delivers);
+        let Some(timer) = &self.timer else { return };
+        if !delivers && timer.delivers() {
+            self.finish_timer();
         }
+        timer.set_delivers(delivers);
     }
 
     /// Takes over how far the master's timer is: what it has delivered is not delivered by this

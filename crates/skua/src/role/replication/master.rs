@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use skua_broker::Role;
 use skua_ha::{MasterAct, MasterLink, MasterRules, Progress, Span, Trouble, checksum};
 use skua_protocol::{Millis, PhysicalOffset};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,7 +29,18 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
     let mut links = JoinSet::new();
     loop {
         while links.try_join_next().is_some() {}
-        match listener.accept().await {
+        let changed = shared.broker.role_changed();
+        let role = shared.broker.role();
+        if matches!(role, Role::Slave(_)) {
+            links.abort_all();
+        }
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = changed => continue,
+        };
+        match accepted {
+            // Who looks for the master is not here.
+            Ok(_) if role != Role::Master => {}
             Ok((stream, addr)) if links.len() < SLAVES_MAX => {
                 links.spawn(serve(shared.clone(), stream, addr));
             }

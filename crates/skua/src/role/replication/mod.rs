@@ -1,16 +1,16 @@
-//! Replication's sockets and tasks: a master listens for its slaves, a slave follows its master
-//! and copies its tables.
+//! Replication's sockets and tasks: a master serves its slaves, a slave follows its master and
+//! copies its tables; whichever the broker is at the time.
 
 mod master;
 mod slave;
-mod tables;
+pub(super) mod tables;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
-use skua_broker::Broker;
-use skua_config::{BrokerRole, Settings};
+use skua_broker::{Broker, Role, SlaveView};
+use skua_config::Settings;
 use skua_ha::{Replicas, Versions, wire};
 use skua_remoting::Client;
 use skua_store::Store;
@@ -64,10 +64,12 @@ impl Grown {
 /// The tasks of a broker's replication.
 pub struct Replication {
     tasks: Vec<JoinHandle<()>>,
+    follows: Arc<watch::Sender<bool>>,
 }
 
 impl Replication {
-    /// A master's listener, or a slave's link. `place` is kept up to date by registrations.
+    /// A listener for slaves, served while the broker is master, and a link to the master, kept
+    /// while it is a slave. `place` is kept up to date by registrations.
     pub async fn start(
         broker: Arc<Broker>,
         store: Arc<Store>,
@@ -81,12 +83,6 @@ impl Replication {
         let grown = Grown::default();
         let shared =
             Arc::new(Shared { broker, store: store.clone(), settings, replicas, group, grown });
-        if shared.settings.store.broker_role == BrokerRole::Slave {
-            let news = Arc::new(watch::Sender::new(MasterNews::default()));
-            let follow = slave::follow(shared.clone(), place.clone(), news.clone());
-            let copy = tables::copy(shared, place, news.subscribe(), client);
-            return Ok(Self { tasks: vec![tokio::spawn(follow), tokio::spawn(copy)] });
-        }
         let (host, port) =
             (&shared.settings.server.bind_address, shared.settings.store.ha_listen_port);
         let listener = TcpListener::bind((host.as_str(), port))
@@ -98,12 +94,55 @@ impl Replication {
                 shared.grown.tell();
             }
         }));
-        Ok(Self { tasks: vec![tokio::spawn(master::listen(shared, listener))] })
+        let follows = Arc::new(watch::Sender::new(false));
+        let tasks = vec![
+            tokio::spawn(master::listen(shared.clone(), listener)),
+            tokio::spawn(follow_while_slave(shared, place, client, follows.clone())),
+        ];
+        Ok(Self { tasks, follows })
+    }
+
+    /// True while the link to a master may append to the log.
+    pub fn follows(&self) -> watch::Receiver<bool> {
+        self.follows.subscribe()
     }
 
     pub fn stop(self) {
         for task in self.tasks {
             task.abort();
         }
+    }
+}
+
+async fn follow_while_slave(
+    shared: Arc<Shared>,
+    place: watch::Receiver<Place>,
+    client: Client,
+    follows: Arc<watch::Sender<bool>>,
+) {
+    let broker = shared.broker.clone();
+    loop {
+        until_role(&broker, |role| matches!(role, Role::Slave(_))).await;
+        follows.send_replace(true);
+        let news = Arc::new(watch::Sender::new(MasterNews::default()));
+        let follow = slave::follow(shared.clone(), place.clone(), news.clone());
+        let copy = tables::copy(shared.clone(), place.clone(), news.subscribe(), client.clone());
+        tokio::select! {
+            _ = async { tokio::join!(follow, copy) } => return,
+            () = until_role(&broker, |role| !matches!(role, Role::Slave(_))) => {}
+        }
+        broker.set_slave_view(SlaveView::default());
+        follows.send_replace(false);
+    }
+}
+
+/// Returns when the broker's role is one of those wanted.
+async fn until_role(broker: &Broker, is_wanted: impl Fn(Role) -> bool) {
+    loop {
+        let changed = broker.role_changed();
+        if is_wanted(broker.role()) {
+            return;
+        }
+        changed.await;
     }
 }

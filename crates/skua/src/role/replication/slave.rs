@@ -102,14 +102,14 @@ struct Slave {
 
 impl Slave {
     fn rules(&self) -> SlaveRules {
-        let (broker, store) = (&self.shared.settings.broker, &self.shared.settings.store);
+        let store = &self.shared.settings.store;
         let file_size = self.shared.store.commit_log_file_size();
         SlaveRules {
             heartbeat_ms: i64::from(store.ha_send_heartbeat_interval),
             housekeeping_ms: i64::from(store.ha_housekeeping_interval),
             knock_ms: self.knock_ms,
             group: self.shared.group,
-            broker_id: broker.broker_id,
+            broker_id: self.shared.broker.role().id(),
             file_size,
             check_crc: store.check_crc_on_recover,
             record_max: file_size.min(RECORD_MAX) as usize,

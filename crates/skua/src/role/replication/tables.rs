@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytestring::ByteString;
+use skua_broker::Broker;
 use skua_ha::Versions;
 use skua_protocol::body::{
     ConsumerOffsets, MessageRequestModes, SubscriptionGroupTable, TopicConfigSerializeWrapper,
@@ -43,7 +44,7 @@ pub(super) async fn copy(
     mut news: watch::Receiver<MasterNews>,
     client: Client,
 ) {
-    let mut tables = Tables { shared, client, have: None, was_well: None };
+    let mut tables = Tables::new(shared.broker.clone(), client);
     let mut everything = Instant::now();
     let mut connection = 0;
     loop {
@@ -81,14 +82,27 @@ fn address(place: &Place) -> Option<String> {
 }
 
 struct Tables {
-    shared: Arc<Shared>,
+    broker: Arc<Broker>,
     client: Client,
     /// What the tables here are copies of; `None`: anything.
     have: Option<Versions>,
     was_well: Option<bool>,
 }
 
+/// Copies everything once more, for a slave that is about to become master.
+pub(in crate::role) async fn copy_once(
+    broker: Arc<Broker>,
+    client: Client,
+    addr: &str,
+) -> anyhow::Result<()> {
+    Tables::new(broker, client).copy_changed(addr, None).await
+}
+
 impl Tables {
+    fn new(broker: Arc<Broker>, client: Client) -> Self {
+        Self { broker, client, have: None, was_well: None }
+    }
+
     async fn copy_all(&mut self, addr: &str, versions: Option<Versions>) {
         let copied = self.copy_changed(addr, versions).await;
         let well = copied.is_ok();
@@ -105,7 +119,7 @@ impl Tables {
     }
 
     async fn copy_changed(&self, addr: &str, versions: Option<Versions>) -> anyhow::Result<()> {
-        let broker = &self.shared.broker;
+        let broker = &self.broker;
         let changed = |part: fn(&Versions) -> u64| match (&self.have, &versions) {
             (Some(have), Some(now)) => part(have) != part(now),
             _ => true,
@@ -149,7 +163,7 @@ impl Tables {
     async fn timer(&self, addr: &str) -> anyhow::Result<()> {
         let checkpoint = self.body(addr, RequestCode::GetTimerCheckPoint).await?;
         let metrics = self.body(addr, RequestCode::GetTimerMetrics).await?;
-        self.shared.broker.take_timer(&checkpoint, &metrics, clock::now())?;
+        self.broker.take_timer(&checkpoint, &metrics, clock::now())?;
         Ok(())
     }
 
@@ -235,7 +249,7 @@ impl Tables {
 
     /// Tells the master what was committed here and is further than what it has.
     async fn send_back(&self, addr: &str) -> anyhow::Result<()> {
-        for commit in self.shared.broker.local_commits().into_iter().take(COMMITS_MAX) {
+        for commit in self.broker.local_commits().into_iter().take(COMMITS_MAX) {
             let header = UpdateConsumerOffset {
                 consumer_group: commit.group.as_str().into(),
                 topic: commit.topic.as_str().into(),
@@ -250,7 +264,7 @@ impl Tables {
                 let remark = answer.remark.as_deref().unwrap_or("");
                 tracing::warn!(?commit, remark, "the master does not take an offset");
             }
-            self.shared.broker.commit_is_known(&commit);
+            self.broker.commit_is_known(&commit);
         }
         Ok(())
     }
