@@ -1,10 +1,11 @@
 use std::fs;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use crate::files;
+use crate::net::Place;
 use crate::ports;
 use crate::process::{self, Process};
 use crate::scene::Scene;
@@ -46,12 +47,13 @@ pub struct Namesrv {
 
 impl Namesrv {
     pub fn start(scene: &Scene, kind: Kind) -> Self {
-        let port = ports::free();
-        Self::start_at(scene, kind, port)
+        Self::start_at(scene, kind, "namesrv", &Place::default())
     }
 
-    fn start_at(scene: &Scene, kind: Kind, port: u16) -> Self {
-        let dir = scene.folder("namesrv");
+    /// Starts it in this place, with a folder of this name.
+    pub fn start_at(scene: &Scene, kind: Kind, name: &str, place: &Place) -> Self {
+        let port = if place.is_here() { ports::free() } else { 9876 };
+        let dir = scene.folder(name);
         let mut command = match kind {
             Kind::Java => {
                 files::cache();
@@ -69,12 +71,15 @@ impl Namesrv {
                 command
             }
         };
+        if !place.is_here() {
+            command = place.command(&command);
+        }
         let mut process = Process::start(&mut command, dir.join("namesrv.log"));
         wait_until("the name server's port", START, || {
             process.assert_alive();
-            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
+            TcpStream::connect((place.ip, port)).ok()
         });
-        Self { addr: format!("127.0.0.1:{port}"), process }
+        Self { addr: format!("{}:{port}", place.ip), process }
     }
 }
 
@@ -97,6 +102,7 @@ pub struct Broker {
     namesrv: String,
     port: u16,
     tuning: Tuning,
+    place: Place,
 }
 
 impl Broker {
@@ -115,22 +121,35 @@ impl Broker {
         namesrv: &str,
         tuning: Tuning,
     ) -> Self {
-        let port = ports::free();
+        Self::start_at(scene, kind, name, namesrv, tuning, Place::default())
+    }
+
+    /// As [`Broker::start_tuned`], in this place.
+    pub fn start_at(
+        scene: &Scene,
+        kind: Kind,
+        name: &str,
+        namesrv: &str,
+        tuning: Tuning,
+        place: Place,
+    ) -> Self {
+        let port = if place.is_here() { ports::free() } else { 10911 };
         let dir = scene.folder(name);
-        let process = Self::launch(kind, &dir, name, port, namesrv, &tuning);
-        let addr = format!("127.0.0.1:{port}");
+        let process = Self::launch(kind, &dir, port, namesrv, &tuning, &place);
+        let addr = format!("{}:{port}", place.ip);
         let namesrv = namesrv.to_owned();
-        Self { addr, process, kind, dir, namesrv, port, tuning }
+        Self { addr, process, kind, dir, namesrv, port, tuning, place }
     }
 
     fn launch(
         kind: Kind,
         dir: &Path,
-        name: &str,
         port: u16,
         namesrv: &str,
         tuning: &Tuning,
+        place: &Place,
     ) -> Process {
+        let name = dir.file_name().and_then(|n| n.to_str()).expect("named by `start`");
         let mut command = match kind {
             Kind::Java => {
                 files::cache();
@@ -145,11 +164,12 @@ impl Broker {
             Kind::Skua => {
                 let text = format!(
                     "brokerClusterName=DefaultCluster\nbrokerName={name}\nbrokerId=0\n\
-                     brokerIP1=127.0.0.1\nlistenPort={port}\nstorePathRootDir={0}/store\n\
+                     brokerIP1={2}\nlistenPort={port}\nstorePathRootDir={0}/store\n\
                      storePathCommitLog={0}/store/commitlog\nmappedFileSizeCommitLog=67108864\n\
                  diskSpaceWarningLevelRatio=99\n{1}\n",
                     dir.display(),
-                    tuning.settings.join("\n")
+                    tuning.settings.join("\n"),
+                    place.ip
                 );
                 let file = dir.join("broker.conf");
                 // What was changed at run time stays over a restart.
@@ -162,6 +182,9 @@ impl Broker {
                 command
             }
         };
+        if !place.is_here() {
+            command = place.command(&command);
+        }
         Process::start(&mut command, dir.join("broker.log"))
     }
 
@@ -174,7 +197,8 @@ impl Broker {
         wait_until("the broker in the name server's cluster list", START, || {
             self.process.assert_alive();
             TcpStream::connect(&self.addr).ok()?;
-            wire::cluster_list(&self.namesrv)?.contains(&self.addr).then_some(())
+            let one = self.namesrv.split(';').next()?;
+            wire::cluster_list(one)?.contains(&self.addr).then_some(())
         });
     }
 
@@ -215,9 +239,8 @@ impl Broker {
 
     /// After its end: starts it on the same folder and port, and waits for nothing.
     pub fn launch_again(&mut self) {
-        let name = self.dir.file_name().and_then(|n| n.to_str()).expect("named by `start`");
-        self.process =
-            Self::launch(self.kind, &self.dir, name, self.port, &self.namesrv, &self.tuning);
+        let Self { kind, dir, port, namesrv, tuning, place, .. } = self;
+        self.process = Self::launch(*kind, dir, *port, namesrv, tuning, place);
     }
 }
 
