@@ -47,24 +47,36 @@ pub struct Namesrv {
 
 impl Namesrv {
     pub fn start(scene: &Scene, kind: Kind) -> Self {
-        Self::start_at(scene, kind, "namesrv", &Place::default())
+        Self::start_as(scene, kind, "namesrv", &Place::default(), &Tuning::default())
     }
 
     /// Starts it in this place, with a folder of this name.
     pub fn start_at(scene: &Scene, kind: Kind, name: &str, place: &Place) -> Self {
+        Self::start_as(scene, kind, name, place, &Tuning::default())
+    }
+
+    pub fn start_tuned(scene: &Scene, kind: Kind, tuning: &Tuning) -> Self {
+        Self::start_as(scene, kind, "namesrv", &Place::default(), tuning)
+    }
+
+    fn start_as(scene: &Scene, kind: Kind, name: &str, place: &Place, tuning: &Tuning) -> Self {
         let port = if place.is_here() { ports::free() } else { 9876 };
         let dir = scene.folder(name);
         let mut command = match kind {
             Kind::Java => {
                 files::cache();
                 let mut command = process::command(files::java_server());
-                command.arg("namesrv").arg(&dir).arg(port.to_string());
+                command.arg("namesrv").arg(&dir).arg(port.to_string()).args(&tuning.settings);
+                if let Some(options) = tuning.java_options {
+                    command.env("SKUA_JAVA_OPTS", options);
+                }
                 command
             }
             Kind::Skua => {
                 let file = dir.join("namesrv.conf");
                 let kv = dir.join("kvConfig.json");
-                let text = format!("listenPort={port}\nkvConfigPath={}\n", kv.display());
+                let own = tuning.settings.join("\n");
+                let text = format!("listenPort={port}\nkvConfigPath={}\n{own}\n", kv.display());
                 fs::write(&file, text).expect("a configuration file");
                 let mut command = skua();
                 command.arg("namesrv").arg("-c").arg(file).current_dir(&dir);
@@ -83,12 +95,12 @@ impl Namesrv {
     }
 }
 
-/// What a broker is given beyond the tests' own settings.
+/// What a server is given beyond the tests' own settings.
 #[derive(Clone, Debug, Default)]
 pub struct Tuning {
-    /// Lines for `broker.conf`, `key=value`; they win over the tests' own.
+    /// Lines for its configuration, `key=value`; they win over the tests' own.
     pub settings: Vec<&'static str>,
-    /// In place of the small heap and the quick compiler of a Java broker in tests.
+    /// In place of the small heap and the quick compiler of a Java server in tests.
     pub java_options: Option<&'static str>,
 }
 
