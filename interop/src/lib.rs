@@ -9,7 +9,6 @@
 //! - [`Cluster`], [`Namesrv`], [`Broker`]: the servers; each is killed by pid when dropped.
 //! - [`Driver`]: an official client in its own process, steered by lines (`java/driver`, `go`).
 //! - [`Relay`]: a link that can be stalled, cut and made longer.
-//! - [`Net`], [`Node`]: a network namespace for each server.
 //! - [`Admin`]: the unmodified mqadmin, many commands in one JVM.
 //! - [`golden`]: command lines for both mqadmins, and what their output has in common.
 //! - [`check`]: what was sent against what was received.
@@ -22,7 +21,6 @@ mod driver;
 mod event;
 mod files;
 pub mod golden;
-mod net;
 mod ports;
 mod process;
 mod relay;
@@ -35,7 +33,6 @@ pub use admin::{Admin, Told};
 pub use driver::{Client, Driver, Encoding};
 pub use event::Event;
 pub use files::quickstart_classpath;
-pub use net::{Net, Node, Place};
 pub use process::Process;
 pub use relay::Relay;
 pub use scene::Scene;

@@ -14,7 +14,6 @@ use skua_protocol::body::{
     DataVersion, PERM_INHERIT, PERM_READ, PERM_WRITE, TopicConfig, TopicConfigSerializeWrapper,
 };
 use skua_protocol::{Millis, json};
-use skua_store::is_lmq;
 
 use crate::files::{ConfigFile, LoadError, SaveError};
 use crate::names::AUTO_CREATE_TOPIC;
@@ -40,8 +39,6 @@ pub struct TopicTable {
     topics: SwapMap<Topic>,
     changes: Mutex<Changes>,
     file: ConfigFile,
-    /// Light queues are topics that nobody makes; all are counted together.
-    light: Option<Arc<TopicStats>>,
 }
 
 struct Changes {
@@ -74,7 +71,6 @@ impl TopicTable {
                 unregistered: BTreeSet::new(),
             }),
             file,
-            light: system.light_queues.then(Arc::default),
         };
         for config in system.topics() {
             table.put(config);
@@ -90,18 +86,11 @@ impl TopicTable {
     }
 
     pub fn get(&self, topic: &str) -> Option<Arc<Topic>> {
-        match &self.light {
-            // Java: `LmqTopicConfigManager`.
-            Some(stats) if is_lmq(topic) => {
-                let config = TopicConfig::new(topic, 1, PERM_READ | PERM_WRITE);
-                Some(Arc::new(Topic { config, stats: stats.clone() }))
-            }
-            _ => self.topics.get(topic),
-        }
+        self.topics.get(topic)
     }
 
     pub fn contains(&self, topic: &str) -> bool {
-        (self.light.is_some() && is_lmq(topic)) || self.topics.contains(topic)
+        self.topics.contains(topic)
     }
 
     pub fn is_ordered(&self, topic: &str) -> bool {
@@ -192,8 +181,7 @@ impl TopicTable {
         {
             let mut changes = lock(&self.changes);
             let mut altered = Vec::with_capacity(configs.len());
-            let is_light = |name: &str| self.light.is_some() && is_lmq(name);
-            for config in configs.into_iter().filter(|config| !is_light(&config.topic_name)) {
+            for config in configs {
                 let current = self.get(&config.topic_name);
                 let current: Option<&Attributes> =
                     current.as_ref().map(|topic| &topic.config.attributes);

@@ -52,9 +52,10 @@ pub(crate) enum Body {
         term: u64,
         last: u64,
     },
-    /// Bytes of the commit log from here on, please.
+    /// Bytes of the commit log from here on, please, and none beyond.
     Want {
         at: u64,
+        until: u64,
     },
     Chunk(Chunk),
 }
@@ -143,7 +144,10 @@ pub(crate) fn encode(head: &Head, body: &Body) -> Vec<u8> {
             out.extend(last.to_be_bytes());
         }
         Body::HowFar => {}
-        Body::Want { at } => out.extend(at.to_be_bytes()),
+        Body::Want { at, until } => {
+            out.extend(at.to_be_bytes());
+            out.extend(until.to_be_bytes());
+        }
         Body::Chunk(chunk) => {
             out.extend(chunk.min.to_be_bytes());
             out.extend(chunk.at.to_be_bytes());
@@ -207,7 +211,7 @@ pub(crate) fn decode(frame: &[u8]) -> Result<(Head, Body), FrameError> {
         4 => Body::Reverted { term: reader.u64()?, last: reader.u64()? },
         5 => Body::HowFar,
         6 => Body::ThisFar { term: reader.u64()?, last: reader.u64()? },
-        7 => Body::Want { at: reader.u64()? },
+        7 => Body::Want { at: reader.u64()?, until: reader.u64()? },
         8 => {
             let chunk = Chunk {
                 min: reader.u64()?,

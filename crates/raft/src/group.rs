@@ -84,6 +84,8 @@ pub struct Group {
     leading: Option<Leading>,
     writes: VecDeque<Write>,
     next_sync: u64,
+    /// This sync, and all before, are done.
+    done_sync: u64,
     /// A library's wish that waits for space.
     pending: Option<Pending>,
     heard: BTreeMap<u64, Heard>,
@@ -139,6 +141,10 @@ impl Group {
         if let Some(cause) = self.failed.take() {
             return Err(cause);
         }
+        if let Some(failure) = self.store.failure() {
+            // Who cannot write must not lead.
+            return Err(skua_store::ReplicateError::Failed(failure).into());
+        }
         self.now = now;
         self.ticks += 1;
         if self.pending.is_some() && !self.finish_pending()? {
@@ -154,6 +160,9 @@ impl Group {
         self.tick_suspicion()?;
         if self.may_campaign() {
             self.node.tick();
+        } else if self.node.raft.election_elapsed < self.options.election_ticks {
+            // So far that a leader that is gone no longer keeps it from giving its vote.
+            self.node.raft.election_elapsed += 1;
         }
         self.tick_copies()?;
         self.advance()?;
@@ -170,6 +179,13 @@ impl Group {
     /// The sync of that number, and all before, is done.
     pub fn synced(&mut self, number: u64) -> Result<(), GroupError> {
         let _guard = self.guard();
+        self.done_sync = self.done_sync.max(number);
+        if self.pending.is_some() { Ok(()) } else { self.advance() }
+    }
+
+    /// Tells the library what syncs are done; not while a wish of it is half fulfilled.
+    fn take_synced(&mut self) {
+        let number = self.done_sync;
         let mut ready = None;
         let mut messages = Vec::new();
         while self.writes.front().is_some_and(|write| write.number <= number)
@@ -182,7 +198,6 @@ impl Group {
             self.node.on_persist_ready(ready);
             self.send_all(messages);
         }
-        if self.pending.is_some() { Ok(()) } else { self.advance() }
     }
 
     /// Ends in order, with everything durable, so that the next start need suspect nothing. Before
@@ -275,7 +290,7 @@ impl Group {
     /// Whether this member may seek to be elected.
     fn may_campaign(&self) -> bool {
         let log = self.log.lock();
-        !log.state.members.is_empty() && !log.state.suspect && !log.state.copying
+        !log.state.members.is_empty() && log.is_whole()
     }
 
     /// Does everything that the library wants, and what follows from it.
@@ -286,6 +301,7 @@ impl Group {
             if self.pending.is_some() {
                 break;
             }
+            self.take_synced();
             if self.node.has_ready() {
                 if !self.handle_ready()? {
                     break;

@@ -250,6 +250,20 @@ impl Index {
         Ok(low)
     }
 
+    /// Writes the slots from `from` on again as they are; durable with the next sync.
+    pub fn rewrite(&mut self, from: u64) -> DiskResult<()> {
+        for index in from.max(self.first())..=self.last {
+            let slot = self.read(index)?;
+            let nth = self.files.partition_point(|file| file.first <= index);
+            if let Some(IndexFile { first, file }) = nth.checked_sub(1).map(|nth| &self.files[nth])
+            {
+                file.write_at(&slot.encode(index), place(*first, index))?;
+                self.dirty.add(file);
+            }
+        }
+        Ok(())
+    }
+
     /// Makes room for the next slot, so that a full disk shows before anything is written.
     pub fn make_room(&mut self) -> DiskResult<()> {
         let index = self.last + 1;

@@ -5,7 +5,7 @@
 //! thread, calls it and does what its effects say:
 //!
 //! ```text
-//! let confirmed = skua_raft::confirmed_hint(&*disk, &root)?;
+//! let confirmed = skua_raft::confirmed_hint(&*disk, &root, options.boot)?;
 //! let store = Arc::new(Store::open(StoreOptions { confirmed: Some(confirmed), .. }, ..)?);
 //! let mut group = Group::open(options, disk, store, now)?;
 //! store.on_append(wake this thread);             // then: group.log_grew()

@@ -81,6 +81,11 @@ impl GroupLog {
         self.state_file.write(&self.state, durably)
     }
 
+    /// Whether this member has everything that it ever acknowledged and that counts.
+    pub fn is_whole(&self) -> bool {
+        !self.state.copying && !self.state.suspect && self.applied >= self.state.floor.0
+    }
+
     /// The slot of an entry that follows the last one.
     pub fn slot_for(&self, entry: &Entry) -> Result<Slot, GroupError> {
         let (term, end) = (entry.term, self.index.end());

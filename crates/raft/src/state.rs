@@ -6,7 +6,7 @@
 //! ```text
 //! | 4 "SKRS" | 4 version | 4 length | 8 number | 8 group | 8 self | 8 life | 16 boot | 1 flags |
 //! | 8 term | 8 vote | 8 committed | 8 its end in the commit log | 24 base: index, term, end |
-//! | 8 origin | 8 index of the members | members | first members | 4 CRC |
+//! | 16 floor: index, term | 8 origin | 8 index of the members | members | first members | 4 CRC |
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -45,6 +45,9 @@ pub(crate) struct State {
     pub committed: u64,
     pub committed_end: u64,
     pub base: Base,
+    /// An entry that is agreed on and not here yet, when acknowledged ones before it may have been
+    /// thrown away for the copy: index and term. Nobody whose log ends before it gets a vote.
+    pub floor: (u64, u64),
     /// Tells logs apart that began with different bytes; 0 for those that began empty.
     pub origin: u64,
     /// The entry that the members are as of.
@@ -75,6 +78,8 @@ impl State {
             index,
             term,
             end,
+            self.floor.0,
+            self.floor.1,
             self.origin,
             self.members_at,
         ];
@@ -109,6 +114,7 @@ impl State {
         let (term, vote) = (reader.u64()?, reader.u64()?);
         let (committed, committed_end) = (reader.u64()?, reader.u64()?);
         let base = Base { index: reader.u64()?, term: reader.u64()?, end: reader.u64()? };
+        let floor = (reader.u64()?, reader.u64()?);
         let (origin, members_at) = (reader.u64()?, reader.u64()?);
         let members = Members::decode(&mut reader)?;
         let first_members = Members::decode(&mut reader)?;
@@ -126,6 +132,7 @@ impl State {
             committed,
             committed_end,
             base,
+            floor,
             origin,
             members_at,
             members,

@@ -19,7 +19,6 @@ use tokio::time::{Instant, timeout_at};
 use crate::connection;
 use crate::link::Link;
 use crate::shared::{Shared, Stage};
-use crate::tls::{ClientTls, Stream};
 use crate::{AnswerCodec, Limits, Metrics};
 
 #[derive(Clone, Debug)]
@@ -32,8 +31,6 @@ pub struct ClientOptions {
     pub connections_per_address: usize,
     /// What is done to every request before it is sent.
     pub hook: Option<Hook>,
-    /// With it every connection is TLS.
-    pub tls: Option<Arc<ClientTls>>,
 }
 
 /// Signs requests, as a rule (Java: `RPCHook.doBeforeRequest`).
@@ -53,7 +50,6 @@ impl Default for ClientOptions {
             connect_timeout_ms: 3_000,
             connections_per_address: 1,
             hook: None,
-            tls: None,
         }
     }
 }
@@ -103,7 +99,6 @@ struct Inner {
     connect_timeout: Duration,
     connections_per_address: usize,
     hook: Option<Hook>,
-    tls: Option<Arc<ClientTls>>,
     routes: Mutex<HashMap<String, Arc<Route>>>,
 }
 
@@ -138,8 +133,7 @@ impl Client {
             connect_timeout: Duration::from_millis(options.connect_timeout_ms),
             connections_per_address: options.connections_per_address.max(1),
             hook: options.hook,
-            tls: options.tls,
-            shared: Shared::new(handler, options.limits, AnswerCodec::default(), false, None),
+            shared: Shared::new(handler, options.limits, AnswerCodec::default(), false),
             routes: Mutex::default(),
         }))
     }
@@ -265,11 +259,7 @@ impl Client {
             let connected = async {
                 let socket = TcpStream::connect(candidate).await?;
                 socket.set_nodelay(true)?;
-                let stream = match &self.0.tls {
-                    Some(tls) => tls.connect(socket, addr).await?,
-                    None => Stream::plain(socket),
-                };
-                connection::spawn(&self.0.shared, stream, candidate)
+                connection::spawn(&self.0.shared, socket, candidate)
             };
             match connected.await {
                 Ok(link) => return Ok(link),

@@ -14,7 +14,6 @@ use crate::logging::LogArgs;
 use crate::playground::{self, Playground};
 use crate::role::broker::BrokerRole;
 use crate::role::namesrv::NameServer as NameServerRole;
-use crate::security::Tls;
 use crate::signals::Signals;
 use crate::{files, logging, signals};
 
@@ -31,8 +30,7 @@ pub fn namesrv(args: NameServer) -> anyhow::Result<()> {
         signals::on_hangup(config.clone())?;
         let health = Arc::<Health>::default();
         let http = Http::start(&settings, health.clone()).await?;
-        let tls = Tls::of(&settings)?;
-        let role = NameServerRole::start(settings, &tls)?;
+        let role = NameServerRole::start(settings)?;
         health.watch(role.watched());
         health.all_started();
         println!("The Name Server boot success. serializeType=JSON, address {}", role.local_addr());
@@ -68,8 +66,7 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
         let reason = reason(&settings, &advertised);
         let health = Arc::<Health>::default();
         let http = Http::start(&settings, health.clone()).await?;
-        let tls = Tls::of(&settings)?;
-        let role = BrokerRole::start(settings, config, &tls).await?;
+        let role = BrokerRole::start(settings, config).await?;
         health.watch(role.watched());
         health.all_started();
         let mut line =
@@ -109,11 +106,9 @@ pub fn standalone(args: Standalone) -> anyhow::Result<()> {
         signals::on_hangup(args.config.clone())?;
         let health = Arc::<Health>::default();
         let http = Http::start(&settings, health.clone()).await?;
-        // One configuration for both: the name server of a standalone server has no file.
-        let tls = Tls::of(&settings)?;
-        let name_server = NameServerRole::start(name_server, &tls)?;
+        let name_server = NameServerRole::start(name_server)?;
         let reason = reason(&settings, &advertised);
-        let broker = BrokerRole::start(settings, args.config, &tls).await?;
+        let broker = BrokerRole::start(settings, args.config).await?;
         health.watch(name_server.watched());
         health.watch(broker.watched());
         health.all_started();

@@ -257,7 +257,7 @@ impl Store {
         dispatcher.position = at.0;
         lock(&self.dispatched).0 = at.0;
         self.gate.restart(at.0);
-        Ok(())
+        self.log.make_first(at.0)
     }
 
     /// Takes back what is in the log from `to` on, durably.

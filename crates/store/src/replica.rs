@@ -111,6 +111,7 @@ impl Store {
             dispatcher.position = at.0;
             lock(&self.dispatched).0 = at.0;
             self.mark.advance(at.0);
+            self.log.make_first(at.0)?;
         }
         Ok(begun)
     }

@@ -11,7 +11,7 @@ use crate::nearest::nearest;
 use crate::properties::{self, Properties};
 use crate::table::{
     AuthConfig, BrokerConfig, ClientConfig, ControllerConfig, Effect, Key, NamesrvConfig, Part,
-    ServerConfig, StoreConfig, TlsConfig,
+    ServerConfig, StoreConfig,
 };
 use crate::value::{BrokerRole, Value};
 use crate::{Environment, table};
@@ -33,7 +33,6 @@ pub struct Settings {
     pub client: ClientConfig,
     pub store: StoreConfig,
     pub auth: AuthConfig,
-    pub tls: TlsConfig,
     pub namesrv: NamesrvConfig,
     pub controller: ControllerConfig,
     env: Environment,
@@ -52,11 +51,6 @@ impl Settings {
         self.given.contains_key(key) && !self.misspelt.contains(key)
     }
 
-    /// What the file or the command line said of `key`.
-    pub fn given(&self, key: &str) -> Option<&str> {
-        self.given.get(key).map(String::as_str)
-    }
-
     /// The rows of the role's classes; a key of several classes comes several times, and as in
     /// Java each class takes it.
     pub fn keys(&self) -> impl Iterator<Item = &'static Key> {
@@ -65,7 +59,7 @@ impl Settings {
 
     /// Every key that has a value, and unknown keys that were given, sorted: what
     /// `getBrokerConfig` and `getNamesrvConfig` answer. As in Java without the keys of
-    /// authentication and TLS, some of which are secrets, and for a name server without outgoing
+    /// authentication, some of which are secrets, and for a name server without outgoing
     /// connections.
     pub fn pairs(&self) -> BTreeMap<String, String> {
         let mut pairs = self.given.clone();
@@ -81,8 +75,7 @@ impl Settings {
             }
         }
         pairs.extend(self.changed.clone());
-        let secret = || AuthConfig::KEYS.iter().chain(TlsConfig::KEYS);
-        pairs.retain(|key, _| secret().all(|row| row.name != key));
+        pairs.retain(|key, _| AuthConfig::KEYS.iter().all(|row| row.name != key));
         pairs
     }
 
@@ -151,11 +144,9 @@ impl Settings {
     fn parts(&self) -> Vec<&dyn Part> {
         match self.role {
             Role::Broker => {
-                vec![&self.broker, &self.server, &self.client, &self.store, &self.auth, &self.tls]
+                vec![&self.broker, &self.server, &self.client, &self.store, &self.auth]
             }
-            Role::NameServer => {
-                vec![&self.namesrv, &self.server, &self.client, &self.tls, &self.controller]
-            }
+            Role::NameServer => vec![&self.namesrv, &self.server, &self.client, &self.controller],
         }
     }
 
@@ -167,16 +158,9 @@ impl Settings {
                 &mut self.client,
                 &mut self.store,
                 &mut self.auth,
-                &mut self.tls,
             ],
             Role::NameServer => {
-                vec![
-                    &mut self.namesrv,
-                    &mut self.server,
-                    &mut self.client,
-                    &mut self.tls,
-                    &mut self.controller,
-                ]
+                vec![&mut self.namesrv, &mut self.server, &mut self.client, &mut self.controller]
             }
         }
     }

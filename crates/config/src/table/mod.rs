@@ -21,7 +21,6 @@ mod macros;
 mod namesrv;
 mod server;
 mod store;
-mod tls;
 
 pub use auth::AuthConfig;
 pub use broker::BrokerConfig;
@@ -31,7 +30,6 @@ pub use controller::ControllerConfig;
 pub use namesrv::NamesrvConfig;
 pub use server::ServerConfig;
 pub use store::StoreConfig;
-pub use tls::TlsConfig;
 
 use crate::Environment;
 use macros::config_table;
@@ -122,7 +120,7 @@ pub(crate) trait Part {
 }
 
 /// Every class, in the order of the documentation.
-pub fn classes() -> [(&'static str, &'static [Key]); 9] {
+pub fn classes() -> [(&'static str, &'static [Key]); 8] {
     [
         ("Broker", BrokerConfig::KEYS),
         ("Store", StoreConfig::KEYS),
@@ -130,7 +128,6 @@ pub fn classes() -> [(&'static str, &'static [Key]); 9] {
         ("Listening sockets", ServerConfig::KEYS),
         ("Outgoing connections", ClientConfig::KEYS),
         ("Authentication and authorization", AuthConfig::KEYS),
-        ("TLS", TlsConfig::KEYS),
         ("Controller", ControllerConfig::KEYS),
         ("Client library", ClientLibraryConfig::KEYS),
     ]

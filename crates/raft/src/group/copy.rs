@@ -11,6 +11,7 @@ use super::Group;
 use crate::cut;
 use crate::error::GroupError;
 use crate::frame::{Body, Chunk, Head, Offer};
+use crate::index::Base;
 
 /// Milliseconds without an answer after which a piece is asked for again.
 const ASK_MS: i64 = 500;
@@ -79,7 +80,7 @@ impl Group {
             let begins = !log.state.copying;
             if begins {
                 log.state.copying = true;
-                log.state.suspect = true;
+                log.state.floor = (metadata.index, metadata.term);
                 log.save(true)?;
                 // What is behind what is agreed on is in the copy, or nowhere.
                 let applied = log.applied;
@@ -106,8 +107,8 @@ impl Group {
             let _ = self.node.step(message);
             return self.advance();
         }
-        let leader = copying.offer.message.from;
-        self.send(leader, &Body::Want { at });
+        let (leader, until) = (copying.offer.message.from, copying.offer.end);
+        self.send(leader, &Body::Want { at, until });
         Ok(())
     }
 
@@ -124,7 +125,8 @@ impl Group {
             if chunk.min <= at || chunk.min > end {
                 return Ok(());
             }
-            // What is between is nowhere any more.
+            // What is between is nowhere any more, and what is here of no use without it.
+            self.forget_log()?;
             match self.store.begin_anew(PhysicalOffset(chunk.min)) {
                 Ok(()) => return self.want(),
                 Err(ReplicateError::NoFileStart(_)) => {
@@ -133,6 +135,7 @@ impl Group {
                     self.trouble(from, what.to_owned());
                     return Ok(());
                 }
+                Err(ReplicateError::NoSpace(_)) => return Ok(()),
                 Err(cause) => return Err(cause.into()),
             }
         }
@@ -154,19 +157,40 @@ impl Group {
         }
     }
 
-    pub(super) fn give_chunk(&mut self, to: u64, at: u64) -> Result<(), GroupError> {
+    /// The log's bytes are about to go: from here on there are no entries. The floor keeps the
+    /// member from voting on what was in them.
+    fn forget_log(&mut self) -> Result<(), GroupError> {
+        {
+            let mut log = self.log.lock();
+            log.state.base = Base::default();
+            (log.state.committed, log.state.committed_end) = (0, 0);
+            log.applied = 0;
+            log.save(true)?;
+            log.index.clear(Base::default())?;
+        }
+        self.rebuild()
+    }
+
+    pub(super) fn give_chunk(&mut self, to: u64, at: u64, until: u64) -> Result<(), GroupError> {
         if self.node.raft.state != StateRole::Leader {
             return Ok(());
         }
         let Some(served) = self.served.get_mut(&to) else { return Ok(()) };
         served.heard = self.now;
         let (min, confirmed) = (self.store.min_physical_offset().0, self.store.confirmed().0);
+        if until < min {
+            // All of it has expired in the meantime: another offer.
+            self.served.remove(&to);
+            self.node.report_snapshot(to, SnapshotStatus::Failure);
+            return Ok(());
+        }
         if at < min {
             let nothing = Chunk { min, at, len: 0, flags: 0, data: Vec::new() };
             self.send(to, &Body::Chunk(nothing));
             return Ok(());
         }
-        let piece = match cut::piece(&self.store, at, confirmed, self.options.entry_bytes) {
+        let until = until.min(confirmed);
+        let piece = match cut::piece(&self.store, at, until, self.options.entry_bytes) {
             Ok(Some(piece)) => piece,
             Ok(None) => return Ok(()),
             // It does not stand at a record's start: its log is another.

@@ -162,7 +162,10 @@ impl Group {
         if self.leading.as_ref().is_none_or(|leading| !leading.takes_appends()) {
             return Err(ChangeError::NotLeader);
         }
-        if self.node.raft.has_pending_conf() || self.node.raft.lead_transferee.is_some() {
+        if self.pending.is_some()
+            || self.node.raft.has_pending_conf()
+            || self.node.raft.lead_transferee.is_some()
+        {
             return Err(ChangeError::Busy);
         }
         self.check_change(change)?;

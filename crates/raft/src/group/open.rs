@@ -25,9 +25,14 @@ use crate::state::{State, StateFile};
 const ORIGIN_BYTES: usize = 1 << 16;
 
 /// What `StoreOptions::confirmed` is to be: how far the group is known to have agreed. All of it
-/// where no group has been yet.
-pub fn confirmed_hint(disk: &dyn Disk, root: &Path) -> Result<u64, OpenError> {
-    Ok(StateFile::read(disk, root)?.map_or(u64::MAX, |(_, state)| state.committed_end))
+/// where no group has been yet; `boot` is that of the group's options.
+pub fn confirmed_hint(disk: &dyn Disk, root: &Path, boot: [u8; 16]) -> Result<u64, OpenError> {
+    Ok(match StateFile::read(disk, root)? {
+        None => u64::MAX,
+        Some((_, state)) if state.clean || state.boot == boot => state.committed_end,
+        // What was agreed on may be torn: first the index is asked, then it is shown.
+        Some(_) => 0,
+    })
 }
 
 impl Group {
@@ -75,7 +80,11 @@ impl Group {
             GroupLog { store: Arc::clone(&store), index, changes, state, state_file, applied: 0 };
         log.agree(&root)?;
         let last = log.index.last();
-        let dispatched = log.index.last_before(store.confirmed().0)?;
+        // Of the entries without bytes that end there, too, nothing is known.
+        let mut dispatched = log.index.last_before(store.confirmed().0)?;
+        while log.index.slot(dispatched)?.is_some_and(|slot| slot.len == 0) {
+            dispatched -= 1;
+        }
         log.applied = hint.min(last).max(dispatched).max(log.index.base().index);
         if log.state.copying {
             // What is behind was not agreed on, as far as this member knows; the copy is.
@@ -90,7 +99,8 @@ impl Group {
             }
             log.state.suspect = true;
         }
-        if lost_cache && !options.sync && last > 0 {
+        // An entry cannot have come before a term has.
+        if lost_cache && !options.sync && log.state.term > 0 {
             log.state.suspect = true;
         }
         let (applied, end) = (log.applied, log.index.end_of(log.applied)?.unwrap_or(0));
@@ -105,6 +115,9 @@ impl Group {
             );
         }
 
+        // From here on all that is there counts as durable.
+        store.flush_now()?;
+        dirty.sync()?;
         // What the checkpoint says is dispatched must be in a durable index.
         let before = Arc::clone(&dirty);
         store.on_checkpoint(Box::new(move || before.sync()));
@@ -121,6 +134,7 @@ impl Group {
             leading: None,
             writes: VecDeque::new(),
             next_sync: 1,
+            done_sync: 0,
             pending: None,
             heard: BTreeMap::new(),
             troubles: BTreeMap::new(),
@@ -211,7 +225,8 @@ impl GroupLog {
     fn agree(&mut self, root: &Path) -> Result<(), OpenError> {
         let (from, log_end) = (self.store.recovered().from, self.store.appended().0);
         // Before that, log and index were durable together.
-        let mut at = self.index.last_before(from)? + 1;
+        let first = self.index.last_before(from)? + 1;
+        let mut at = first;
         while let Some(slot) = self.index.slot(at)? {
             let is_whole = match slot.kind {
                 Kind::Empty => true,
@@ -231,6 +246,8 @@ impl GroupLog {
             tracing::warn!(entries = lost, from = at, "entries were torn and are forgotten");
             self.index.truncate(at)?;
         }
+        // What the last run wrote may be in the page cache only, or nowhere if a sync failed.
+        self.index.rewrite(first)?;
         if self.state.copying {
             return Ok(());
         }

@@ -20,6 +20,8 @@ use crate::slot::Kind;
 pub(super) struct Pending {
     ready: Ready,
     entries: VecDeque<Entry>,
+    /// The entry that a copied log ends with, or 0.
+    installed: u64,
     wrote: bool,
 }
 
@@ -39,9 +41,12 @@ impl Group {
         let snapshot = ready.snapshot().clone();
         if !snapshot.is_empty() {
             self.install(&snapshot)?;
+            // Everything is durable; syncs under way are of entries that are gone.
+            self.writes.clear();
         }
+        let installed = snapshot.get_metadata().index;
         let entries = VecDeque::from(ready.take_entries());
-        self.pending = Some(Pending { ready, entries, wrote: false });
+        self.pending = Some(Pending { ready, entries, installed, wrote: false });
         self.finish_pending()
     }
 
@@ -61,7 +66,7 @@ impl Group {
             pending.wrote = true;
             pending.entries.pop_front();
         }
-        let Pending { mut ready, wrote, .. } = pending;
+        let Pending { mut ready, wrote, installed, .. } = pending;
         let committed = ready.take_committed_entries();
         let persisted = ready.take_persisted_messages();
         let number = ready.number();
@@ -75,6 +80,9 @@ impl Group {
             self.writes.push_back(write);
         } else {
             self.node.on_persist_ready(number);
+            if installed > 0 {
+                self.node.advance_apply_to(installed);
+            }
             self.send_all(persisted);
         }
         Ok(true)
@@ -94,13 +102,13 @@ impl Group {
         }
         log.index.make_room()?;
         let slot = log.slot_for(entry)?;
-        if !leads && self.store.appended().0 > slot.at {
-            // Entries in conflict, or a copy that is of no use any more.
-            if log.state.copying {
-                log.state.copying = false;
-                log.save(true)?;
-            }
-            self.store.truncate_to(PhysicalOffset(slot.at))?;
+        if !leads {
+            self.end_log_at(slot.at)?;
+        }
+        if log.state.copying {
+            // The leader has the entries; the copy is of no use any more.
+            log.state.copying = false;
+            log.save(true)?;
         }
         match kind_of(entry) {
             Kind::Empty => {}
@@ -126,14 +134,25 @@ impl Group {
                     let cause = format!("entry {} reaches into the next file", entry.index);
                     return Err(GroupError::Broken(cause));
                 }
-                if self.store.appended().0 != slot.at {
-                    self.store.begin_anew(PhysicalOffset(slot.at))?;
-                }
                 let bytes = cut::whole(slot.len, slot.flags, &entry.data);
                 self.store.append_copy(PhysicalOffset(slot.at), &bytes)?;
             }
         }
         log.index.push(slot)?;
+        Ok(())
+    }
+
+    /// The next entry belongs at `at`: what is there is in conflict with it, or a copy.
+    fn end_log_at(&self, at: u64) -> Result<(), GroupError> {
+        let at = PhysicalOffset(at);
+        if self.store.appended() == at {
+            return Ok(());
+        }
+        if at < self.store.appended() && at >= self.store.confirmed() {
+            self.store.truncate_to(at)?;
+        } else {
+            self.store.begin_anew(at)?;
+        }
         Ok(())
     }
 

@@ -49,7 +49,7 @@ impl Group {
             Body::Reverted { term, last } => self.take_reverted(head.from, term, last)?,
             Body::HowFar => self.tell_how_far(head.from),
             Body::ThisFar { term, last } => self.take_target(head.from, term, last)?,
-            Body::Want { at } => self.give_chunk(head.from, at)?,
+            Body::Want { at, until } => self.give_chunk(head.from, at, until)?,
             Body::Chunk(chunk) => self.take_chunk(head.from, &chunk)?,
         }
         self.advance()
@@ -169,17 +169,19 @@ impl Group {
 
     fn take_message(&mut self, head: &Head, mut message: Message) -> Result<(), GroupError> {
         use MessageType::*;
-        let (has_begun, held_back) = {
-            let state = &self.log.lock().state;
-            (!state.members.is_empty(), state.suspect || state.copying)
+        let (has_begun, is_whole, suspect, floor) = {
+            let log = self.log.lock();
+            let state = &log.state;
+            (!state.members.is_empty(), log.is_whole(), state.suspect, state.floor)
         };
         let kind = message.get_msg_type();
         let asks_for_vote = matches!(kind, MsgRequestVote | MsgRequestPreVote);
         if kind == MsgSnapshot || message.term > u64::MAX / 2 {
             return Ok(());
         }
-        if held_back && (asks_for_vote || kind == MsgTimeoutNow) {
-            // It could give a vote against an entry that it has acknowledged and forgotten.
+        // It could vote against an entry that it has acknowledged and does not have any more.
+        let is_behind = suspect || (message.log_term, message.index) < (floor.1, floor.0);
+        if !is_whole && ((asks_for_vote && is_behind) || kind == MsgTimeoutNow) {
             return Ok(());
         }
         let may_vote = asks_for_vote && message.index > 0;

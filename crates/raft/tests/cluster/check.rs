@@ -16,6 +16,8 @@ struct Acknowledged {
     body: Vec<u8>,
     at: u64,
     queue_offset: u64,
+    /// Of the leader that took it.
+    term: u64,
 }
 
 /// See each field.
@@ -86,6 +88,7 @@ impl Truth {
             body: sent.body.clone(),
             at: sent.receipt.physical_offset.0,
             queue_offset: sent.receipt.queue_offset.0,
+            term: sent.term,
         };
         let at = acknowledged.at;
         let before = self.acknowledged.insert(at, acknowledged);
@@ -96,10 +99,10 @@ impl Truth {
         self.acknowledged.len()
     }
 
-    /// A leader has every message that was acknowledged, where it was.
-    pub fn check_acknowledged(&self, id: u64, store: &Store) {
+    /// A leader has every message that was acknowledged before its term, where it was.
+    pub fn check_acknowledged(&self, id: u64, term: u64, store: &Store) {
         let min = store.min_physical_offset().0;
-        for (at, wanted) in self.acknowledged.range(min..) {
+        for (at, wanted) in self.acknowledged.range(min..).filter(|(_, sent)| sent.term < term) {
             let found = store.record_at(PhysicalOffset(*at), None).expect("reads");
             let found = found.unwrap_or_else(|| panic!("n{id} lacks what is acknowledged at {at}"));
             let found = &Message::decode_all(&found).expect("a record")[0];
@@ -128,7 +131,15 @@ impl Truth {
                 let shown: Vec<_> = all.iter().map(|m| m.physical_offset as u64).collect();
                 for wanted in self.acknowledged.range(store.min_physical_offset().0..) {
                     let is_here = TOPICS[wanted.1.topic] == topic && wanted.1.queue == queue;
-                    assert!(!is_here || shown.contains(wanted.0), "n{id} does not show {wanted:?}");
+                    assert!(
+                        !is_here || shown.contains(wanted.0),
+                        "n{id} does not show {} at {} of {topic}/{queue}; the log begins at {}, {:?}..{:?} {shown:?}",
+                        wanted.1.queue_offset,
+                        wanted.0,
+                        store.min_physical_offset().0,
+                        store.min_offset(topic, QueueId(queue)),
+                        store.max_offset(topic, QueueId(queue))
+                    );
                 }
             }
         }

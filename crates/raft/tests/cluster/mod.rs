@@ -112,6 +112,9 @@ impl Cluster {
     }
 
     pub fn note(&mut self, what: &[u8]) {
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!("{}", String::from_utf8_lossy(what));
+        }
         for byte in what {
             self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
@@ -181,7 +184,7 @@ impl Cluster {
         if let Role::Leader { term } = role {
             self.elections += 1;
             self.truth.leads(id, term);
-            self.truth.check_acknowledged(id, &life.store);
+            self.truth.check_acknowledged(id, term, &life.store);
         }
     }
 
@@ -383,7 +386,7 @@ impl Cluster {
             .collect();
         for (id, store) in wanted.iter().zip(&stores) {
             while store.dispatch() > 0 {}
-            self.truth.check_acknowledged(*id, store);
+            self.truth.check_acknowledged(*id, u64::MAX, store);
             self.truth.check_all(*id, store);
         }
     }
@@ -403,4 +406,30 @@ impl Cluster {
 
 pub fn peer(id: u64) -> Peer {
     Peer { id: PeerId(id), address: format!("host{id}:40911") }
+}
+
+impl Cluster {
+    /// A machine that is to join.
+    pub fn add(&mut self, id: u64) {
+        let seed = self.random.below(u64::MAX);
+        self.nodes.insert(id, Node::new(id, seed));
+        self.start(id);
+    }
+
+    /// Everybody is there, and a leader.
+    pub fn quiet(&mut self) {
+        self.cut.clear();
+        self.wire = Wire { lost: 0, doubled: 0, late: 0, most_ms: 4 };
+        for node in self.nodes.values_mut() {
+            node.heal(true, self.now);
+        }
+        self.run_until(40_000, "a leader", |cluster| cluster.leader().is_some());
+    }
+
+    /// The members as the leader knows them.
+    pub fn members(&self) -> Vec<u64> {
+        let leader = self.leader().expect("somebody leads");
+        let life = self.nodes[&leader].life.as_ref().expect("it lives");
+        life.group.status().peers.iter().map(|peer| peer.id.0).collect()
+    }
 }

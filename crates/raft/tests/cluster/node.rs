@@ -50,6 +50,7 @@ pub struct Sent {
     pub queue: u32,
     pub body: Vec<u8>,
     pub receipt: Receipt,
+    pub term: u64,
     safe: Pin<Box<Confirmed>>,
 }
 
@@ -107,7 +108,8 @@ impl Node {
         let disk = Arc::new(self.disk.clone());
         let root = Path::new("/store");
         let opened = catch_unwind(AssertUnwindSafe(|| {
-            let confirmed = confirmed_hint(&*disk, root).map_err(|e| e.to_string())?;
+            let confirmed =
+                confirmed_hint(&*disk, root, options.boot).map_err(|e| e.to_string())?;
             let store = StoreOptions { confirmed: Some(confirmed), ..store_options(expires) };
             let store = Store::open(store, disk.clone(), Millis(now)).map_err(|e| e.to_string())?;
             let store = Arc::new(store);
@@ -180,7 +182,8 @@ impl Node {
         match catch_unwind(AssertUnwindSafe(|| call(life))) {
             Ok(Ok(())) => {}
             Ok(Err(cause)) => {
-                let excused = self.disk.is_down() || self.has_faults();
+                let is_full = cause.to_string().contains("no storage space");
+                let excused = self.disk.is_down() || self.has_faults() || is_full;
                 assert!(excused, "n{}: {cause}", self.id);
                 self.failed = Some(cause.to_string());
             }
@@ -247,13 +250,20 @@ impl Node {
             body: &body,
             properties: b"TAGS\x01TagA\x02",
         };
-        let receipt = life.store.append_only(&record, Millis(now)).ok()?;
+        let receipt = life.store.append_only(&record, Millis(now));
+        if let Err(cause) = &receipt
+            && std::env::var_os("TRACE").is_some()
+        {
+            eprintln!("n{} refuses: {cause}", self.id);
+        }
+        let receipt = receipt.ok()?;
         if self.disk.is_down() {
             return None;
         }
         let safe = Box::pin(life.store.confirmed_when(receipt.end, receipt.epoch));
         let node = self.id;
-        Some(Sent { node, number, topic, queue, body, receipt, safe })
+        let term = life.group.status().term;
+        Some(Sent { term, node, number, topic, queue, body, receipt, safe })
     }
 }
 

@@ -16,26 +16,21 @@ use super::{server_options, stop_servers};
 use crate::clock;
 use crate::files::Disk;
 use crate::http::Watched;
-use crate::security::Tls;
 
 pub struct NameServer {
     server: Server,
     due: JoinHandle<()>,
-    /// Takes renewed certificates over.
-    following: JoinHandle<()>,
 }
 
 impl NameServer {
-    pub fn start(settings: Settings, tls: &Tls) -> anyhow::Result<Self> {
-        let (bind, options) = server_options(&settings.server, tls);
-        let following = tls.follow();
+    pub fn start(settings: Settings) -> anyhow::Result<Self> {
+        let (bind, options) = server_options(&settings.server);
         let listener =
             Listener::bind(&settings.server.bind_address, settings.server.listen_port, &bind)?;
-        let to_brokers = ClientOptions { tls: tls.client.clone(), ..ClientOptions::default() };
         let namesrv = Arc::new(Namesrv::new(NamesrvOptions {
             settings,
             files: Arc::new(Disk),
-            outbound: Arc::new(ToBrokers(Client::new(to_brokers))),
+            outbound: Arc::new(ToBrokers(Client::new(ClientOptions::default()))),
             now: clock::now(),
         })?);
         let server = Server::start(listener, namesrv.clone(), options)
@@ -53,7 +48,7 @@ impl NameServer {
                 tokio::time::sleep(next.min(SLEEP_MAX)).await;
             }
         });
-        Ok(Self { server, due, following })
+        Ok(Self { server, due })
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -67,7 +62,6 @@ impl NameServer {
 
     pub async fn stop(self) {
         self.due.abort();
-        self.following.abort();
         stop_servers(vec![self.server]).await;
     }
 }

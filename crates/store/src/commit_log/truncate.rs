@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::{CommitLog, LOG};
 use crate::disk::{Allocation, DiskResult, lock};
+use crate::error::ReplicateError;
 use crate::gate::Epoch;
 use crate::handles::FileKey;
 
@@ -48,6 +49,15 @@ impl CommitLog {
         self.appended.store(at, Ordering::SeqCst);
         self.blocks.clear();
         Ok(())
+    }
+
+    /// Makes the file of a log that begins at `at`: without it the next start would not know
+    /// where that was, and miss what the checkpoint says.
+    pub(crate) fn make_first(&self, at: u64) -> Result<(), ReplicateError> {
+        self.add_file(at).map_err(|cause| match cause.is_full() {
+            true => ReplicateError::NoSpace(cause),
+            false => self.fail(cause).into(),
+        })
     }
 
     /// Takes back everything from `to` on. Nobody may hold bytes of it, or have seen any.
