@@ -9,6 +9,9 @@
 
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 
+use skua_protocol::{QueueId, QueueOffset};
+use skua_store::EndedQueue;
+
 use crate::error::FrameError;
 use crate::log::{Place, kind_of};
 use crate::members::{Change, Members};
@@ -58,6 +61,12 @@ pub(crate) enum Body {
         until: u64,
     },
     Chunk(Chunk),
+    /// There is nothing there any more: begin at `min`. The queues are those whose messages are
+    /// all before that.
+    Begin {
+        min: u64,
+        ended: Vec<EndedQueue>,
+    },
 }
 
 /// Sent to everybody every second.
@@ -83,8 +92,6 @@ pub(crate) struct Offer {
 /// Whole records, or the end of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
-    /// First offset that the sender has.
-    pub min: u64,
     pub at: u64,
     pub len: u32,
     pub flags: u8,
@@ -149,11 +156,18 @@ pub(crate) fn encode(head: &Head, body: &Body) -> Vec<u8> {
             out.extend(until.to_be_bytes());
         }
         Body::Chunk(chunk) => {
-            out.extend(chunk.min.to_be_bytes());
             out.extend(chunk.at.to_be_bytes());
             out.extend(chunk.len.to_be_bytes());
             out.push(chunk.flags);
             out.extend(&chunk.data);
+        }
+        Body::Begin { min, ended } => {
+            out.extend(min.to_be_bytes());
+            for EndedQueue { topic, queue_id, next } in ended {
+                put_short(&mut out, topic.as_bytes());
+                out.extend(queue_id.0.to_be_bytes());
+                out.extend(next.0.to_be_bytes());
+            }
         }
     }
     let len = (out.len() - FRAME_HEAD) as u32;
@@ -173,6 +187,7 @@ fn kind(body: &Body) -> u8 {
         Body::ThisFar { .. } => 6,
         Body::Want { .. } => 7,
         Body::Chunk(_) => 8,
+        Body::Begin { .. } => 9,
     }
 }
 
@@ -214,7 +229,6 @@ pub(crate) fn decode(frame: &[u8]) -> Result<(Head, Body), FrameError> {
         7 => Body::Want { at: reader.u64()?, until: reader.u64()? },
         8 => {
             let chunk = Chunk {
-                min: reader.u64()?,
                 at: reader.u64()?,
                 len: reader.u32()?,
                 flags: reader.u8()?,
@@ -222,6 +236,20 @@ pub(crate) fn decode(frame: &[u8]) -> Result<(Head, Body), FrameError> {
             };
             check_length(chunk.at, chunk.len, chunk.flags, chunk.data.len())?;
             Body::Chunk(chunk)
+        }
+        9 => {
+            let min = reader.u64()?;
+            let mut ended = Vec::new();
+            while !reader.0.is_empty() {
+                let topic = reader.string(usize::from(u16::MAX))?;
+                let queue_id = QueueId(reader.u32()?);
+                let next = QueueOffset(reader.u64()?);
+                if next.0 > u64::MAX / 64 {
+                    return Err(FrameError::Malformed("queue offset"));
+                }
+                ended.push(EndedQueue { topic, queue_id, next });
+            }
+            Body::Begin { min, ended }
         }
         _ => return Err(FrameError::Malformed("unknown kind")),
     };

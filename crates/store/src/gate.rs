@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use skua_protocol::PhysicalOffset;
+use skua_protocol::{PhysicalOffset, QueueId, QueueOffset};
 
 use crate::Store;
-use crate::disk::lock;
-use crate::error::{ReplicateError, Unconfirmed};
+use crate::consume_queue::is_storable_topic;
+use crate::disk::{DiskError, DiskResult, lock};
+use crate::error::{Failure, ReplicateError, Unconfirmed};
 
 /// Counts the times that appends were opened. Offsets mean the same within one epoch only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,7 +157,39 @@ impl Drop for Confirmed {
     }
 }
 
+/// A queue whose messages have all expired, and the offset of its next one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedQueue {
+    pub topic: String,
+    pub queue_id: QueueId,
+    pub next: QueueOffset,
+}
+
+/// A full disk passes, every other error of it does not.
+fn no_space_or(failed: &dyn Fn(DiskError) -> Failure) -> impl Fn(DiskError) -> ReplicateError {
+    |cause| match cause.is_full() {
+        true => ReplicateError::NoSpace(cause),
+        false => failed(cause).into(),
+    }
+}
+
 impl Store {
+    /// The queues whose messages are all before `min`. Looks at every queue: not for the hot path.
+    pub fn ended_queues(&self, min: PhysicalOffset) -> DiskResult<Vec<EndedQueue>> {
+        let mut ended = Vec::new();
+        for (topic, queue_id) in self.queues.list()? {
+            if self.queues.is_batch(&topic) {
+                continue;
+            }
+            let queue = self.queues.get(&topic, queue_id)?;
+            let next = queue.max();
+            if next > 0 && queue.physical_end() <= min.0 {
+                ended.push(EndedQueue { topic, queue_id, next: QueueOffset(next) });
+            }
+        }
+        Ok(ended)
+    }
+
     /// Whether the log is shown only up to [`confirmed`](Self::confirmed).
     pub fn has_gate(&self) -> bool {
         self.gate.is_on()
@@ -232,7 +265,12 @@ impl Store {
 
     /// Throws the log away and lets it begin at `at`, the start of a file: behind its end, since
     /// what is between is nowhere any more, or anywhere if nothing of it is confirmed.
-    pub fn begin_anew(&self, at: PhysicalOffset) -> Result<(), ReplicateError> {
+    /// `ended` are the queues whose messages are all before: their offsets go on where they were.
+    pub fn begin_anew(
+        &self,
+        at: PhysicalOffset,
+        ended: &[EndedQueue],
+    ) -> Result<(), ReplicateError> {
         if !at.0.is_multiple_of(self.log.file_size()) {
             return Err(ReplicateError::NoFileStart(at.0));
         }
@@ -244,6 +282,15 @@ impl Store {
             return Err(ReplicateError::NotTheEnd { at: at.0, end });
         }
         let failed = |cause| self.log.fail(cause);
+        // First: the log cannot tell them any more.
+        for EndedQueue { topic, queue_id, next } in ended {
+            if !is_storable_topic(topic) || self.queues.is_batch(topic) {
+                continue;
+            }
+            let queue = self.queues.get(topic, *queue_id).map_err(no_space_or(&failed))?;
+            self.queues.go_on_at(&queue, next.0).map_err(no_space_or(&failed))?;
+        }
+        self.queues.flush(0, &|| ()).map_err(failed)?;
         if let Some(own) = &mut checkpoint.own {
             // Or the next start would take what is missing for damage.
             (own.flushed, own.dispatched) = (0, 0);

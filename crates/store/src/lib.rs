@@ -41,7 +41,7 @@ pub use error::{
     AppendError, Damage, Failure, FlushError, OpenError, ReadError, ReplicateError, Unconfirmed,
 };
 pub use flush::Flushed;
-pub use gate::{Confirmed, Epoch};
+pub use gate::{Confirmed, EndedQueue, Epoch};
 pub use index::{Found, KeyKind, KeyQuery};
 pub use multi_dispatch::MultiDispatch;
 pub use options::{FileSize, FlushRules, IndexOptions, OnDamage, StoreOptions, TransferRules};

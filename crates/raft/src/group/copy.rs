@@ -5,7 +5,7 @@
 use raft::eraftpb::{Message, MessageType};
 use raft::{ProgressState, SnapshotStatus, StateRole};
 use skua_protocol::{Millis, PhysicalOffset};
-use skua_store::ReplicateError;
+use skua_store::{EndedQueue, ReplicateError};
 
 use super::Group;
 use crate::cut;
@@ -112,33 +112,44 @@ impl Group {
         Ok(())
     }
 
-    pub(super) fn take_chunk(&mut self, from: u64, chunk: &Chunk) -> Result<(), GroupError> {
-        let at = self.store.appended().0;
-        let Some(copying) = &self.copying else { return Ok(()) };
-        let is_copying = self.log.lock().state.copying;
-        let end = copying.offer.end;
-        if !is_copying || copying.offer.message.from != from {
+    /// The leader's log begins behind what is here.
+    pub(super) fn take_begin(
+        &mut self,
+        from: u64,
+        min: u64,
+        ended: &[EndedQueue],
+    ) -> Result<(), GroupError> {
+        let Some(copying) = self.copying_from(from) else { return Ok(()) };
+        if min <= self.store.appended().0 || min > copying.offer.end {
+            return Ok(());
+        }
+        if !min.is_multiple_of(self.store.commit_log_file_size()) {
+            let what = "its commit log begins within a file of ours; are their sizes equal?";
+            self.trouble(from, what.to_owned());
             return Ok(());
         }
         self.leader_heard = self.now;
-        if chunk.data.is_empty() {
-            if chunk.min <= at || chunk.min > end {
-                return Ok(());
-            }
-            // What is between is nowhere any more, and what is here of no use without it.
-            self.forget_log()?;
-            match self.store.begin_anew(PhysicalOffset(chunk.min)) {
-                Ok(()) => return self.want(),
-                Err(ReplicateError::NoFileStart(_)) => {
-                    let what =
-                        "its commit log begins within a file of ours; are their sizes equal?";
-                    self.trouble(from, what.to_owned());
-                    return Ok(());
-                }
-                Err(ReplicateError::NoSpace(_)) => return Ok(()),
-                Err(cause) => return Err(cause.into()),
-            }
+        // What is between is nowhere any more, and what is here of no use without it.
+        self.forget_log()?;
+        match self.store.begin_anew(PhysicalOffset(min), ended) {
+            Ok(()) => self.want(),
+            // Asked for again in a while.
+            Err(ReplicateError::NoSpace(_)) => Ok(()),
+            Err(cause) => Err(cause.into()),
         }
+    }
+
+    fn copying_from(&self, leader: u64) -> Option<&Copying> {
+        let copying = self.copying.as_ref()?;
+        let is_copying = self.log.lock().state.copying;
+        (is_copying && copying.offer.message.from == leader).then_some(copying)
+    }
+
+    pub(super) fn take_chunk(&mut self, from: u64, chunk: &Chunk) -> Result<(), GroupError> {
+        let at = self.store.appended().0;
+        let Some(copying) = self.copying_from(from) else { return Ok(()) };
+        let end = copying.offer.end;
+        self.leader_heard = self.now;
         let file = self.store.commit_log_file_size();
         let fits = u64::from(chunk.len) <= file - at % file;
         if chunk.at != at || at + u64::from(chunk.len) > end || !fits {
@@ -185,8 +196,8 @@ impl Group {
             return Ok(());
         }
         if at < min {
-            let nothing = Chunk { min, at, len: 0, flags: 0, data: Vec::new() };
-            self.send(to, &Body::Chunk(nothing));
+            let ended = self.store.ended_queues(PhysicalOffset(min))?;
+            self.send(to, &Body::Begin { min, ended });
             return Ok(());
         }
         let until = until.min(confirmed);
@@ -205,7 +216,7 @@ impl Group {
             Err(cause) => return Err(cause),
         };
         let (len, flags) = (piece.place.len, piece.place.flags);
-        let chunk = Chunk { min, at, len, flags, data: piece.data.to_vec() };
+        let chunk = Chunk { at, len, flags, data: piece.data.to_vec() };
         self.send(to, &Body::Chunk(chunk));
         Ok(())
     }

@@ -151,7 +151,7 @@ impl Group {
         if at < self.store.appended() && at >= self.store.confirmed() {
             self.store.truncate_to(at)?;
         } else {
-            self.store.begin_anew(at)?;
+            self.store.begin_anew(at, &[])?;
         }
         Ok(())
     }

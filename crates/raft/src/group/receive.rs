@@ -51,6 +51,7 @@ impl Group {
             Body::ThisFar { term, last } => self.take_target(head.from, term, last)?,
             Body::Want { at, until } => self.give_chunk(head.from, at, until)?,
             Body::Chunk(chunk) => self.take_chunk(head.from, &chunk)?,
+            Body::Begin { min, ended } => self.take_begin(head.from, min, &ended)?,
         }
         self.advance()
     }

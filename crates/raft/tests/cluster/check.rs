@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use skua_protocol::record::Message;
+use skua_protocol::record::{MAGIC_END_OF_FILE, Message, Record};
 use skua_protocol::{PhysicalOffset, QueueId};
 use skua_raft::PeerId;
 use skua_store::{ReadLimits, ReadStatus, Store};
@@ -25,6 +25,9 @@ struct Acknowledged {
 pub struct Truth {
     /// The log as far as any member has called it agreed on.
     log: Vec<u8>,
+    /// Up to where its records were looked at, and the next offset of each queue.
+    read: usize,
+    next: BTreeMap<(String, u32), u64>,
     /// Up to where a member's log was compared, in its present life or before.
     compared: BTreeMap<u64, u64>,
     leaders: BTreeMap<u64, u64>,
@@ -76,9 +79,27 @@ impl Truth {
             }
             assert!(new.is_empty() || self.log.len() as u64 == known, "n{id} has a hole");
             self.log.extend(new);
+            self.read(file);
             at = to;
         }
         self.compared.insert(id, end.max(from));
+    }
+
+    /// Queue offsets are dense along the log, whoever gave them.
+    fn read(&mut self, file: u64) {
+        while let Some(head) = self.log.get(self.read..self.read + 8) {
+            let size = u32::from_be_bytes(head[..4].try_into().expect("four bytes")) as usize;
+            if head[4..] != MAGIC_END_OF_FILE.to_be_bytes() {
+                let record = Record::parse(&self.log[self.read..self.read + size]).expect("whole");
+                let queue = (record.topic().to_owned(), record.queue_id() as u32);
+                let next = self.next.entry(queue).or_default();
+                assert_eq!(record.queue_offset() as u64, *next, "queue offset at {}", self.read);
+                *next += 1;
+            } else {
+                assert_eq!((self.read + size) as u64 % file, 0, "a filler ends its file");
+            }
+            self.read += size;
+        }
     }
 
     pub fn acknowledge(&mut self, sent: &Sent) {

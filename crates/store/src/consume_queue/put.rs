@@ -74,6 +74,16 @@ impl Queues {
         Ok(())
     }
 
+    /// Lets the queue go on at `next`, as if everything before had expired, unless it is there.
+    pub(crate) fn go_on_at(&self, queue: &Arc<Queue>, next: u64) -> DiskResult<()> {
+        let mut state = queue.state();
+        let max = queue.max();
+        if max < next {
+            self.bridge(queue, &mut state, max, next)?;
+        }
+        Ok(())
+    }
+
     /// Whether a gap has room for a file.
     fn is_wide(&self, max: u64, first: u64) -> bool {
         first - max > self.file_size / ENTRY_LEN as u64

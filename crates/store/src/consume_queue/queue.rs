@@ -104,6 +104,11 @@ impl Queue {
         self.next.load(Ordering::Relaxed)
     }
 
+    /// End of the last record the queue knows.
+    pub(crate) fn physical_end(&self) -> u64 {
+        lock(&self.state).physical_end
+    }
+
     /// What was given away and is not in the queue was taken back. Only under the append lock.
     pub(crate) fn forget_given(&self) {
         self.next.store(self.max(), Ordering::Relaxed);
