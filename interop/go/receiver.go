@@ -13,13 +13,17 @@ import (
 )
 
 func options(c command, group string) []consumer.Option {
-	return []consumer.Option{
+	opts := []consumer.Option{
 		consumer.WithNsResolver(primitive.NewPassthroughResolver([]string{c.get("namesrv", "")})),
 		consumer.WithGroupName(group),
 		consumer.WithInstance(c.name),
 		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
 		consumer.WithMaxReconsumeTimes(int32(c.number("retries", -1))),
 	}
+	if key := c.get("ak", ""); key != "" {
+		opts = append(opts, consumer.WithCredentials(primitive.Credentials{AccessKey: key, SecretKey: c.get("sk", "")}))
+	}
+	return opts
 }
 
 // newReceiver starts a consumer that tells each message as `got`, each refused one as `refused`.

@@ -42,14 +42,18 @@ func (s *selector) Select(m *primitive.Message, queues []*primitive.MessageQueue
 
 func newSender(c command) (*sender, error) {
 	choose := &selector{QueueSelector: producer.NewRoundRobinQueueSelector(), queue: -1}
-	p, err := rocketmq.NewProducer(
+	opts := []producer.Option{
 		producer.WithNsResolver(primitive.NewPassthroughResolver([]string{c.get("namesrv", "")})),
 		producer.WithGroupName(c.get("group", "")),
 		producer.WithInstanceName(c.name),
 		producer.WithRetry(c.number("retries", 2)),
-		producer.WithSendMsgTimeout(time.Duration(c.number("timeout", 10000))*time.Millisecond),
+		producer.WithSendMsgTimeout(time.Duration(c.number("timeout", 10000)) * time.Millisecond),
 		producer.WithQueueSelector(choose),
-	)
+	}
+	if key := c.get("ak", ""); key != "" {
+		opts = append(opts, producer.WithCredentials(primitive.Credentials{AccessKey: key, SecretKey: c.get("sk", "")}))
+	}
+	p, err := rocketmq.NewProducer(opts...)
 	if err == nil {
 		err = p.Start()
 	}

@@ -47,6 +47,17 @@ pub fn in_order(got: &[Event]) {
     }
 }
 
+/// What one producer sent one after the other to a queue stands there in that order.
+pub fn in_order_of_sends(sent: &[Event]) {
+    let mut last = BTreeMap::new();
+    for event in sent {
+        let (queue, offset) = ((event.get("by"), event.number("queue")), event.number("offset"));
+        if let Some(before) = last.insert(queue, offset) {
+            assert!(before < offset, "{queue:?}: {offset} was given after {before}: {event:?}");
+        }
+    }
+}
+
 /// Within each queue the queue offsets are 0, 1, 2 … up to the last, in this order.
 pub fn dense(got: &[Event]) {
     let mut next = BTreeMap::new();

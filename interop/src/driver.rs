@@ -54,11 +54,22 @@ impl Driver {
     }
 
     pub fn start_with(scene: &Scene, client: Client, encoding: Encoding, namesrv: &str) -> Self {
+        Self::start_configured(scene, client, encoding, namesrv, &[])
+    }
+
+    /// With system properties for a Java client, `key=value`.
+    pub fn start_configured(
+        scene: &Scene,
+        client: Client,
+        encoding: Encoding,
+        namesrv: &str,
+        properties: &[String],
+    ) -> Self {
         let home = scene.folder("client");
         let log = scene.unused(&format!("{client:?}.log"));
         let mut command = match client {
-            Client::Java5 => java(scene, "client-5.5.0", encoding),
-            Client::Java4 => java(scene, "client-4.9.8", encoding),
+            Client::Java5 => java(scene, "client-5.5.0", encoding, properties),
+            Client::Java4 => java(scene, "client-4.9.8", encoding, properties),
             Client::Python => {
                 let [python, driver] = files::python_driver();
                 let mut command = process::command(python);
@@ -191,7 +202,7 @@ impl Drop for Driver {
     }
 }
 
-fn java(scene: &Scene, set: &str, encoding: Encoding) -> Command {
+fn java(scene: &Scene, set: &str, encoding: Encoding, properties: &[String]) -> Command {
     let home = scene.folder("client");
     let cache = files::cache().display();
     let mut command = process::command("java");
@@ -200,6 +211,7 @@ fn java(scene: &Scene, set: &str, encoding: Encoding) -> Command {
         .arg(format!("-Drmq.logback.configurationFile={}", files::logback().display()))
         .arg(format!("-Dinterop.log={}", scene.unused(&format!("{set}.client.log")).display()))
         .arg("-Dinterop.level=WARN")
+        .args(properties.iter().map(|property| format!("-D{property}")))
         .arg(match encoding {
             Encoding::Json => "-Drocketmq.serialize.type=JSON",
             Encoding::Binary => "-Drocketmq.serialize.type=ROCKETMQ",

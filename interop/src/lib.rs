@@ -9,6 +9,7 @@
 //! - [`Cluster`], [`Namesrv`], [`Broker`]: the servers; each is killed by pid when dropped.
 //! - [`Driver`]: an official client in its own process, steered by lines (`java/driver`, `go`).
 //! - [`Relay`]: a link that can be stalled, cut and made longer.
+//! - [`Net`], [`Node`]: a network namespace for each server.
 //! - [`Admin`]: the unmodified mqadmin, many commands in one JVM.
 //! - [`golden`]: command lines for both mqadmins, and what their output has in common.
 //! - [`check`]: what was sent against what was received.
@@ -21,6 +22,7 @@ mod driver;
 mod event;
 mod files;
 pub mod golden;
+mod net;
 mod ports;
 mod process;
 mod relay;
@@ -33,6 +35,7 @@ pub use admin::{Admin, Told};
 pub use driver::{Client, Driver, Encoding};
 pub use event::Event;
 pub use files::quickstart_classpath;
+pub use net::{Net, Node, Place};
 pub use process::Process;
 pub use relay::Relay;
 pub use scene::Scene;

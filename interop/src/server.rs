@@ -1,10 +1,11 @@
 use std::fs;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use crate::files;
+use crate::net::Place;
 use crate::ports;
 use crate::process::{self, Process};
 use crate::scene::Scene;
@@ -46,44 +47,60 @@ pub struct Namesrv {
 
 impl Namesrv {
     pub fn start(scene: &Scene, kind: Kind) -> Self {
-        let port = ports::free();
-        Self::start_at(scene, kind, port)
+        Self::start_as(scene, kind, "namesrv", &Place::default(), &Tuning::default())
     }
 
-    fn start_at(scene: &Scene, kind: Kind, port: u16) -> Self {
-        let dir = scene.folder("namesrv");
+    /// Starts it in this place, with a folder of this name.
+    pub fn start_at(scene: &Scene, kind: Kind, name: &str, place: &Place) -> Self {
+        Self::start_as(scene, kind, name, place, &Tuning::default())
+    }
+
+    pub fn start_tuned(scene: &Scene, kind: Kind, tuning: &Tuning) -> Self {
+        Self::start_as(scene, kind, "namesrv", &Place::default(), tuning)
+    }
+
+    fn start_as(scene: &Scene, kind: Kind, name: &str, place: &Place, tuning: &Tuning) -> Self {
+        let port = if place.is_here() { ports::free() } else { 9876 };
+        let dir = scene.folder(name);
         let mut command = match kind {
             Kind::Java => {
                 files::cache();
                 let mut command = process::command(files::java_server());
-                command.arg("namesrv").arg(&dir).arg(port.to_string());
+                command.arg("namesrv").arg(&dir).arg(port.to_string()).args(&tuning.settings);
+                if let Some(options) = tuning.java_options {
+                    command.env("SKUA_JAVA_OPTS", options);
+                }
                 command
             }
             Kind::Skua => {
                 let file = dir.join("namesrv.conf");
                 let kv = dir.join("kvConfig.json");
-                let text = format!("listenPort={port}\nkvConfigPath={}\n", kv.display());
+                let own = tuning.settings.join("\n");
+                let text = format!("listenPort={port}\nkvConfigPath={}\n{own}\n", kv.display());
                 fs::write(&file, text).expect("a configuration file");
                 let mut command = skua();
                 command.arg("namesrv").arg("-c").arg(file).current_dir(&dir);
                 command
             }
         };
+        if !place.is_here() {
+            command = place.command(&command);
+        }
         let mut process = Process::start(&mut command, dir.join("namesrv.log"));
         wait_until("the name server's port", START, || {
             process.assert_alive();
-            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
+            TcpStream::connect((place.ip, port)).ok()
         });
-        Self { addr: format!("127.0.0.1:{port}"), process }
+        Self { addr: format!("{}:{port}", place.ip), process }
     }
 }
 
-/// What a broker is given beyond the tests' own settings.
+/// What a server is given beyond the tests' own settings.
 #[derive(Clone, Debug, Default)]
 pub struct Tuning {
-    /// Lines for `broker.conf`, `key=value`; they win over the tests' own.
+    /// Lines for its configuration, `key=value`; they win over the tests' own.
     pub settings: Vec<&'static str>,
-    /// In place of the small heap and the quick compiler of a Java broker in tests.
+    /// In place of the small heap and the quick compiler of a Java server in tests.
     pub java_options: Option<&'static str>,
 }
 
@@ -97,6 +114,7 @@ pub struct Broker {
     namesrv: String,
     port: u16,
     tuning: Tuning,
+    place: Place,
 }
 
 impl Broker {
@@ -115,22 +133,35 @@ impl Broker {
         namesrv: &str,
         tuning: Tuning,
     ) -> Self {
-        let port = ports::free();
+        Self::start_at(scene, kind, name, namesrv, tuning, Place::default())
+    }
+
+    /// As [`Broker::start_tuned`], in this place.
+    pub fn start_at(
+        scene: &Scene,
+        kind: Kind,
+        name: &str,
+        namesrv: &str,
+        tuning: Tuning,
+        place: Place,
+    ) -> Self {
+        let port = if place.is_here() { ports::free() } else { 10911 };
         let dir = scene.folder(name);
-        let process = Self::launch(kind, &dir, name, port, namesrv, &tuning);
-        let addr = format!("127.0.0.1:{port}");
+        let process = Self::launch(kind, &dir, port, namesrv, &tuning, &place);
+        let addr = format!("{}:{port}", place.ip);
         let namesrv = namesrv.to_owned();
-        Self { addr, process, kind, dir, namesrv, port, tuning }
+        Self { addr, process, kind, dir, namesrv, port, tuning, place }
     }
 
     fn launch(
         kind: Kind,
         dir: &Path,
-        name: &str,
         port: u16,
         namesrv: &str,
         tuning: &Tuning,
+        place: &Place,
     ) -> Process {
+        let name = dir.file_name().and_then(|n| n.to_str()).expect("named by `start`");
         let mut command = match kind {
             Kind::Java => {
                 files::cache();
@@ -145,11 +176,12 @@ impl Broker {
             Kind::Skua => {
                 let text = format!(
                     "brokerClusterName=DefaultCluster\nbrokerName={name}\nbrokerId=0\n\
-                     brokerIP1=127.0.0.1\nlistenPort={port}\nstorePathRootDir={0}/store\n\
+                     brokerIP1={2}\nlistenPort={port}\nstorePathRootDir={0}/store\n\
                      storePathCommitLog={0}/store/commitlog\nmappedFileSizeCommitLog=67108864\n\
                  diskSpaceWarningLevelRatio=99\n{1}\n",
                     dir.display(),
-                    tuning.settings.join("\n")
+                    tuning.settings.join("\n"),
+                    place.ip
                 );
                 let file = dir.join("broker.conf");
                 // What was changed at run time stays over a restart.
@@ -162,6 +194,9 @@ impl Broker {
                 command
             }
         };
+        if !place.is_here() {
+            command = place.command(&command);
+        }
         Process::start(&mut command, dir.join("broker.log"))
     }
 
@@ -174,7 +209,8 @@ impl Broker {
         wait_until("the broker in the name server's cluster list", START, || {
             self.process.assert_alive();
             TcpStream::connect(&self.addr).ok()?;
-            wire::cluster_list(&self.namesrv)?.contains(&self.addr).then_some(())
+            let one = self.namesrv.split(';').next()?;
+            wire::cluster_list(one)?.contains(&self.addr).then_some(())
         });
     }
 
@@ -215,9 +251,8 @@ impl Broker {
 
     /// After its end: starts it on the same folder and port, and waits for nothing.
     pub fn launch_again(&mut self) {
-        let name = self.dir.file_name().and_then(|n| n.to_str()).expect("named by `start`");
-        self.process =
-            Self::launch(self.kind, &self.dir, name, self.port, &self.namesrv, &self.tuning);
+        let Self { kind, dir, port, namesrv, tuning, place, .. } = self;
+        self.process = Self::launch(*kind, dir, *port, namesrv, tuning, place);
     }
 }
 

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+/// Time for connecting, and for each piece of an answer.
+const LIMIT: Duration = Duration::from_secs(5);
+
 /// One request and its answer's header and body; nothing if nobody answers.
 pub fn call(addr: &str, code: i32, fields: Value, body: &[u8]) -> Option<(Value, Vec<u8>)> {
     let header = json!({
@@ -16,8 +19,8 @@ pub fn call(addr: &str, code: i32, fields: Value, body: &[u8]) -> Option<(Value,
     let length = |n: usize| u32::try_from(n).expect("a small request").to_be_bytes();
     let frame =
         [&length(4 + header.len() + body.len()), &length(header.len()), &header[..], body].concat();
-    let mut stream = TcpStream::connect(addr).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    let mut stream = TcpStream::connect_timeout(&addr.parse().ok()?, LIMIT).ok()?;
+    stream.set_read_timeout(Some(LIMIT)).ok()?;
     stream.write_all(&frame).ok()?;
 
     let mut lengths = [0; 8];

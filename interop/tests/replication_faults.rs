@@ -45,15 +45,16 @@ struct Pair {
     master: Broker,
     slave: Broker,
     relay: Relay,
+    kills: u32,
 }
 
 impl Pair {
-    fn start(role: &'static str) -> Self {
+    fn start(role: &'static str, flush: &'static str) -> Self {
         let scene = Scene::new();
         let namesrv = Namesrv::start(&scene, Kind::Skua);
         let tuning = |settings: Vec<&'static str>| Tuning { settings, java_options: None };
         let size = "mappedFileSizeCommitLog=4194304";
-        let settings = vec![size, role, "slaveTimeout=1000", "haHousekeepingInterval=2000"];
+        let settings = vec![size, role, flush, "slaveTimeout=1000", "haHousekeepingInterval=2000"];
         let mut master =
             Broker::start_tuned(&scene, Kind::Skua, "broker-a", &namesrv.addr, tuning(settings));
         master.wait_registered();
@@ -64,6 +65,7 @@ impl Pair {
         let through: &'static str = Box::leak(format!("haMasterAddress={}", relay.addr).into());
         let settings = vec![
             size,
+            flush,
             "brokerName=broker-a",
             "brokerId=1",
             "brokerRole=SLAVE",
@@ -75,14 +77,16 @@ impl Pair {
             Broker::start_tuned(&scene, Kind::Skua, "slave", &namesrv.addr, tuning(settings));
         slave.wait_registered();
         wait_until("the slave", LIMIT, || is_followed(&master).then_some(()));
-        Self { scene, namesrv, master, slave, relay }
+        Self { scene, namesrv, master, slave, relay, kills: 0 }
     }
 
     fn fault(&mut self, random: &mut Random) {
         let pause = |random: &mut Random| {
             std::thread::sleep(Duration::from_millis(random.below(1200)));
         };
-        match random.below(7) {
+        let fault = random.below(7);
+        self.kills += u32::from(fault < 2);
+        match fault {
             0 => self.master.crash(),
             1 => self.slave.crash(),
             2 => {
@@ -120,12 +124,12 @@ impl Pair {
     }
 }
 
-fn run(role: &'static str, loses_master: bool) {
+fn run(role: &'static str, flush: &'static str, loses_master: bool) {
     let seed = number("SEED").unwrap_or(1);
     let faults = number("FAULTS").unwrap_or(FAULTS);
     eprintln!("SEED={seed}");
     let mut random = Random(seed);
-    let mut pair = Pair::start(role);
+    let mut pair = Pair::start(role, flush);
     let mut driver = Driver::start(&pair.scene, Client::Java5, &pair.namesrv.addr);
     driver.run("producer p group=producers timeout=3000 retries=0");
     driver.run("flood p topic=faults prefix=m threads=8 size=300");
@@ -157,14 +161,26 @@ fn run(role: &'static str, loses_master: bool) {
     let got = scanner.got("s");
     check::dense(&got);
     check::at_their_offsets(&sent, &got);
+    let (kills, lost) = (pair.kills + u32::from(loses_master), driver.told("lost").len());
+    eprintln!(
+        "SEED={seed} {role} {flush}: {faults} faults, {kills} of them kills; {} acknowledged, {lost} \
+         not, {} stored",
+        sent.len(),
+        got.len()
+    );
 }
 
 #[test]
 fn what_was_written_twice_survives_the_loss_of_the_master_after_faults() {
-    run("brokerRole=SYNC_MASTER", true);
+    run("brokerRole=SYNC_MASTER", "flushDiskType=ASYNC_FLUSH", true);
+}
+
+#[test]
+fn what_two_brokers_have_on_disk_survives_the_loss_of_the_master_after_faults() {
+    run("brokerRole=SYNC_MASTER", "flushDiskType=SYNC_FLUSH", true);
 }
 
 #[test]
 fn an_asynchronous_slave_catches_up_after_faults() {
-    run("brokerRole=ASYNC_MASTER", false);
+    run("brokerRole=ASYNC_MASTER", "flushDiskType=ASYNC_FLUSH", false);
 }

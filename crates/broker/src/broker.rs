@@ -19,7 +19,7 @@ use skua_protocol::message_id::UniqueIdSource;
 use skua_protocol::request::UnregisterBroker;
 use skua_protocol::service::{BoxFuture, Outcome};
 use skua_protocol::{Command, Millis, PhysicalOffset, QueueId, json};
-use skua_store::Store;
+use skua_store::{Store, is_lmq};
 
 use crate::client::{Consumers, Producers};
 use crate::cold_data::{self, ColdData};
@@ -84,6 +84,8 @@ pub struct Broker {
     outside: Arc<dyn Outside>,
     deadlines: Arc<Deadlines>,
     offsets_file: ConfigFile,
+    /// Written beside it, so that light queues may be turned on and off.
+    light_offsets_file: Option<ConfigFile>,
 
     pub(crate) store: Arc<Store>,
     pub(crate) role: Arc<RoleState>,
@@ -136,6 +138,7 @@ impl Broker {
             trace_topic,
             revive_queues: broker.revive_queue_num,
             timer_wheel: stored.timer_wheel_enable,
+            light_queues: stored.enable_lmq,
         };
         let topics = TopicTable::open(file(TOPICS_FILE), &system, now)?;
         let groups = GroupTable::open(file(GROUPS_FILE), now)?;
@@ -144,7 +147,18 @@ impl Broker {
         let step = version_step(broker.consumer_offset_update_version_step);
         let offsets = ConsumerOffsets::new(step, now);
         let offsets_file = file(consumer_offsets::FILE);
-        offsets.load(&offsets_file)?;
+        let light_offsets_file = stored.enable_lmq.then(|| file(consumer_offsets::LIGHT_FILE));
+        let has_loaded = match &light_offsets_file {
+            Some(light) => {
+                offsets.has_light_queues();
+                groups.has_light_queues();
+                offsets.load(light)?
+            }
+            None => false,
+        };
+        if !has_loaded {
+            offsets.load(&offsets_file)?;
+        }
         let role = role_at_start(&settings);
         if role != Role::Master {
             offsets.keep_local_commits();
@@ -206,6 +220,7 @@ impl Broker {
             outside,
             deadlines: Arc::default(),
             offsets_file,
+            light_offsets_file,
             store,
             role: Arc::new(RoleState::new(role)),
             replicas,
@@ -367,8 +382,11 @@ impl Broker {
     /// A queue that may have messages. Requests may ask after any topic and number; those that
     /// cannot be must not cost memory in the store.
     pub(crate) fn queue(&self, topic: &str, queue: i32) -> Option<QueueId> {
-        let topic = self.topics.get(topic)?;
-        let config = &topic.config;
+        let found = self.topics.get(topic)?;
+        if is_lmq(topic) && self.store.max_offset(topic, QueueId(0)).is_none() {
+            return None;
+        }
+        let config = &found.config;
         let most = config.write_queue_nums.max(config.read_queue_nums).max(QUEUES_ASKED_MAX);
         u32::try_from(queue).ok().filter(|_| queue < most).map(QueueId)
     }

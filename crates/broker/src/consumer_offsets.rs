@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use skua_protocol::body::{ConsumerOffsets as File, DataVersion};
 use skua_protocol::{Millis, json};
+use skua_store::is_lmq;
 
 use crate::files::{ConfigFile, LoadError};
 use crate::names::SYSTEM_GROUP_PREFIX;
@@ -19,6 +20,8 @@ use crate::swap_map::lock;
 
 /// Name of the file under `config/`.
 pub const FILE: &str = "consumerOffset.json";
+/// And of that which a broker with light queues reads (Java: `LmqConsumerOffsetManager`).
+pub const LIGHT_FILE: &str = "lmqConsumerOffset.json";
 const SHARDS: usize = 32;
 /// Between topic and group in the file's keys.
 const SEPARATOR: char = '@';
@@ -90,6 +93,8 @@ pub struct ConsumerOffsets {
     changed: AtomicBool,
     changes: AtomicU64,
     keeps_local: AtomicBool,
+    /// There are light queues.
+    light: AtomicBool,
 }
 
 impl ConsumerOffsets {
@@ -103,12 +108,26 @@ impl ConsumerOffsets {
             changed: AtomicBool::new(false),
             changes: AtomicU64::new(0),
             keeps_local: AtomicBool::new(false),
+            light: AtomicBool::new(false),
         }
     }
 
-    /// Adds what the file holds. Keys that name no topic and group are dropped.
-    pub fn load(&self, file: &ConfigFile) -> Result<(), LoadError> {
-        let Some(file) = file.load(json::from_slice::<File>)? else { return Ok(()) };
+    /// Offsets of groups that are named as light queues stand apart in the file.
+    pub fn has_light_queues(&self) {
+        self.light.store(true, Ordering::Relaxed);
+    }
+
+    /// Adds what the file holds; false if there is none. Keys that name no topic and group are
+    /// dropped.
+    pub fn load(&self, file: &ConfigFile) -> Result<bool, LoadError> {
+        let Some(file) = file.load(json::from_slice::<File>)? else { return Ok(false) };
+        for (key, offset) in file.lmq_offset_table {
+            if let Some((topic, group)) = key.split_once(SEPARATOR) {
+                self.with_mut(group, topic, |progress| {
+                    progress.marks_mut(0).committed = Some(offset);
+                });
+            }
+        }
         for (key, offsets) in file.offset_table {
             let Some((topic, group)) = key.split_once(SEPARATOR) else {
                 tracing::warn!(key, "consumer offsets without topic and group are dropped");
@@ -121,12 +140,13 @@ impl ConsumerOffsets {
             }
         }
         *lock(&self.version) = file.data_version;
-        Ok(())
+        Ok(true)
     }
 
     /// The file's content.
     pub fn encode(&self) -> Vec<u8> {
         let mut file = File { data_version: *lock(&self.version), ..File::default() };
+        let light = self.light.load(Ordering::Relaxed);
         for shard in &self.shards {
             for (topic, groups) in lock(shard).iter() {
                 for (group, progress) in groups {
@@ -141,7 +161,11 @@ impl ConsumerOffsets {
                     if !pulled.is_empty() {
                         file.pull_offset_table.insert(key.clone(), pulled);
                     }
-                    if !committed.is_empty() {
+                    if light && is_lmq(group) {
+                        if let Some(offset) = committed.get(&0) {
+                            file.lmq_offset_table.insert(key, *offset);
+                        }
+                    } else if !committed.is_empty() {
                         file.offset_table.insert(key, committed);
                         let topics = file.group_topic_map.entry(group.to_string()).or_default();
                         topics.insert(topic.to_string());

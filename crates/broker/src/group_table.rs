@@ -3,11 +3,13 @@
 //! As with topics, readers take no lock and a change is on disk before it is answered.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use skua_protocol::body::{DataVersion, SubscriptionGroupConfig, SubscriptionGroupTable};
 use skua_protocol::{Millis, json};
+use skua_store::is_lmq;
 
 use crate::files::{ConfigFile, LoadError, SaveError};
 use crate::names;
@@ -22,6 +24,8 @@ pub struct GroupTable {
     /// Held by whoever changes groups or forbidden topics.
     version: Mutex<DataVersion>,
     file: ConfigFile,
+    /// Groups named as light queues are need not be made.
+    light: AtomicBool,
 }
 
 /// By group and topic: what is forbidden, as bits.
@@ -53,6 +57,7 @@ impl GroupTable {
             forbidden: ArcSwap::default(),
             version: Mutex::new(DataVersion::new(now)),
             file,
+            light: AtomicBool::new(false),
         };
         for group in names::SYSTEM_GROUPS {
             table.groups.insert(group, Arc::new(SubscriptionGroupConfig::new(group)));
@@ -68,7 +73,19 @@ impl GroupTable {
         Ok(table)
     }
 
+    /// There are light queues (Java: `LmqSubscriptionGroupManager`).
+    pub fn has_light_queues(&self) {
+        self.light.store(true, Ordering::Relaxed);
+    }
+
+    fn is_light(&self, group: &str) -> bool {
+        self.light.load(Ordering::Relaxed) && is_lmq(group)
+    }
+
     pub fn get(&self, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
+        if self.is_light(group) {
+            return Some(Arc::new(SubscriptionGroupConfig::new(group)));
+        }
         self.groups.get(group)
     }
 
@@ -78,7 +95,7 @@ impl GroupTable {
     }
 
     pub fn contains(&self, group: &str) -> bool {
-        self.groups.contains(group)
+        self.is_light(group) || self.groups.contains(group)
     }
 
     /// Whether [`find`](Self::find) would have to make the group.
@@ -125,7 +142,7 @@ impl GroupTable {
         }
         {
             let mut version = lock(&self.version);
-            for config in configs {
+            for config in configs.into_iter().filter(|config| !self.is_light(&config.group_name)) {
                 tracing::info!(group = %config.group_name, ?config, "subscription group changed");
                 let name = config.group_name.clone();
                 self.groups.insert(&name, Arc::new(config));

@@ -14,6 +14,7 @@ use skua_protocol::body::{
     DataVersion, PERM_INHERIT, PERM_READ, PERM_WRITE, TopicConfig, TopicConfigSerializeWrapper,
 };
 use skua_protocol::{Millis, json};
+use skua_store::is_lmq;
 
 use crate::files::{ConfigFile, LoadError, SaveError};
 use crate::names::AUTO_CREATE_TOPIC;
@@ -39,6 +40,8 @@ pub struct TopicTable {
     topics: SwapMap<Topic>,
     changes: Mutex<Changes>,
     file: ConfigFile,
+    /// Light queues are topics that nobody makes; all are counted together.
+    light: Option<Arc<TopicStats>>,
 }
 
 struct Changes {
@@ -71,6 +74,7 @@ impl TopicTable {
                 unregistered: BTreeSet::new(),
             }),
             file,
+            light: system.light_queues.then(Arc::default),
         };
         for config in system.topics() {
             table.put(config);
@@ -86,11 +90,18 @@ impl TopicTable {
     }
 
     pub fn get(&self, topic: &str) -> Option<Arc<Topic>> {
-        self.topics.get(topic)
+        match &self.light {
+            // Java: `LmqTopicConfigManager`.
+            Some(stats) if is_lmq(topic) => {
+                let config = TopicConfig::new(topic, 1, PERM_READ | PERM_WRITE);
+                Some(Arc::new(Topic { config, stats: stats.clone() }))
+            }
+            _ => self.topics.get(topic),
+        }
     }
 
     pub fn contains(&self, topic: &str) -> bool {
-        self.topics.contains(topic)
+        (self.light.is_some() && is_lmq(topic)) || self.topics.contains(topic)
     }
 
     pub fn is_ordered(&self, topic: &str) -> bool {
@@ -181,7 +192,8 @@ impl TopicTable {
         {
             let mut changes = lock(&self.changes);
             let mut altered = Vec::with_capacity(configs.len());
-            for config in configs {
+            let is_light = |name: &str| self.light.is_some() && is_lmq(name);
+            for config in configs.into_iter().filter(|config| !is_light(&config.topic_name)) {
                 let current = self.get(&config.topic_name);
                 let current: Option<&Attributes> =
                     current.as_ref().map(|topic| &topic.config.attributes);

@@ -95,3 +95,19 @@ pub(crate) fn json_object(text: &str) -> Result<(), String> {
         Err("a JSON object, as in {\"username\":\"admin\",\"password\":\"…\"}".into())
     }
 }
+
+pub(crate) fn tls_mode(text: &str) -> Result<(), String> {
+    one_of(text, &["disabled", "permissive", "enforcing"])
+}
+
+pub(crate) fn client_auth(text: &str) -> Result<(), String> {
+    one_of(text, &["none", "optional", "require"])
+}
+
+fn one_of(text: &str, words: &[&str]) -> Result<(), String> {
+    if words.iter().any(|word| text.eq_ignore_ascii_case(word)) {
+        Ok(())
+    } else {
+        Err(words.join(", "))
+    }
+}

@@ -21,7 +21,7 @@ pub use properties::Properties;
 pub use settings::{ConfigError, Role, Settings, Warning};
 pub use table::{
     AuthConfig, BrokerConfig, ClientConfig, ClientLibraryConfig, ControllerConfig, Effect, Key,
-    NamesrvConfig, ServerConfig, StoreConfig,
+    NamesrvConfig, ServerConfig, StoreConfig, TlsConfig,
 };
 pub use value::{BrokerRole, FlushDiskType, MetricsExporterType, Value};
 

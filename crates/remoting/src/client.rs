@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::connection;
 use crate::link::Link;
 use crate::shared::{Shared, Stage};
+use crate::tls::{ClientTls, Stream};
 use crate::{AnswerCodec, Limits, Metrics};
 
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct ClientOptions {
     pub connections_per_address: usize,
     /// What is done to every request before it is sent.
     pub hook: Option<Hook>,
+    /// With it every connection is TLS.
+    pub tls: Option<Arc<ClientTls>>,
 }
 
 /// Signs requests, as a rule (Java: `RPCHook.doBeforeRequest`).
@@ -50,6 +53,7 @@ impl Default for ClientOptions {
             connect_timeout_ms: 3_000,
             connections_per_address: 1,
             hook: None,
+            tls: None,
         }
     }
 }
@@ -99,6 +103,7 @@ struct Inner {
     connect_timeout: Duration,
     connections_per_address: usize,
     hook: Option<Hook>,
+    tls: Option<Arc<ClientTls>>,
     routes: Mutex<HashMap<String, Arc<Route>>>,
 }
 
@@ -133,7 +138,8 @@ impl Client {
             connect_timeout: Duration::from_millis(options.connect_timeout_ms),
             connections_per_address: options.connections_per_address.max(1),
             hook: options.hook,
-            shared: Shared::new(handler, options.limits, AnswerCodec::default(), false),
+            tls: options.tls,
+            shared: Shared::new(handler, options.limits, AnswerCodec::default(), false, None),
             routes: Mutex::default(),
         }))
     }
@@ -259,7 +265,11 @@ impl Client {
             let connected = async {
                 let socket = TcpStream::connect(candidate).await?;
                 socket.set_nodelay(true)?;
-                connection::spawn(&self.0.shared, socket, candidate)
+                let stream = match &self.0.tls {
+                    Some(tls) => tls.connect(socket, addr).await?,
+                    None => Stream::plain(socket),
+                };
+                connection::spawn(&self.0.shared, stream, candidate)
             };
             match connected.await {
                 Ok(link) => return Ok(link),

@@ -23,8 +23,7 @@ use skua_protocol::command::{Command, FLAG_RESPONSE, HeaderCodec};
 use skua_protocol::frame::{self, FRAME_LEN_MAX, FrameError};
 use skua_protocol::service::{ConnectionId, Outcome, Peer};
 use skua_protocol::{Millis, ResponseCode};
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
@@ -34,6 +33,7 @@ use crate::link::Link;
 use crate::proxy_protocol::{self, Preamble, PreambleError};
 use crate::read_buffer::ReadBuffer;
 use crate::shared::{Registration, Shared, Stage, wall_clock};
+use crate::tls::{self, Mode, Stream};
 use crate::under_way::{BlockingJob, Finished, Ticket, UnderWay, Work, panic_text};
 use crate::write_queue::WriteQueue;
 use crate::{AnswerCodec, Limits, Metrics};
@@ -63,6 +63,18 @@ enum End {
     Frame(#[from] FrameError),
     #[error("bad preamble: {0}")]
     Preamble(#[from] PreambleError),
+    #[error("a TLS handshake, which this port does not serve")]
+    TlsRefused,
+    #[error("no TLS handshake, and only TLS is served")]
+    PlainRefused,
+    #[error("TLS cannot be served: {0}")]
+    TlsUnready(#[from] tls::TlsError),
+    #[error("{0}")]
+    Handshake(io::Error),
+    #[error("no TLS handshake within {0} ms")]
+    HandshakeTime(u64),
+    #[error("{0} TLS handshakes are under way, the most there may be")]
+    Handshakes(usize),
     #[error(
         "a frame of {frame_len} bytes finds the limit of {limit} buffered bytes reached ({held} held)"
     )]
@@ -76,7 +88,7 @@ enum End {
 /// Fields are dropped in this order: the socket is closed and handlers' futures are gone before the
 /// registration tells the service and whoever waits for the stop.
 struct Connection {
-    socket: TcpStream,
+    socket: Stream,
     read: ReadBuffer,
     write: WriteQueue,
     under_way: FuturesUnordered<UnderWay>,
@@ -84,7 +96,13 @@ struct Connection {
     blocking_waiting: VecDeque<(Ticket, BlockingJob)>,
     blocking_started: usize,
     bytes_in_flight: usize,
+    /// Whether it is open what the first bytes are.
+    opening: bool,
     preamble_expected: bool,
+    /// Until when a TLS handshake has to be done.
+    handshake_due: Option<Instant>,
+    /// Whether the socket keeps bytes that it has taken.
+    unflushed: bool,
     last_progress: Instant,
     /// Bytes of the unfinished frame read since `last_progress`.
     dripped: usize,
@@ -121,7 +139,7 @@ struct Tally {
 /// Starts the task of a connection and returns the handle to it.
 pub(crate) fn spawn(
     shared: &Arc<Shared>,
-    socket: TcpStream,
+    socket: Stream,
     remote_addr: SocketAddr,
 ) -> io::Result<Arc<Link>> {
     static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -135,7 +153,10 @@ pub(crate) fn spawn(
         blocking_waiting: VecDeque::new(),
         blocking_started: 0,
         bytes_in_flight: 0,
-        preamble_expected: shared.proxy_protocol,
+        opening: shared.is_server,
+        preamble_expected: shared.is_server,
+        handshake_due: None,
+        unflushed: false,
         last_progress: Instant::now(),
         dripped: 0,
         calls_due: None,
@@ -166,7 +187,7 @@ fn run(mut connection: Connection) -> impl Future<Output = ()> {
     }
 }
 
-async fn linger(socket: &mut TcpStream) -> io::Result<()> {
+async fn linger(socket: &mut Stream) -> io::Result<()> {
     socket.shutdown().await?;
     poll_fn(|cx| {
         let mut rest = [0; 1024];
@@ -195,7 +216,7 @@ impl Connection {
         };
         self.account();
         if end.is_pending() {
-            end = self.poll_timer(cx, timer).map(End::Idle);
+            end = self.poll_timer(cx, timer);
         }
         end
     }
@@ -224,9 +245,11 @@ impl Connection {
                 self.last_progress = now;
             }
             served?;
-            if let Poll::Ready(Err(error)) = wrote {
-                return Err(error.into());
-            }
+            self.unflushed = match wrote {
+                Poll::Ready(Ok(())) => self.poll_flush(cx)?,
+                Poll::Ready(Err(error)) => return Err(error.into()),
+                Poll::Pending => false,
+            };
             if held_back && !self.answers_full() && !self.requests_full() {
                 continue;
             }
@@ -239,6 +262,7 @@ impl Connection {
                 Poll::Pending => {
                     let idle = self.requests_in_flight() == 0
                         && self.write.is_empty()
+                        && !self.unflushed
                         && !self.link().has_calls();
                     if stage == Stage::Draining && idle {
                         return Err(End::Stopped);
@@ -279,7 +303,7 @@ impl Connection {
         now: Instant,
         stage: Stage,
     ) -> Result<Buffered, End> {
-        if self.preamble_expected && !self.take_preamble()? {
+        if self.opening && !self.open(now)? {
             self.count_drip(now);
             return Ok(Buffered::Served);
         }
@@ -307,6 +331,45 @@ impl Connection {
         if self.dripped >= PROGRESS_BYTES {
             self.dripped = 0;
             self.last_progress = now;
+        }
+    }
+
+    /// Whether it is known what the first bytes are: a preamble, a TLS handshake, a frame.
+    fn open(&mut self, now: Instant) -> Result<bool, End> {
+        if self.preamble_expected && !self.take_preamble()? {
+            return Ok(false);
+        }
+        let Some(first) = self.read.bytes.first() else { return Ok(false) };
+        let is_tls = *first == tls::HANDSHAKE;
+        let mode = self.shared().tls.as_ref().map_or(Mode::Disabled, |tls| tls.mode());
+        match (is_tls, mode) {
+            (true, Mode::Disabled) => return Err(End::TlsRefused),
+            (false, Mode::Enforcing) => return Err(End::PlainRefused),
+            (false, _) => {}
+            (true, _) => {
+                if let Some(tls) = &self.shared().tls {
+                    let config = tls.config()?;
+                    let limit = self.limits().tls_handshakes_max;
+                    if self.shared().handshakes.fetch_add(1, Relaxed) >= limit {
+                        self.shared().handshakes.fetch_sub(1, Relaxed);
+                        return Err(End::Handshakes(limit));
+                    }
+                    let before = std::mem::take(&mut self.read).bytes.freeze();
+                    self.socket.start_tls(before, config);
+                    let time = Duration::from_millis(self.limits().tls_handshake_ms_max);
+                    self.handshake_due = Some(now + time);
+                }
+            }
+        }
+        self.opening = false;
+        Ok(true)
+    }
+
+    /// Whether the socket still keeps bytes that it has taken: TLS does.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        match Pin::new(&mut self.socket).poll_flush(cx) {
+            Poll::Ready(flushed) => flushed.map(|()| false),
+            Poll::Pending => Ok(true),
         }
     }
 
@@ -427,7 +490,19 @@ impl Connection {
                 return Err(End::BufferLimit { frame_len, limit, held });
             }
         }
-        let Poll::Ready(n) = self.read.poll_fill(cx, &mut self.socket, frame_len)? else {
+        let read = self.read.poll_fill(cx, &mut self.socket, frame_len);
+        if self.handshake_due.is_some() {
+            if let Poll::Ready(Err(error)) = read {
+                return Err(End::Handshake(error));
+            }
+            if !self.socket.is_accepting() {
+                self.handshake_due = None;
+                self.shared().handshakes.fetch_sub(1, Relaxed);
+                self.last_progress = Instant::now();
+                Metrics::add(&self.metrics().tls_handshakes, 1);
+            }
+        }
+        let Poll::Ready(n) = read? else {
             return Ok(Poll::Pending);
         };
         if n == 0 {
@@ -445,7 +520,7 @@ impl Connection {
     /// Called after decoding, which has refused lengths that cannot be.
     fn frame_len(&self) -> usize {
         match self.read.bytes.first_chunk::<4>() {
-            Some(length) if !self.preamble_expected => {
+            Some(length) if !self.opening => {
                 FRAME_LEN_MAX.min(4 + u32::from_be_bytes(*length) as usize)
             }
             _ => 0,
@@ -492,16 +567,23 @@ impl Connection {
         self.tally.in_flight_shown = in_flight;
     }
 
-    /// Ready with the milliseconds of silence when the connection has been idle for too long.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<u64> {
-        if let Some(due) = self.calls_due.filter(|due| *due < timer.deadline()) {
+    /// Ready when the connection has been idle, or its handshake under way, for too long.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<End> {
+        let due = [self.calls_due, self.handshake_due].into_iter().flatten().min();
+        if let Some(due) = due.filter(|due| *due < timer.deadline()) {
             timer.as_mut().reset(due);
         }
         while timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            let idle_at = self.last_progress + self.idle_max();
+            let mut idle_at = self.last_progress + self.idle_max();
             if now >= idle_at {
-                return Poll::Ready(self.limits().idle_ms_max);
+                return Poll::Ready(End::Idle(self.limits().idle_ms_max));
+            }
+            if let Some(due) = self.handshake_due {
+                if now >= due {
+                    return Poll::Ready(End::HandshakeTime(self.limits().tls_handshake_ms_max));
+                }
+                idle_at = idle_at.min(due);
             }
             let calls_due =
                 self.link().expire_calls(now).map(|due| due.max(now + CALL_EXPIRY_GRAIN));
@@ -513,9 +595,20 @@ impl Connection {
     /// Leaves the gauges and writes the one line a connection may cause.
     fn finish(&mut self, end: &End) {
         self.set_paused(false);
+        if self.handshake_due.take().is_some() {
+            self.shared().handshakes.fetch_sub(1, Relaxed);
+        }
         let metrics = self.metrics();
         let client = self.peer.remote_addr();
         match end {
+            End::TlsUnready(error) => {
+                tracing::error!(%client, %error, "a client wants TLS, which cannot be served");
+            }
+            End::TlsRefused | End::PlainRefused | End::Handshake(_) | End::HandshakeTime(_) => {
+                Metrics::add(&metrics.tls_failures, 1);
+                Metrics::add(&metrics.bad_input, 1);
+                tracing::warn!(%client, cause = %end, "connection closed");
+            }
             End::Frame(_) | End::Preamble(_) | End::BufferLimit { .. } => {
                 Metrics::add(&metrics.bad_input, 1);
                 tracing::warn!(%client, cause = %end, "connection closed");

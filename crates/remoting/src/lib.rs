@@ -17,6 +17,7 @@ mod metrics;
 pub mod proxy_protocol;
 mod read_buffer;
 mod shared;
+pub mod tls;
 mod under_way;
 mod write_queue;
 

@@ -31,6 +31,11 @@ pub struct Limits {
     /// `IdleStateHandler(ALL_IDLE)` does (Java: `serverChannelMaxIdleTimeSeconds`). Progress is a
     /// whole frame, [`PROGRESS_BYTES`](crate::PROGRESS_BYTES) of a long one, or any bytes written.
     pub idle_ms_max: u64,
+    /// Milliseconds that a client has for its TLS handshake before the connection is closed.
+    pub tls_handshake_ms_max: u64,
+    /// TLS handshakes of a server under way, each of which may hold 64 KiB; one more closes its
+    /// connection.
+    pub tls_handshakes_max: usize,
     /// Threads for work that may wait for the disk.
     pub blocking_threads_max: usize,
     /// How many of one connection's blocking jobs run or wait at the pool at a time.
@@ -54,6 +59,8 @@ impl Default for Limits {
             calls_max: 65_536,
             buffered_bytes_total_max: 512 << 20,
             idle_ms_max: 120_000,
+            tls_handshake_ms_max: 10_000,
+            tls_handshakes_max: 4_096,
             blocking_threads_max: 16,
             blocking_per_connection_max: 8,
             blocking_waiting_max: 4_096,

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::connection;
 use crate::shared::Shared;
+use crate::tls::{ServerTls, Stream};
 use crate::{AnswerCodec, Limits, Metrics};
 
 /// Pause after an `accept` that failed, which is for want of file descriptors as a rule.
@@ -105,6 +106,8 @@ fn bind_addr(addr: SocketAddr, options: &BindOptions) -> io::Result<TcpListener>
 pub struct ServerOptions {
     pub limits: Limits,
     pub answer_codec: AnswerCodec,
+    /// Without it TLS is refused.
+    pub tls: Option<Arc<ServerTls>>,
 }
 
 /// What [`Server::stop`] came to.
@@ -129,7 +132,7 @@ impl Server {
         options: ServerOptions,
     ) -> io::Result<Self> {
         let local_addr = listener.local_addr()?;
-        let shared = Shared::new(service, options.limits, options.answer_codec, true);
+        let shared = Shared::new(service, options.limits, options.answer_codec, true, options.tls);
         let accepting = tokio::spawn(accept(listener.0, Arc::clone(&shared), local_addr));
         Ok(Self { shared, local_addr, accepting })
     }
@@ -210,7 +213,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, local_addr: SocketAd
 }
 
 fn start(shared: &Arc<Shared>, socket: TcpStream, remote_addr: SocketAddr) {
-    if let Err(error) = connection::spawn(shared, socket, remote_addr) {
+    if let Err(error) = connection::spawn(shared, Stream::plain(socket), remote_addr) {
         tracing::debug!(client = %remote_addr, %error, "connection was gone before it started");
     }
 }

@@ -33,6 +33,10 @@ pub struct Metrics {
     /// Connections closed for what they sent.
     pub bad_input: AtomicU64,
     pub idle_closes: AtomicU64,
+    /// TLS handshakes done with clients.
+    pub tls_handshakes: AtomicU64,
+    /// Connections closed because of TLS, or for want of it.
+    pub tls_failures: AtomicU64,
 }
 
 impl Metrics {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::blocking::BlockingPool;
 use crate::link::Link;
+use crate::tls::ServerTls;
 use crate::{AnswerCodec, Limits, Metrics};
 
 /// What the connections of one server or client share.
@@ -21,8 +22,11 @@ pub(crate) struct Shared {
     pub limits: Limits,
     pub metrics: Arc<Metrics>,
     pub answer_codec: AnswerCodec,
-    /// Whether a connection may begin with a PROXY preamble.
-    pub proxy_protocol: bool,
+    /// Whether connections come from clients: they may begin with a PROXY preamble and with TLS.
+    pub is_server: bool,
+    pub tls: Option<Arc<ServerTls>>,
+    /// TLS handshakes under way.
+    pub handshakes: AtomicUsize,
     pub blocking: Arc<BlockingPool>,
     stage: AtomicU8,
     links: Mutex<HashMap<ConnectionId, Arc<Link>>>,
@@ -44,7 +48,8 @@ impl Shared {
         service: Arc<dyn Service>,
         limits: Limits,
         answer_codec: AnswerCodec,
-        proxy_protocol: bool,
+        is_server: bool,
+        tls: Option<Arc<ServerTls>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             blocking: BlockingPool::new(limits.blocking_threads_max, limits.blocking_waiting_max),
@@ -52,7 +57,9 @@ impl Shared {
             limits,
             metrics: Arc::default(),
             answer_codec,
-            proxy_protocol,
+            is_server,
+            tls,
+            handshakes: AtomicUsize::new(0),
             stage: AtomicU8::new(Stage::Running as u8),
             links: Mutex::default(),
             all_gone: Notify::new(),

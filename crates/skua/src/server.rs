@@ -14,6 +14,7 @@ use crate::logging::LogArgs;
 use crate::playground::{self, Playground};
 use crate::role::broker::BrokerRole;
 use crate::role::namesrv::NameServer as NameServerRole;
+use crate::security::Tls;
 use crate::signals::Signals;
 use crate::{files, logging, signals};
 
@@ -30,7 +31,8 @@ pub fn namesrv(args: NameServer) -> anyhow::Result<()> {
         signals::on_hangup(config.clone())?;
         let health = Arc::<Health>::default();
         let http = Http::start(&settings, health.clone()).await?;
-        let role = NameServerRole::start(settings)?;
+        let tls = Tls::of(&settings)?;
+        let role = NameServerRole::start(settings, &tls)?;
         health.watch(role.watched());
         health.all_started();
         println!("The Name Server boot success. serializeType=JSON, address {}", role.local_addr());
@@ -66,7 +68,8 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
         let reason = reason(&settings, &advertised);
         let health = Arc::<Health>::default();
         let http = Http::start(&settings, health.clone()).await?;
-        let role = BrokerRole::start(settings, config).await?;
+        let tls = Tls::of(&settings)?;
+        let role = BrokerRole::start(settings, config, &tls).await?;
         health.watch(role.watched());
         health.all_started();
         let mut line =
@@ -106,9 +109,11 @@ pub fn standalone(args: Standalone) -> anyhow::Result<()> {
         signals::on_hangup(args.config.clone())?;
         let health = Arc::<Health>::default();
         let http = Http::start(&settings, health.clone()).await?;
-        let name_server = NameServerRole::start(name_server)?;
+        // One configuration for both: the name server of a standalone server has no file.
+        let tls = Tls::of(&settings)?;
+        let name_server = NameServerRole::start(name_server, &tls)?;
         let reason = reason(&settings, &advertised);
-        let broker = BrokerRole::start(settings, args.config).await?;
+        let broker = BrokerRole::start(settings, args.config, &tls).await?;
         health.watch(name_server.watched());
         health.watch(broker.watched());
         health.all_started();

@@ -130,16 +130,18 @@ impl Store {
         buffer: &mut Vec<u8>,
         stored: &mut dyn FnMut(Receipt),
     ) -> Result<(), AppendError> {
-        let mut ends = Vec::new();
+        if let [record] = records {
+            // Without lists for the one.
+            self.check(record)?;
+            self.encode(record, buffer)?;
+            let place = OwnPlace { messages: 1, expected: None };
+            return self.append_one(record, place, &[], now, buffer, stored).map(drop);
+        }
+        let mut ends = Vec::with_capacity(records.len());
         for record in records {
             self.check(record)?;
             self.encode(record, buffer)?;
             ends.push(buffer.len());
-        }
-        if let [record] = records {
-            // Without a list for the one.
-            let place = OwnPlace { messages: 1, expected: None };
-            return self.append_one(record, place, &[], now, buffer, stored).map(drop);
         }
         loop {
             let mut queues = Vec::with_capacity(records.len());

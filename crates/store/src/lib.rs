@@ -43,7 +43,7 @@ pub use error::{
 pub use flush::Flushed;
 pub use gate::{Confirmed, EndedQueue, Epoch};
 pub use index::{Found, KeyKind, KeyQuery};
-pub use multi_dispatch::MultiDispatch;
+pub use multi_dispatch::{MultiDispatch, is_lmq};
 pub use options::{FileSize, FlushRules, IndexOptions, OnDamage, StoreOptions, TransferRules};
 pub use read::{KeepBits, KeepMore, KeepRecord, Read, ReadLimits, ReadStatus};
 pub use recovery::Recovered;

@@ -17,7 +17,7 @@ pub(crate) const LMQ_QUEUE_ID: QueueId = QueueId(0);
 const SEPARATOR: char = ',';
 
 /// Whether the topic is a light queue.
-pub(crate) fn is_lmq(topic: &str) -> bool {
+pub fn is_lmq(topic: &str) -> bool {
     topic.starts_with(LMQ_PREFIX)
 }
 

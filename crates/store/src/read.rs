@@ -112,7 +112,7 @@ impl Store {
         more: KeepMore<'_>,
     ) -> Read {
         let keep = Keep { entry: keep, more };
-        match self.queues.get(topic, queue_id) {
+        match self.queues.find(topic, queue_id) {
             Ok(queue) => self.read_queue(&queue, from, limits, Wait::ForDisk, keep),
             Err(_) => Err(DiskWait),
         }
@@ -181,7 +181,7 @@ impl Store {
     /// there is none (Java: `checkInMemByConsumeOffset`).
     pub fn in_memory(&self, topic: &str, queue_id: QueueId, offset: QueueOffset) -> bool {
         let mut entries = Vec::with_capacity(1);
-        let found = self.queues.get(topic, queue_id).and_then(|queue| {
+        let found = self.queues.find(topic, queue_id).and_then(|queue| {
             if offset.0 < queue.min() {
                 return Ok(());
             }

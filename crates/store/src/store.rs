@@ -264,13 +264,13 @@ impl Store {
     /// First queue offset that can be read; `None` if the queue has never had a message, or cannot
     /// be read.
     pub fn min_offset(&self, topic: &str, queue_id: QueueId) -> Option<QueueOffset> {
-        let queue = self.queues.get(topic, queue_id).ok()?;
+        let queue = self.queues.find(topic, queue_id).ok()?;
         (queue.max() > 0).then(|| QueueOffset(queue.min()))
     }
 
     /// Queue offset of the next message that comes; `None` as [`min_offset`](Self::min_offset).
     pub fn max_offset(&self, topic: &str, queue_id: QueueId) -> Option<QueueOffset> {
-        let queue = self.queues.get(topic, queue_id).ok()?;
+        let queue = self.queues.find(topic, queue_id).ok()?;
         (queue.max() > 0).then(|| QueueOffset(queue.max()))
     }
 

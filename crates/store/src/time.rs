@@ -38,7 +38,7 @@ impl Store {
         time: Millis,
         boundary: Boundary,
     ) -> DiskResult<QueueOffset> {
-        let queue = self.queues.get(topic, queue_id)?;
+        let queue = self.queues.find(topic, queue_id)?;
         let (min, max) = (queue.min(), queue.max());
         let first_after = bisect(min..max, |index| {
             let stored = self.stored(&queue, index)?;
@@ -67,7 +67,7 @@ impl Store {
         queue_id: QueueId,
         offset: QueueOffset,
     ) -> Option<Millis> {
-        let queue = told(self.queues.get(topic, queue_id))?;
+        let queue = told(self.queues.find(topic, queue_id))?;
         if offset.0 < queue.min() || offset.0 >= queue.max() {
             return None;
         }
@@ -82,7 +82,7 @@ impl Store {
         queue_id: QueueId,
         from: QueueOffset,
     ) -> Option<PhysicalOffset> {
-        let queue = told(self.queues.get(topic, queue_id))?;
+        let queue = told(self.queues.find(topic, queue_id))?;
         let mut entries = Vec::with_capacity(1);
         told(self.queues.entries(&queue, from.0.max(queue.min()), 1, Wait::ForDisk, &mut entries))?;
         entries.first().map(|entry| entry.physical_offset)

@@ -3,6 +3,7 @@ import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import org.apache.rocketmq.remoting.RPCHook;
 
 /**
  * Drives the official Java client by commands on standard input, one a line:
@@ -10,13 +11,13 @@ import java.util.concurrent.ConcurrentHashMap;
  * what clients send, lose and get is told as it happens ({@link Line}). End of input stops all.
  *
  * <pre>
- * producer NAME namesrv=A group=G [timeout=MS] [retries=N] [trace=true]
+ * producer NAME namesrv=A group=G [timeout=MS] [retries=N] [trace=true] [ak=USER sk=SECRET]
  * send     NAME topic=T mode=sync|async|oneway|batch count=N prefix=P [tags=A,B] [size=N] [delay=L] [queue=Q] [props=K:V;…]
  *          [timer=delay:MS|sec:S|deliver:MS] [due=MS]   due: what receivers are told of the delay
  * recall   NAME topic=T handle=H                   takes back a timer message
  * flood    NAME topic=T prefix=P [threads=N] [pause=MS]   sends until `halt NAME`
  * halt     NAME
- * consumer NAME namesrv=A group=G topic=T kind=concurrent|orderly|broadcast|pop|lite [tags=EXPR] [sql=EXPR] [trace=true]
+ * consumer NAME namesrv=A group=G topic=T kind=concurrent|orderly|broadcast|pop|lite [tags=EXPR] [sql=EXPR] [trace=true] [ak=USER sk=SECRET]
  *          [fail=N] [retries=N] [delay=L]           fail: how often each message is refused
  * scan     NAME namesrv=A topic=T [sql=EXPR;…]      reads every queue from its least to its greatest offset; once per
  *          EXPR as NAME.0, NAME.1 …                 in SQL and properties `~` stands for a blank
@@ -41,6 +42,19 @@ public final class Driver {
         new Driver().serve(new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)));
         // The clients' own threads must not keep the process alive.
         System.exit(0);
+    }
+
+    /** The official hook that signs with the command's {@code ak=} and {@code sk=}; null without. */
+    static RPCHook hook(Command c) throws Exception {
+        String accessKey = c.get("ak", "");
+        if (accessKey.isEmpty()) {
+            return null;
+        }
+        // Not in the jars of the 4.x client.
+        Class<?> credentials = Class.forName("org.apache.rocketmq.acl.common.SessionCredentials");
+        Object given = credentials.getConstructor(String.class, String.class).newInstance(accessKey, c.get("sk"));
+        return (RPCHook) Class.forName("org.apache.rocketmq.acl.common.AclClientRPCHook")
+            .getConstructor(credentials).newInstance(given);
     }
 
     private void serve(BufferedReader in) throws Exception {

@@ -9,6 +9,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -25,7 +26,8 @@ final class Receiver {
     }
 
     private static Driver.Client push(Command c) throws Exception {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(c.get("group"), c.get("trace", "").equals("true"), null);
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(c.get("group"), Driver.hook(c),
+            new AllocateMessageQueueAveragely(), c.get("trace", "").equals("true"), null);
         consumer.setNamesrvAddr(c.get("namesrv"));
         consumer.setInstanceName(c.name);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
@@ -78,7 +80,7 @@ final class Receiver {
     }
 
     private static Driver.Client lite(Command c) throws Exception {
-        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(c.get("group"));
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(c.get("group"), Driver.hook(c));
         consumer.setNamesrvAddr(c.get("namesrv"));
         consumer.setInstanceName(c.name);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);

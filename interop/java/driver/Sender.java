@@ -26,7 +26,7 @@ final class Sender implements Driver.Client {
 
     Sender(Command c) throws Exception {
         name = c.name;
-        producer = new DefaultMQProducer(c.get("group"), c.get("trace", "").equals("true"), null);
+        producer = new DefaultMQProducer(c.get("group"), Driver.hook(c), c.get("trace", "").equals("true"), null);
         producer.setNamesrvAddr(c.get("namesrv"));
         producer.setInstanceName(c.name);
         producer.setSendMsgTimeout(c.number("timeout", 10_000));

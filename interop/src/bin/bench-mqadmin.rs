@@ -19,7 +19,7 @@ fn main() {
     for line in COMMANDS.iter().filter(|line| line.usual) {
         let arguments = place.arguments(line);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let mut median = |mut admin: Admin, runs: usize| {
+        let median = |mut admin: Admin, runs: usize| {
             let mut took: Vec<Duration> = (0..runs).map(|_| admin.run(&arguments).took).collect();
             took.sort();
             took[runs / 2]

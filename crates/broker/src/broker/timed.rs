@@ -91,7 +91,10 @@ impl Broker {
 
     fn save_offsets(&self) -> Result<(), SaveError> {
         let Some(content) = self.offsets.encode_if_changed() else { return Ok(()) };
-        let saved = self.offsets_file.save(|| content);
+        let light = self.light_offsets_file.as_ref();
+        let saved = light
+            .map_or(Ok(()), |file| file.save(|| content.clone()))
+            .and_then(|()| self.offsets_file.save(|| content));
         if saved.is_err() {
             self.offsets.mark_changed();
         }

@@ -1,6 +1,8 @@
 //! Every request a broker serves, and those it does not: one match without a wildcard.
 
 mod ack;
+#[cfg(test)]
+mod allocations;
 mod assignment;
 mod auth;
 mod clean;

@@ -13,7 +13,7 @@ use skua_protocol::request::{
 };
 use skua_protocol::service::{Outcome, Peer};
 use skua_protocol::{Command, Millis, QueueId, RequestCode, ResponseCode};
-use skua_store::{Entry, KeepMore, Read, ReadLimits, ReadStatus};
+use skua_store::{Entry, KeepMore, Read, ReadLimits, ReadStatus, is_lmq};
 
 use super::error::RequestError;
 use super::offset::{max_of, min_of};
@@ -337,7 +337,9 @@ fn first_attempt(
         return Outcome::Reply(sent_to(broker, &pull, offset, now));
     }
     let answer = answer_of(broker, &pull, read, now);
-    if let Some(offset) = pull.commit.take() {
+    if let Some(offset) = pull.commit.take()
+        && broker.queue(topic, queue).is_some()
+    {
         broker.offsets.commit(group, topic, queue, offset, now);
         broker.wake_to_save_offsets(now);
     }
@@ -460,7 +462,10 @@ fn answer(broker: &Broker, pull: &Pull, found: &Found, now: Millis) -> Command {
     let topic = &pull.topic.config;
     let queue = pull.queue.0 as i32;
     let noted = Pulled { queue, next: found.next_offset };
-    broker.offsets.note_pull(&group.group_name, &topic.topic_name, noted);
+    // Anybody may pull from any light queue: of those that are not there nothing is kept.
+    if found.max_offset > 0 || !is_lmq(&topic.topic_name) {
+        broker.offsets.note_pull(&group.group_name, &topic.topic_name, noted);
+    }
     broker.counters.get(found.count, now);
     if found.count > 0 {
         let got = Moved { queue, messages: u64::from(found.count), bytes: found.bytes };

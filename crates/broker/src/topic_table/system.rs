@@ -21,6 +21,8 @@ pub struct SystemTopicOptions<'a> {
     pub trace_topic: Option<&'a str>,
     pub revive_queues: i32,
     pub timer_wheel: bool,
+    /// Topics of light queues are there without being made (`enableLmq`).
+    pub light_queues: bool,
 }
 
 impl SystemTopicOptions<'_> {

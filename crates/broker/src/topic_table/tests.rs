@@ -14,6 +14,7 @@ fn system() -> SystemTopicOptions<'static> {
         broker_topic: true,
         trace_topic: None,
         revive_queues: 8,
+        light_queues: false,
         timer_wheel: true,
     }
 }

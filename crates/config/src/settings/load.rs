@@ -8,7 +8,7 @@ use crate::nearest::nearest;
 use crate::properties::{Entry, Properties};
 use crate::table::{
     AuthConfig, BrokerConfig, ClientConfig, ControllerConfig, Effect, NamesrvConfig, ServerConfig,
-    StoreConfig,
+    StoreConfig, TlsConfig,
 };
 use crate::value::BrokerRole;
 
@@ -65,6 +65,7 @@ impl Settings {
             client: ClientConfig::new(env),
             store,
             auth: AuthConfig::new(env),
+            tls: TlsConfig::new(env),
             namesrv: NamesrvConfig::new(env),
             controller: ControllerConfig::new(env),
             env: env.clone(),

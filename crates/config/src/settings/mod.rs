@@ -11,7 +11,7 @@ use crate::nearest::nearest;
 use crate::properties::{self, Properties};
 use crate::table::{
     AuthConfig, BrokerConfig, ClientConfig, ControllerConfig, Effect, Key, NamesrvConfig, Part,
-    ServerConfig, StoreConfig,
+    ServerConfig, StoreConfig, TlsConfig,
 };
 use crate::value::{BrokerRole, Value};
 use crate::{Environment, table};
@@ -33,6 +33,7 @@ pub struct Settings {
     pub client: ClientConfig,
     pub store: StoreConfig,
     pub auth: AuthConfig,
+    pub tls: TlsConfig,
     pub namesrv: NamesrvConfig,
     pub controller: ControllerConfig,
     env: Environment,
@@ -51,6 +52,11 @@ impl Settings {
         self.given.contains_key(key) && !self.misspelt.contains(key)
     }
 
+    /// What the file or the command line said of `key`.
+    pub fn given(&self, key: &str) -> Option<&str> {
+        self.given.get(key).map(String::as_str)
+    }
+
     /// The rows of the role's classes; a key of several classes comes several times, and as in
     /// Java each class takes it.
     pub fn keys(&self) -> impl Iterator<Item = &'static Key> {
@@ -59,7 +65,7 @@ impl Settings {
 
     /// Every key that has a value, and unknown keys that were given, sorted: what
     /// `getBrokerConfig` and `getNamesrvConfig` answer. As in Java without the keys of
-    /// authentication, some of which are secrets, and for a name server without outgoing
+    /// authentication and TLS, some of which are secrets, and for a name server without outgoing
     /// connections.
     pub fn pairs(&self) -> BTreeMap<String, String> {
         let mut pairs = self.given.clone();
@@ -75,7 +81,8 @@ impl Settings {
             }
         }
         pairs.extend(self.changed.clone());
-        pairs.retain(|key, _| AuthConfig::KEYS.iter().all(|row| row.name != key));
+        let secret = || AuthConfig::KEYS.iter().chain(TlsConfig::KEYS);
+        pairs.retain(|key, _| secret().all(|row| row.name != key));
         pairs
     }
 
@@ -144,9 +151,11 @@ impl Settings {
     fn parts(&self) -> Vec<&dyn Part> {
         match self.role {
             Role::Broker => {
-                vec![&self.broker, &self.server, &self.client, &self.store, &self.auth]
+                vec![&self.broker, &self.server, &self.client, &self.store, &self.auth, &self.tls]
             }
-            Role::NameServer => vec![&self.namesrv, &self.server, &self.client, &self.controller],
+            Role::NameServer => {
+                vec![&self.namesrv, &self.server, &self.client, &self.tls, &self.controller]
+            }
         }
     }
 
@@ -158,9 +167,16 @@ impl Settings {
                 &mut self.client,
                 &mut self.store,
                 &mut self.auth,
+                &mut self.tls,
             ],
             Role::NameServer => {
-                vec![&mut self.namesrv, &mut self.server, &mut self.client, &mut self.controller]
+                vec![
+                    &mut self.namesrv,
+                    &mut self.server,
+                    &mut self.client,
+                    &mut self.tls,
+                    &mut self.controller,
+                ]
             }
         }
     }

@@ -43,8 +43,8 @@ config_table! {
     inert "scanAvailableNameSrv": bool = true;
     /// SOCKS proxies by address, as JSON.
     inert "socksProxyConfig": String = "{}".into();
-    /// Connects by TLS.
-    inert "useTLS": bool = false;
+    /// Connects to others by TLS, as tls.enable does.
+    restart use_tls "useTLS": bool = false;
     /// Bytes of unsent requests at which Netty calls a connection unwritable.
     inert "writeBufferHighWaterMark": i32 = 0;
     /// Bytes of unsent requests at which Netty calls it writable again.

@@ -21,6 +21,7 @@ mod macros;
 mod namesrv;
 mod server;
 mod store;
+mod tls;
 
 pub use auth::AuthConfig;
 pub use broker::BrokerConfig;
@@ -30,6 +31,7 @@ pub use controller::ControllerConfig;
 pub use namesrv::NamesrvConfig;
 pub use server::ServerConfig;
 pub use store::StoreConfig;
+pub use tls::TlsConfig;
 
 use crate::Environment;
 use macros::config_table;
@@ -120,7 +122,7 @@ pub(crate) trait Part {
 }
 
 /// Every class, in the order of the documentation.
-pub fn classes() -> [(&'static str, &'static [Key]); 8] {
+pub fn classes() -> [(&'static str, &'static [Key]); 9] {
     [
         ("Broker", BrokerConfig::KEYS),
         ("Store", StoreConfig::KEYS),
@@ -128,6 +130,7 @@ pub fn classes() -> [(&'static str, &'static [Key]); 8] {
         ("Listening sockets", ServerConfig::KEYS),
         ("Outgoing connections", ClientConfig::KEYS),
         ("Authentication and authorization", AuthConfig::KEYS),
+        ("TLS", TlsConfig::KEYS),
         ("Controller", ControllerConfig::KEYS),
         ("Client library", ClientLibraryConfig::KEYS),
     ]

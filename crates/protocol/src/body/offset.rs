@@ -18,6 +18,9 @@ pub struct ConsumerOffsets {
     pub offset_table: BTreeMap<String, BTreeMap<i32, i64>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub pull_offset_table: BTreeMap<String, BTreeMap<i32, i64>>,
+    /// Of groups named as light queues are, by `topic@group`: such a topic has one queue.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub lmq_offset_table: BTreeMap<String, i64>,
 }
 
 /// Java: `DelayOffsetSerializeWrapper`, and delayOffset.json.

@@ -210,7 +210,17 @@ macro_rules! integers {
 }
 
 fn integer(value: impl itoa::Integer) -> ByteString {
-    itoa::Buffer::new().format(value).into()
+    /// Queue ids, counts and flags are often one digit, which then need no memory of their own.
+    const DIGITS: &str = "0123456789";
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(value);
+    match text.as_bytes() {
+        [digit @ b'0'..=b'9'] => {
+            let at = usize::from(digit - b'0');
+            ByteString::from_static(&DIGITS[at..=at])
+        }
+        _ => text.into(),
+    }
 }
 
 impl ser::Serializer for Text {

@@ -71,6 +71,8 @@ metrics! {
     HANDLER_PANICS = counter "skua_handler_panics", "Requests whose handler failed inside";
     OVERLOADS = counter "skua_overloads", "Requests refused because too many wait for the disk";
     BAD_INPUT = counter "skua_bad_input", "Connections closed for what they sent";
+    TLS_HANDSHAKES = counter "skua_tls_handshakes", "TLS handshakes done with clients";
+    TLS_FAILURES = counter "skua_tls_failures", "Connections closed because of TLS, or for want of it";
     BUILD_INFO = gauge "skua_build_info", "Skua's version, as a label";
     PROCESS_CPU_SECONDS = counter "process_cpu_seconds", "CPU time used";
     PROCESS_RESIDENT_MEMORY_BYTES = gauge "process_resident_memory_bytes", "Resident memory, pages of files too";

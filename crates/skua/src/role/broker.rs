@@ -29,7 +29,7 @@ use super::watch::WatchedBroker;
 use super::{server_options, stop_servers};
 use crate::clock;
 use crate::http::Watched;
-use crate::security::signing;
+use crate::security::{Tls, signing};
 
 pub struct BrokerRole {
     cluster: String,
@@ -42,20 +42,24 @@ pub struct BrokerRole {
     replication: Replication,
     asks: Arc<Asks>,
     door: Arc<Door>,
-    /// Keeps the door up to date with its files.
-    following: Option<JoinHandle<()>>,
+    /// Keep the door, and TLS, up to date with their files.
+    following: Vec<JoinHandle<()>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 impl BrokerRole {
     /// Opens the store, recovering it if need be, listens, and starts to register.
-    pub async fn start(settings: Settings, config_file: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub async fn start(
+        settings: Settings,
+        config_file: Option<PathBuf>,
+        tls: &Tls,
+    ) -> anyhow::Result<Self> {
         let settings = Arc::new(settings);
         let port = settings.server.listen_port;
         let ip: IpAddr = settings.broker.broker_ip1.parse().with_context(|| {
             format!("brokerIP1={} is not an IP address", settings.broker.broker_ip1)
         })?;
-        let (bind, options) = server_options(&settings.server);
+        let (bind, options) = server_options(&settings.server, tls);
         let host = &settings.server.bind_address;
         // First of all, so that a second broker stops here and touches nothing.
         let listener = Listener::bind(host, port, &bind)?;
@@ -72,7 +76,8 @@ impl BrokerRole {
         let addrs = settings.broker.namesrv_addr.split(';').map(str::trim);
         let addrs: Vec<String> = addrs.filter(|addr| !addr.is_empty()).map(str::to_owned).collect();
         let hook = signing(inner_credentials(&settings.auth)?);
-        let client = Client::new(ClientOptions { hook, ..ClientOptions::default() });
+        let to_others = ClientOptions { hook, tls: tls.client.clone(), ..ClientOptions::default() };
+        let client = Client::new(to_others);
         let routes = Routes::new(client.clone(), addrs.clone());
         let cluster = settings.broker.broker_cluster_name.clone();
         let neighbours = Neighbours::new(client.clone(), addrs.clone(), cluster.clone());
@@ -110,6 +115,7 @@ impl BrokerRole {
         store.keep_needed(Box::new(move || asked.upgrade()?.needed_from()));
 
         let (door, following) = open_door(&settings, &broker)?;
+        let following: Vec<_> = following.into_iter().chain([tls.follow()]).collect();
         let mut threads = store_threads(&store)?;
         let (timed, wake) = (broker.clone(), asks.clone());
         threads.push(spawn("due", move || wake.due.run(|now| timed.run_due(now)))?);
@@ -126,6 +132,7 @@ impl BrokerRole {
             replicas.clone(),
             asks.master.subscribe(),
             client.clone(),
+            tls.clone(),
         )
         .await?;
         let follows = replication.follows();
@@ -188,9 +195,7 @@ impl BrokerRole {
     /// and takes its abort mark away.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.registrar.stop().await;
-        if let Some(following) = &self.following {
-            following.abort();
-        }
+        self.following.iter().for_each(JoinHandle::abort);
         // Lets parked pulls go, which would hold up the stop.
         self.broker.shutdown(clock::now());
         stop_servers(self.servers).await;

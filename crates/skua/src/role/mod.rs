@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use skua_remoting::{BindOptions, Limits, Server, ServerOptions};
 
+use crate::security::Tls;
+
 /// How long a stopping role waits for requests under way.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
@@ -35,7 +37,10 @@ pub async fn stop_servers(servers: Vec<Server>) {
 }
 
 /// Socket and connection settings from the configuration.
-pub fn server_options(config: &skua_config::ServerConfig) -> (BindOptions, ServerOptions) {
+pub fn server_options(
+    config: &skua_config::ServerConfig,
+    tls: &Tls,
+) -> (BindOptions, ServerOptions) {
     let bind = BindOptions {
         backlog: config.server_socket_backlog,
         send_buffer_size: config.server_socket_snd_buf_size as usize,
@@ -45,5 +50,6 @@ pub fn server_options(config: &skua_config::ServerConfig) -> (BindOptions, Serve
         idle_ms_max: u64::from(config.server_channel_max_idle_time_seconds) * 1000,
         ..Limits::default()
     };
-    (bind, ServerOptions { limits, ..ServerOptions::default() })
+    let tls = Some(tls.server.clone());
+    (bind, ServerOptions { limits, tls, ..ServerOptions::default() })
 }

@@ -16,21 +16,26 @@ use super::{server_options, stop_servers};
 use crate::clock;
 use crate::files::Disk;
 use crate::http::Watched;
+use crate::security::Tls;
 
 pub struct NameServer {
     server: Server,
     due: JoinHandle<()>,
+    /// Takes renewed certificates over.
+    following: JoinHandle<()>,
 }
 
 impl NameServer {
-    pub fn start(settings: Settings) -> anyhow::Result<Self> {
-        let (bind, options) = server_options(&settings.server);
+    pub fn start(settings: Settings, tls: &Tls) -> anyhow::Result<Self> {
+        let (bind, options) = server_options(&settings.server, tls);
+        let following = tls.follow();
         let listener =
             Listener::bind(&settings.server.bind_address, settings.server.listen_port, &bind)?;
+        let to_brokers = ClientOptions { tls: tls.client.clone(), ..ClientOptions::default() };
         let namesrv = Arc::new(Namesrv::new(NamesrvOptions {
             settings,
             files: Arc::new(Disk),
-            outbound: Arc::new(ToBrokers(Client::new(ClientOptions::default()))),
+            outbound: Arc::new(ToBrokers(Client::new(to_brokers))),
             now: clock::now(),
         })?);
         let server = Server::start(listener, namesrv.clone(), options)
@@ -48,7 +53,7 @@ impl NameServer {
                 tokio::time::sleep(next.min(SLEEP_MAX)).await;
             }
         });
-        Ok(Self { server, due })
+        Ok(Self { server, due, following })
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -62,6 +67,7 @@ impl NameServer {
 
     pub async fn stop(self) {
         self.due.abort();
+        self.following.abort();
         stop_servers(vec![self.server]).await;
     }
 }

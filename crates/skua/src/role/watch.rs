@@ -227,7 +227,7 @@ impl Watched for WatchedNameServer {
 
 fn of_ports(ports: &Ports) -> Vec<Family> {
     type Get = fn(&Metrics) -> &AtomicU64;
-    let rows: [(Metric, Get); 13] = [
+    let rows: [(Metric, Get); 15] = [
         (metric::CONNECTIONS, |m| &m.connections_now),
         (metric::CONNECTIONS_PAUSED, |m| &m.connections_paused_now),
         (metric::REQUESTS_IN_FLIGHT, |m| &m.requests_in_flight_now),
@@ -241,6 +241,8 @@ fn of_ports(ports: &Ports) -> Vec<Family> {
         (metric::HANDLER_PANICS, |m| &m.panics),
         (metric::OVERLOADS, |m| &m.overloads),
         (metric::BAD_INPUT, |m| &m.bad_input),
+        (metric::TLS_HANDSHAKES, |m| &m.tls_handshakes),
+        (metric::TLS_FAILURES, |m| &m.tls_failures),
     ];
     let family = |mut family: Family, get: Get| {
         for (port, metrics) in ports {

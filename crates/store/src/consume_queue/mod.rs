@@ -36,9 +36,12 @@ use crate::commit_log::CommitLog;
 use crate::disk::{Disk, DiskError, DiskResult, lock};
 use crate::error::OpenError;
 use crate::handles::Handles;
+use crate::multi_dispatch::is_lmq;
 use crate::options::StoreOptions;
 
 const SHARDS: usize = 64;
+/// Owner of no files.
+const NO_OWNER: u64 = i64::MAX as u64;
 
 /// Queues by topic, those of one by their id.
 type Topics = HashMap<Arc<str>, Vec<Arc<Queue>>>;
@@ -269,6 +272,20 @@ impl Queues {
             self.load(&queue)?;
         }
         Ok(queue)
+    }
+
+    /// The queue for a reader. Anybody may ask after any light queue: of those that are not there
+    /// nothing is kept.
+    pub(crate) fn find(&self, topic: &str, id: QueueId) -> DiskResult<Arc<Queue>> {
+        if is_lmq(topic) && self.get_loaded(topic, id).is_none() {
+            let storable = is_storable_topic(topic);
+            if !storable || self.disk.list(&self.topic_dir(topic, false))?.is_empty() {
+                let queue = Queue::new(topic.into(), id, NO_OWNER, false);
+                queue.set_loaded(true);
+                return Ok(Arc::new(queue));
+            }
+        }
+        self.get(topic, id)
     }
 
     /// The queue, if its bounds are known without asking the disk.

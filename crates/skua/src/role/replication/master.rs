@@ -9,16 +9,19 @@ use bytes::{Bytes, BytesMut};
 use skua_broker::Role;
 use skua_ha::{MasterAct, MasterLink, MasterRules, Progress, Span, Trouble, checksum};
 use skua_protocol::{Millis, PhysicalOffset};
+use skua_remoting::tls::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::Shared;
+use super::{Shared, write_or_flush};
 use crate::clock;
 
 /// Connections at a time: more than slaves anyone has.
 const SLAVES_MAX: usize = 64;
+/// Time for a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Bytes written at a time.
 const PENDING_MAX: usize = 256 << 10;
 /// How often a slave is told that tables changed.
@@ -69,9 +72,23 @@ fn rules(shared: &Shared) -> MasterRules {
     }
 }
 
-async fn serve(shared: Arc<Shared>, mut stream: TcpStream, addr: SocketAddr) {
+async fn serve(shared: Arc<Shared>, stream: TcpStream, addr: SocketAddr) {
     let _ = stream.set_nodelay(true);
-    let trouble = match run(&shared, &mut stream, addr).await {
+    let stream = match shared.tls.replication.is_some() {
+        true => match timeout(HANDSHAKE, shared.tls.server.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                tracing::warn!(%addr, %error, "a replication connection is refused");
+                return;
+            }
+            Err(_) => {
+                tracing::warn!(%addr, "a replication connection is refused: no TLS handshake");
+                return;
+            }
+        },
+        false => Stream::plain(stream),
+    };
+    let trouble = match run(&shared, stream, addr).await {
         Ok(trouble) => trouble,
         Err(error) => {
             tracing::info!(%addr, %error, "a slave's connection ended");
@@ -89,16 +106,13 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream, addr: SocketAddr) {
 }
 
 /// Runs until the connection ends or has to.
-async fn run(
-    shared: &Shared,
-    stream: &mut TcpStream,
-    addr: SocketAddr,
-) -> std::io::Result<Trouble> {
+async fn run(shared: &Shared, stream: Stream, addr: SocketAddr) -> std::io::Result<Trouble> {
     let trusted = shared.replicas.trusted(addr.ip());
     let replica = shared.replicas.connected(addr, clock::now());
     let mut link = MasterLink::new(rules(shared), trusted, clock::now());
-    let (mut reader, mut writer) = stream.split();
+    let (mut reader, mut writer) = tokio::io::split(stream);
     let (mut input, mut pending) = (vec![0; 16 << 10], BytesMut::new());
+    let mut unflushed = false;
     let mut rate = Rate::default();
     let mut told = Millis(0);
     let mut was_told = false;
@@ -126,6 +140,7 @@ async fn run(
                 MasterAct::Close(trouble, farewell) => {
                     if let Some(farewell) = farewell {
                         writer.write_all(&farewell).await?;
+                        writer.flush().await?;
                     }
                     return Ok(trouble);
                 }
@@ -153,13 +168,15 @@ async fn run(
             }
             until = until.min(told.plus(VERSIONS_MS));
         }
+        let writes = !pending.is_empty();
         tokio::select! {
             read = reader.read(&mut input) => match read? {
                 0 => return Err(std::io::ErrorKind::ConnectionReset.into()),
                 len => link.received(&input[..len], span(shared), clock::now()),
             },
-            written = writer.write_buf(&mut pending), if !pending.is_empty() => {
+            written = write_or_flush(&mut writer, &mut pending), if writes || unflushed => {
                 written?;
+                unflushed = writes;
             }
             () = &mut grown, if wait.is_some() => {}
             () = sleep(clock::until(until)), if wait.is_some() => {}

@@ -9,14 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
+use bytes::BytesMut;
 use skua_broker::{Broker, Role, SlaveView};
 use skua_config::Settings;
 use skua_ha::{Replicas, Versions, wire};
 use skua_remoting::Client;
 use skua_store::Store;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+
+use crate::security::Tls;
 
 /// Where the master of this group is, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +48,7 @@ struct Shared {
     replicas: Arc<Replicas>,
     group: u64,
     grown: Grown,
+    tls: Tls,
 }
 
 /// The log has grown; costs those who append a load while nobody sleeps.
@@ -77,12 +82,20 @@ impl Replication {
         replicas: Arc<Replicas>,
         place: watch::Receiver<Place>,
         client: Client,
+        tls: Tls,
     ) -> anyhow::Result<Self> {
         let names = &settings.broker;
         let group = wire::group_number(&names.broker_cluster_name, &names.broker_name);
         let grown = Grown::default();
-        let shared =
-            Arc::new(Shared { broker, store: store.clone(), settings, replicas, group, grown });
+        let shared = Arc::new(Shared {
+            broker,
+            store: store.clone(),
+            settings,
+            replicas,
+            group,
+            grown,
+            tls,
+        });
         let (host, port) =
             (&shared.settings.server.bind_address, shared.settings.store.ha_listen_port);
         let listener = TcpListener::bind((host.as_str(), port))
@@ -144,5 +157,17 @@ async fn until_role(broker: &Broker, is_wanted: impl Fn(Role) -> bool) {
             return;
         }
         changed.await;
+    }
+}
+
+/// Writes what is pending, and if nothing is, makes the stream let go of what it has taken, which
+/// TLS keeps until then.
+async fn write_or_flush(
+    writer: &mut (impl AsyncWrite + Unpin),
+    pending: &mut BytesMut,
+) -> std::io::Result<()> {
+    match pending.is_empty() {
+        false => writer.write_buf(pending).await.map(drop),
+        true => writer.flush().await,
     }
 }

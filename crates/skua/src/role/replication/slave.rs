@@ -8,14 +8,15 @@ use skua_broker::SlaveView;
 use skua_config::FlushDiskType;
 use skua_ha::{SlaveAct, SlaveLink, SlaveRules, Span, Trouble, checksum};
 use skua_protocol::{Millis, PhysicalOffset};
+use skua_remoting::tls::Stream;
 use skua_store::{Flushed, ReplicateError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::master::Rate;
-use super::{MasterNews, Place, Shared};
+use super::{MasterNews, Place, Shared, write_or_flush};
 use crate::clock;
 
 /// Time for connecting.
@@ -152,9 +153,15 @@ impl Slave {
             // What is asked for counts as held: it must be as safe as this slave promises.
             store.flushed(store.appended()).await?;
         }
-        let connecting = timeout(CONNECT, TcpStream::connect(addr));
-        let mut stream = connecting.await.map_err(|_| End::Late)??;
-        let _ = stream.set_nodelay(true);
+        let connecting = async {
+            let stream = TcpStream::connect(addr).await?;
+            let _ = stream.set_nodelay(true);
+            match &shared.tls.replication {
+                Some(tls) => tls.connect(stream, addr).await,
+                None => Ok(Stream::plain(stream)),
+            }
+        };
+        let stream = timeout(CONNECT, connecting).await.map_err(|_| End::Late)??;
         let own = Span { min: store.min_physical_offset().0, end: store.appended().0 };
         let mut link = SlaveLink::new(self.rules(), own, clock::now());
         self.news.send_modify(|news| {
@@ -163,7 +170,8 @@ impl Slave {
         self.view.connected = true;
         self.view.trouble = None;
         self.view.diverged = false;
-        let (mut reader, mut writer) = stream.split();
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let mut unflushed = false;
         let (mut input, mut pending) = (vec![0; 256 << 10], BytesMut::new());
         let mut rate = Rate::default();
         let mut viewed = Millis(0);
@@ -216,6 +224,7 @@ impl Slave {
                     None => std::future::pending().await,
                 }
             };
+            let writes = !pending.is_empty();
             tokio::select! {
                 read = reader.read(&mut input) => match read? {
                     0 => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
@@ -224,8 +233,9 @@ impl Slave {
                         link.received(&input[..len], clock::now());
                     }
                 },
-                written = writer.write_buf(&mut pending), if !pending.is_empty() => {
+                written = write_or_flush(&mut writer, &mut pending), if writes || unflushed => {
                     written?;
+                    unflushed = writes;
                 }
                 flushed = flushed => {
                     flushed?;

@@ -1,0 +1,443 @@
+//! Access control: what Skua refuses, and in which words, beside what Java 5.5.0 refuses with the
+//! same configuration and the same users; and official clients with their own hooks.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use ring::hmac;
+use serde_json::{Value, json};
+use skua_interop::{Broker, Client, Driver, Kind, Namesrv, Scene, Tuning, wait_until, wire};
+
+const ACCESS: [&str; 6] = [
+    "authenticationEnabled=true",
+    "authorizationEnabled=true",
+    "authenticationMetadataProvider=org.apache.rocketmq.auth.authentication.provider.LocalAuthenticationMetadataProvider",
+    "authorizationMetadataProvider=org.apache.rocketmq.auth.authorization.provider.LocalAuthorizationMetadataProvider",
+    r#"initAuthenticationUser={"username":"admin","password":"admin-secret"}"#,
+    r#"innerClientAuthenticationCredentials={"accessKey":"inner","secretKey":"inner-secret"}"#,
+];
+const ADMIN: (&str, &str) = ("admin", "admin-secret");
+const ANN: (&str, &str) = ("ann", "ann-secret");
+
+fn broker(
+    scene: &Scene,
+    kind: Kind,
+    folder: &str,
+    namesrv: &Namesrv,
+    own: &[&'static str],
+) -> Broker {
+    let settings = own.to_vec();
+    let tuning = Tuning { settings, java_options: None };
+    let mut broker = Broker::start_tuned(scene, kind, folder, &namesrv.addr, tuning);
+    broker.wait_registered();
+    broker
+}
+
+/// Signed as the official hook signs.
+fn signed(fields: Value, body: &[u8], (user, secret): (&str, &str)) -> Value {
+    let mut fields: BTreeMap<String, String> = serde_json::from_value(fields).expect("texts only");
+    fields.insert("AccessKey".into(), user.into());
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
+    let mut content = hmac::Context::with_key(&key);
+    for value in fields.values() {
+        content.update(value.as_bytes());
+    }
+    content.update(body);
+    fields.insert("Signature".into(), BASE64_STANDARD.encode(content.sign()));
+    json!(fields)
+}
+
+type Answer = (i64, String, String);
+
+/// Code, remark and body of the answer.
+fn ask(addr: &str, code: i32, fields: Value, body: &[u8]) -> Answer {
+    let (header, body) = wire::call(addr, code, fields, body).expect("an answer");
+    let remark = header["remark"].as_str().unwrap_or_default().to_owned();
+    (header["code"].as_i64().expect("a code"), remark, String::from_utf8_lossy(&body).into_owned())
+}
+
+fn as_user(addr: &str, user: (&str, &str), code: i32, fields: Value, body: &str) -> Answer {
+    ask(addr, code, signed(fields, body.as_bytes(), user), body.as_bytes())
+}
+
+fn send_fields(topic: &str) -> Value {
+    json!({
+        "a": "producers", "b": topic, "c": "TBW102", "d": "4", "e": "0", "f": "0",
+        "g": "1700000000000", "h": "0", "i": "", "j": "0", "k": "false", "l": "0", "m": "false",
+    })
+}
+
+fn rule(resource: &str, actions: &[&str], decision: &str, ips: &[&str]) -> Value {
+    json!({"resource": resource, "actions": actions, "decision": decision, "sourceIps": ips})
+}
+
+/// The users and rules of both servers.
+fn people(addr: &str) {
+    let user = |name: &str, info: Value| {
+        let made = as_user(addr, ADMIN, 3001, json!({"username": name}), &info.to_string());
+        assert_eq!(made.0, 0, "{name}: {made:?}");
+    };
+    user("ann", json!({"password": "ann-secret"}));
+    user("bob", json!({"password": "bob-secret", "userStatus": "disable"}));
+    user("dave", json!({"password": "dave-secret", "userType": "Normal"}));
+    let acl = |name: &str, entries: Value| {
+        let body = json!({"policies": [{"policyType": "Custom", "entries": entries}]});
+        let subject = json!({"subject": format!("User:{name}")});
+        let made = as_user(addr, ADMIN, 3006, subject, &body.to_string());
+        assert_eq!(made.0, 0, "{name}: {made:?}");
+    };
+    acl(
+        "ann",
+        json!([
+            rule("Topic:mine", &["Pub", "Sub"], "Allow", &[]),
+            rule("Topic:far", &["Pub"], "Allow", &["10.9.9.9", "10.8.0.0/16"]),
+            rule("Topic:near", &["Pub"], "Allow", &["127.0.0.0/8"]),
+            rule("Topic:pre-*", &["Pub"], "Allow", &[]),
+            rule("Topic:pre-no*", &["All"], "Deny", &[]),
+            rule("Group:mine", &["Sub"], "Allow", &[]),
+        ]),
+    );
+    acl("dave", json!([rule("Cluster:*", &["All"], "Allow", &[])]));
+    let topic = |topic: &str| {
+        let fields = json!({
+            "topic": topic, "defaultTopic": "TBW102", "readQueueNums": "1", "writeQueueNums": "1",
+            "perm": "6", "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
+        });
+        let made = as_user(addr, ADMIN, 17, fields, "");
+        assert_eq!(made.0, 0, "{topic}: {made:?}");
+    };
+    ["mine", "others", "far", "near", "pre-yes", "pre-no"].into_iter().for_each(topic);
+}
+
+/// Every attempt, by name, with what became of it.
+fn attempts(addr: &str) -> Vec<(&'static str, Answer)> {
+    let mut done = Vec::new();
+    let mut note = |name, answer| done.push((name, answer));
+    let dave = ("dave", "dave-secret");
+    let send = |user, topic: &str| as_user(addr, user, 310, send_fields(topic), "hello");
+
+    note("nobody sends", ask(addr, 310, send_fields("mine"), b"hello"));
+    note("an unknown user sends", send(("eve", "eve-secret"), "mine"));
+    note("a wrong key", send(("ann", "wrong-secret"), "mine"));
+    note("a disabled user", send(("bob", "bob-secret"), "mine"));
+    note("another user's topic", send(ANN, "others"));
+    note("a topic that does not exist", send(ANN, "nowhere"));
+    note("from the wrong address", send(ANN, "far"));
+    note("under a denied prefix", send(ANN, "pre-no"));
+    let fields = signed(send_fields("mine"), b"hello", ANN);
+    note("a replay with another body", ask(addr, 310, fields.clone(), b"jello"));
+    let mut changed = fields.clone();
+    changed["b"] = json!("near");
+    note("a replay with another topic", ask(addr, 310, changed, b"hello"));
+    let mut renamed = fields.clone();
+    renamed["AccessKey"] = json!("admin");
+    note("signed by one, sent as another", ask(addr, 310, renamed, b"hello"));
+    let mut unsigned = fields;
+    unsigned.as_object_mut().expect("fields").remove("Signature");
+    note("no signature", ask(addr, 310, unsigned, b"hello"));
+
+    let pull = |group: &str, topic: &str| {
+        let fields = json!({
+            "consumerGroup": group, "topic": topic, "queueId": "0", "queueOffset": "0",
+            "maxMsgNums": "1", "sysFlag": "0", "commitOffset": "0", "suspendTimeoutMillis": "0",
+            "subVersion": "0", "subscription": "*", "expressionType": "TAG",
+        });
+        as_user(addr, ANN, 11, fields, "")
+    };
+    note("pull from another user's topic", pull("mine", "others"));
+    note("pull as another user's group", pull("others", "mine"));
+    let beat = |group: &str, topic: &str| {
+        let body = json!({"clientID": "c", "producerDataSet": [], "consumerDataSet": [{
+            "groupName": group, "consumeType": "CONSUME_PASSIVELY", "messageModel": "CLUSTERING",
+            "consumeFromWhere": "CONSUME_FROM_LAST_OFFSET", "unitMode": false,
+            "subscriptionDataSet": [{"topic": topic, "subString": "*", "expressionType": "TAG",
+                "tagsSet": [], "codeSet": [], "subVersion": 1, "classFilterMode": false}],
+        }]});
+        as_user(addr, ANN, 34, json!({}), &body.to_string())
+    };
+    note("heartbeat of another user's group", beat("others", "mine"));
+    note("heartbeat with another user's topic", beat("mine", "others"));
+    note("a heartbeat that cannot be read", as_user(addr, ANN, 34, json!({}), "{"));
+    note(
+        "offset of another user's group",
+        as_user(
+            addr,
+            ANN,
+            14,
+            json!({"consumerGroup": "others", "topic": "mine", "queueId": "0"}),
+            "",
+        ),
+    );
+    note(
+        "commit for another user's group",
+        as_user(
+            addr,
+            ANN,
+            15,
+            json!({"consumerGroup": "others", "topic": "mine", "queueId": "0", "commitOffset": "0"}),
+            "",
+        ),
+    );
+    note(
+        "the greatest offset of a topic",
+        as_user(addr, ANN, 30, json!({"topic": "mine", "queueId": "0"}), ""),
+    );
+    note(
+        "a message back for another group",
+        as_user(addr, ANN, 36, json!({"group": "others", "offset": "0", "delayLevel": "0"}), ""),
+    );
+    note(
+        "messages by key of another topic",
+        as_user(
+            addr,
+            ANN,
+            12,
+            json!({"topic": "others", "key": "k", "maxNum": "1", "beginTimestamp": "0", "endTimestamp": "1"}),
+            "",
+        ),
+    );
+    note("to delete a topic", as_user(addr, ANN, 215, json!({"topic": "mine"}), ""));
+    note("to delete a group", as_user(addr, ANN, 207, json!({"groupName": "mine"}), ""));
+    note(
+        "to make a user",
+        as_user(addr, ANN, 3001, json!({"username": "x"}), r#"{"password":"p"}"#),
+    );
+    note("to list users", as_user(addr, ANN, 3005, json!({}), ""));
+    note("recall", as_user(addr, ANN, 370, json!({"topic": "others", "recallHandle": "x"}), ""));
+
+    // What administrators are refused.
+    note(
+        "a user twice",
+        as_user(addr, ADMIN, 3001, json!({"username": "ann"}), r#"{"password":"p"}"#),
+    );
+    note("a user without a name", as_user(addr, ADMIN, 3001, json!({"username": ""}), "{}"));
+    note("a user without a password", as_user(addr, ADMIN, 3001, json!({"username": "x"}), "{}"));
+    note(
+        "a super user by another",
+        as_user(
+            addr,
+            dave,
+            3001,
+            json!({"username": "x"}),
+            r#"{"password":"p","userType":"Super"}"#,
+        ),
+    );
+    note(
+        "promotion by another",
+        as_user(addr, dave, 3002, json!({"username": "dave"}), r#"{"userType":"Super"}"#),
+    );
+    note(
+        "a super user changed by another",
+        as_user(addr, dave, 3002, json!({"username": "admin"}), r#"{"password":"x"}"#),
+    );
+    note(
+        "a super user deleted by another",
+        as_user(addr, dave, 3003, json!({"username": "admin"}), ""),
+    );
+    note("an unknown user changed", as_user(addr, ADMIN, 3002, json!({"username": "x"}), "{}"));
+    note("an unknown user deleted", as_user(addr, ADMIN, 3003, json!({"username": "x"}), ""));
+    note("an unknown user asked for", as_user(addr, ADMIN, 3004, json!({"username": "x"}), ""));
+    let acl = |subject: &str, entry: Value| {
+        let body = json!({"policies": [{"policyType": "Custom", "entries": [entry]}]});
+        as_user(addr, ADMIN, 3007, json!({"subject": subject}), &body.to_string())
+    };
+    note("rules for nobody", acl("User:x", rule("*", &["All"], "Allow", &[])));
+    note("a rule about nothing", acl("User:ann", rule("Tropic:x", &["All"], "Allow", &[])));
+    note("a rule without actions", acl("User:ann", rule("*", &[], "Allow", &[])));
+    note("a rule for Any", acl("User:ann", rule("*", &["Any"], "Allow", &[])));
+    note("a rule without a decision", acl("User:ann", rule("*", &["All"], "Perhaps", &[])));
+    note("a rule for no address", acl("User:ann", rule("*", &["All"], "Allow", &["1.2.3"])));
+    note("rules of nobody", as_user(addr, ADMIN, 3009, json!({"subject": "User:x"}), ""));
+    note(
+        "rules deleted of one who has none",
+        as_user(addr, ADMIN, 3008, json!({"subject": "User:bob"}), ""),
+    );
+    done
+}
+
+/// Those that must come through.
+fn permitted(addr: &str) -> Vec<(&'static str, Answer)> {
+    let send = |topic: &str| as_user(addr, ANN, 310, send_fields(topic), "hello");
+    vec![
+        ("her topic", send("mine")),
+        ("from the right address", send("near")),
+        ("under a prefix", send("pre-yes")),
+        ("an administrator", as_user(addr, ADMIN, 310, send_fields("others"), "hello")),
+        ("one user", as_user(addr, ADMIN, 3004, json!({"username": "bob"}), "")),
+        ("all users", as_user(addr, ADMIN, 3005, json!({}), "")),
+        ("some users", as_user(addr, ADMIN, 3005, json!({"filter": "a"}), "")),
+        ("her rules", as_user(addr, ADMIN, 3009, json!({"subject": "User:ann"}), "")),
+        ("all rules", as_user(addr, ADMIN, 3010, json!({}), "")),
+        ("rules by resource", as_user(addr, ADMIN, 3010, json!({"resourceFilter": "pre"}), "")),
+        (
+            "a rule deleted",
+            as_user(
+                addr,
+                ADMIN,
+                3008,
+                json!({"subject": "User:ann", "policyType": "Custom", "resource": "Topic:far"}),
+                "",
+            ),
+        ),
+        ("rules of dave deleted", as_user(addr, ADMIN, 3008, json!({"subject": "User:dave"}), "")),
+        ("what is left", as_user(addr, ADMIN, 3010, json!({}), "")),
+    ]
+}
+
+/// Without what nobody can compare: empty lists are left out by one and written by the other.
+fn comparable(body: &str) -> Value {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                members.retain(|_, value| *value != json!([]));
+                members.values_mut().for_each(strip);
+            }
+            Value::Array(items) => items.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::from_str(body).unwrap_or(Value::String(body.to_owned()));
+    strip(&mut value);
+    value
+}
+
+#[test]
+fn refusals_are_those_of_java() {
+    let scene = Scene::new();
+    let start = |kind, folder| {
+        let namesrv = Namesrv::start(&scene, Kind::Skua);
+        let broker = broker(&scene, kind, folder, &namesrv, &ACCESS);
+        (namesrv, broker)
+    };
+    let (_java_namesrv, java) = start(Kind::Java, "java");
+    let (_skua_namesrv, skua) = start(Kind::Skua, "skua");
+    people(&java.addr);
+    people(&skua.addr);
+    let mut different = Vec::new();
+    for ((name, java), (_, skua)) in attempts(&java.addr).into_iter().zip(attempts(&skua.addr)) {
+        println!("{name}: {} {} | {} {}", java.0, java.1, skua.0, skua.1);
+        // Where Java tells of an exception the exception's words are compared.
+        let same = java.0 == 0
+            || java.1 == skua.1
+            || java.1.contains("Exception") && java.1.contains(&skua.1);
+        if java.0 != skua.0 || !same {
+            different.push(format!("{name}: Java {java:?}, Skua {skua:?}"));
+        }
+    }
+    for ((name, java), (_, skua)) in permitted(&java.addr).into_iter().zip(permitted(&skua.addr)) {
+        println!("{name}: {} {} | {} {}", java.0, java.2, skua.0, skua.2);
+        if (java.0, skua.0) != (0, 0) || comparable(&java.2) != comparable(&skua.2) {
+            different.push(format!("{name}: Java {java:?}, Skua {skua:?}"));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+/// One account of each kind sends and consumes with its client's own hook; the others' attempts
+/// fail.
+fn official_client(client: Client, scene: &Scene, namesrv: &Namesrv) {
+    let topic = "mine";
+    let mut driver = Driver::start(scene, client, &namesrv.addr);
+    driver.run("producer p group=producers ak=ann sk=ann-secret timeout=5000");
+    driver.run(&format!("send p topic={topic} mode=sync count=20 prefix={client:?}"));
+    driver.run("producer wrong group=others ak=ann sk=wrong-secret retries=0 timeout=3000");
+    assert!(
+        driver.try_run(&format!("send wrong topic={topic} mode=sync count=1 prefix=x")).is_err()
+            || !driver.told("lost").is_empty(),
+        "a wrong key"
+    );
+    let lost = driver.told("lost").len();
+    assert!(
+        driver.try_run("send p topic=others mode=sync count=1 prefix=y").is_err()
+            || driver.told("lost").len() > lost,
+        "another user's topic"
+    );
+    driver
+        .run(&format!("consumer c group=mine topic={topic} kind=concurrent ak=ann sk=ann-secret"));
+    driver.wait_got("c", 20);
+    driver.finish();
+}
+
+#[test]
+fn official_clients_with_their_hooks_are_let_in() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let broker = broker(&scene, Kind::Skua, "skua", &namesrv, &ACCESS);
+    people(&broker.addr);
+    official_client(Client::Java5, &scene, &namesrv);
+    official_client(Client::Go, &scene, &namesrv);
+}
+
+const PLAIN: &str = "
+globalWhiteRemoteAddresses:
+accounts:
+  - accessKey: account1
+    secretKey: secret-of-1
+    topicPerms: ['mine=PUB|SUB', 'read=SUB']
+    groupPerms: ['mine=SUB']
+  - accessKey: account2
+    secretKey: secret-of-2
+    admin: true
+";
+
+#[test]
+fn access_control_lists_of_rocketmq_4_are_obeyed_and_followed() {
+    let scene = Scene::new();
+    let home = scene.folder("home");
+    let file = scene.folder("home/conf").join("plain_acl.yml");
+    fs::write(&file, PLAIN).expect("a file");
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let home: &'static str = format!("rocketmqHome={}", home.display()).leak();
+    let broker = broker(&scene, Kind::Skua, "skua", &namesrv, &["aclEnable=true", home]);
+    let addr = &broker.addr;
+    let (one, admin) = (("account1", "secret-of-1"), ("account2", "secret-of-2"));
+    for topic in ["mine", "read", "others"] {
+        let fields = json!({
+            "topic": topic, "defaultTopic": "TBW102", "readQueueNums": "1", "writeQueueNums": "1",
+            "perm": "6", "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
+        });
+        assert_eq!(as_user(addr, admin, 17, fields.clone(), "").0, 0);
+        let refused = as_user(addr, one, 17, fields, "");
+        assert!(refused.1.contains("Need admin permission for request code=17"), "{refused:?}");
+    }
+    let send = |user, topic: &str| as_user(addr, user, 310, send_fields(topic), "hello");
+    assert_eq!(send(one, "mine").0, 0);
+    let refusals = [
+        (send(one, "read"), "No default permission for topic:read"),
+        (send(one, "others"), "No default permission for topic:others"),
+        (
+            send(("account1", "wrong-secret"), "mine"),
+            "Check signature failed for accessKey=account1",
+        ),
+        (send(("account9", "secret-of-9"), "mine"), "No acl config for account9"),
+        (ask(addr, 310, send_fields("mine"), b"hello"), "No accessKey is configured"),
+    ];
+    for ((code, remark, _), words) in refusals {
+        let java = format!("org.apache.rocketmq.acl.common.AclException: {words}");
+        assert_eq!((code, remark), (1, java));
+    }
+    let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
+    driver.run("producer p group=mine ak=account1 sk=secret-of-1 timeout=5000");
+    driver.run("send p topic=mine mode=sync count=10 prefix=a");
+    driver.run("consumer c group=mine topic=mine kind=concurrent ak=account1 sk=secret-of-1");
+    driver.wait_got("c", 10);
+
+    // The file changes: what it says counts soon, and what is wrong with it changes nothing.
+    fs::write(&file, PLAIN.replace("'mine=PUB|SUB'", "'mine=SUB'")).expect("a file");
+    wait_until("the new list", std::time::Duration::from_secs(30), || {
+        (send(one, "mine").0 != 0).then_some(())
+    });
+    fs::write(&file, "accounts: [").expect("a file");
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    assert_eq!(send(admin, "mine").0, 0, "the former list stays");
+    fs::write(
+        &file,
+        PLAIN.replace("globalWhiteRemoteAddresses:", "globalWhiteRemoteAddresses: ['127.0.0.*']"),
+    )
+    .expect("a file");
+    wait_until("the white list", std::time::Duration::from_secs(30), || {
+        (ask(addr, 310, send_fields("mine"), b"hello").0 == 0).then_some(())
+    });
+}

@@ -1,0 +1,269 @@
+//! TLS with official clients and servers: who connects, who must not, certificates renewed without
+//! a restart, servers among themselves.
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    date_time_ymd,
+};
+use serde_json::json;
+use skua_interop::{
+    Broker, Client, Driver, Encoding, Kind, Namesrv, Scene, Tuning, skua, wait_until, wire,
+};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const VALID: i32 = 2120;
+const EXPIRED: i32 = 2021;
+
+/// An authority; what it issues lies in files, keys in PKCS #8.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    dir: PathBuf,
+    name: String,
+}
+
+fn params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+impl Authority {
+    fn new(dir: &Path, name: &str) -> Self {
+        let mut params = params(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
+        fs::write(dir.join(format!("{name}.pem")), issuer.pem()).expect("a file");
+        Self { issuer, dir: dir.to_owned(), name: name.to_owned() }
+    }
+
+    fn trust(&self) -> String {
+        self.dir.join(format!("{}.pem", self.name)).display().to_string()
+    }
+
+    /// Writes `name.key` and `name.pem`.
+    fn issue(&self, name: &str, until: i32) -> [String; 2] {
+        let mut params = params(name);
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let key = KeyPair::generate().expect("a key");
+        let cert = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let paths = [format!("{name}.key"), format!("{name}.pem")].map(|file| self.dir.join(file));
+        fs::write(&paths[0], key.serialize_pem()).expect("a file");
+        fs::write(&paths[1], cert.pem()).expect("a file");
+        paths.map(|path| path.display().to_string())
+    }
+}
+
+/// Keys of a server that shows `own` and asks for certificates of `trust`.
+fn server(mode: &str, own: &[String; 2], trust: &str) -> Vec<String> {
+    vec![
+        "tls.test.mode.enable=false".into(),
+        format!("tls.server.mode={mode}"),
+        format!("tls.server.keyPath={}", own[0]),
+        format!("tls.server.certPath={}", own[1]),
+        "tls.server.need.client.auth=require".into(),
+        "tls.server.authClient=true".into(),
+        format!("tls.server.trustCertPath={trust}"),
+    ]
+}
+
+/// Keys of one that shows `own` to servers and believes those of `trust`.
+fn caller(own: &[String; 2], trust: &str) -> Vec<String> {
+    vec![
+        "tls.enable=true".into(),
+        "tls.test.mode.enable=false".into(),
+        format!("tls.client.keyPath={}", own[0]),
+        format!("tls.client.certPath={}", own[1]),
+        "tls.client.authServer=true".into(),
+        format!("tls.client.trustCertPath={trust}"),
+    ]
+}
+
+fn tuning(lines: &[String]) -> Tuning {
+    let settings = lines.iter().map(|line| &*line.clone().leak()).collect();
+    Tuning { settings, java_options: None }
+}
+
+/// As system properties of a Java server.
+fn java(lines: &[String]) -> Tuning {
+    let properties: Vec<_> = lines.iter().map(|line| format!("-D{line}")).collect();
+    let options = format!(
+        "-Xms128m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 {}",
+        properties.join(" ")
+    );
+    Tuning { settings: Vec::new(), java_options: Some(options.leak()) }
+}
+
+fn client(scene: &Scene, client: Client, namesrv: &str, properties: &[String]) -> Driver {
+    Driver::start_configured(scene, client, Encoding::Json, namesrv, properties)
+}
+
+/// Sends and consumes.
+fn works(mut driver: Driver, topic: &str) {
+    let group = format!("g{}", std::process::id());
+    driver.run("producer p group=producers timeout=8000");
+    driver.run(&format!("send p topic={topic} mode=sync count=20 prefix=a size=3000"));
+    driver.run(&format!("consumer c group={group}-{topic} topic={topic} kind=concurrent"));
+    driver.wait_got("c", 20);
+    driver.finish();
+}
+
+fn fails(mut driver: Driver, topic: &str, what: &str) {
+    let sent = driver
+        .try_run("producer p group=producers timeout=3000 retries=0")
+        .and_then(|()| driver.try_run(&format!("send p topic={topic} mode=sync count=1 prefix=x")));
+    assert!(sent.is_err() || !driver.told("lost").is_empty(), "{what} came through");
+    assert!(driver.sent(topic).is_empty(), "{what} came through");
+}
+
+#[test]
+fn a_server_without_configuration_serves_tls_on_its_port() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let broker = Broker::start(&scene, Kind::Skua, "broker-a", &namesrv.addr);
+    assert!(wire::send(&broker.addr, "both"), "plain");
+    let by_tls = ["tls.enable=true".to_owned()];
+    works(client(&scene, Client::Java5, &namesrv.addr, &by_tls), "both");
+    works(client(&scene, Client::Java4, &namesrv.addr, &by_tls), "both");
+    works(Driver::start(&scene, Client::Go, &namesrv.addr), "both");
+}
+
+#[test]
+fn an_enforcing_cluster_lets_in_whom_its_authority_knows() {
+    let scene = Scene::new();
+    let dir = scene.folder("certs");
+    let (ours, theirs) = (Authority::new(&dir, "ours"), Authority::new(&dir, "theirs"));
+    let own = ours.issue("server", VALID);
+    let both = [server("enforcing", &own, &ours.trust()), caller(&own, &ours.trust())].concat();
+    let namesrv = Namesrv::start_tuned(&scene, Kind::Skua, &tuning(&both));
+    let broker = Broker::start_tuned(&scene, Kind::Skua, "broker-a", &namesrv.addr, tuning(&both));
+    wait_until("the broker's registration", LIMIT, || {
+        broker.process.output().contains("registered").then_some(())
+    });
+    wait_until("the broker's port", LIMIT, || TcpStream::connect(&broker.addr).ok());
+    let with = |properties: &[String]| client(&scene, Client::Java5, &namesrv.addr, properties);
+    let good = caller(&ours.issue("client", VALID), &ours.trust());
+    works(with(&good), "mine");
+
+    fails(with(&[]), "mine", "a plain connection");
+    let expired = caller(&ours.issue("expired", EXPIRED), &ours.trust());
+    fails(with(&expired), "mine", "an expired certificate");
+    assert!(!wire::send(&broker.addr, "mine"), "a plain frame");
+
+    // mqadmin, by the properties file and by Java's own way to give system properties.
+    let file = dir.join("tls.properties");
+    fs::write(&file, good.join("\n")).expect("a file");
+    let mqadmin = |options: &str| {
+        let output = skua()
+            .args(["mqadmin", "clusterList", "-n", &namesrv.addr])
+            .env("JAVA_OPT", options)
+            .output()
+            .expect("skua runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let listed = mqadmin(&format!("-Xmx1g -Dtls.config.file={}", file.display()));
+    assert!(listed.0 && listed.1.contains("broker-a"), "{listed:?}");
+    assert!(!mqadmin("").0, "a plain connection");
+    let foreign = caller(&theirs.issue("foreign", VALID), &ours.trust());
+    let doubting = caller(&ours.issue("doubting", VALID), &theirs.trust());
+    for (what, lines) in [
+        ("no certificate", vec!["tls.enable=true".to_owned()]),
+        ("an expired certificate", expired),
+        ("a certificate of another authority", foreign),
+        ("a server that there is no reason to believe", doubting),
+    ] {
+        let other = dir.join("other.properties");
+        fs::write(&other, lines.join("\n")).expect("a file");
+        let refused = mqadmin(&format!("-Dtls.config.file={}", other.display()));
+        assert!(!refused.0, "{what}: {refused:?}");
+    }
+
+    // Renewed, by another authority, while all goes on.
+    let renewed = theirs.issue("renewed", VALID);
+    for (from, to) in renewed.iter().zip(&own) {
+        fs::copy(from, to).expect("copied");
+    }
+    let believing = caller(&ours.issue("believing", VALID), &theirs.trust());
+    fs::write(&file, believing.join("\n")).expect("a file");
+    wait_until("the renewed certificate", LIMIT, || {
+        mqadmin(&format!("-Dtls.config.file={}", file.display())).0.then_some(())
+    });
+}
+
+#[test]
+fn servers_of_both_kinds_register_at_each_other_by_tls() {
+    let scene = Scene::new();
+    let dir = scene.folder("certs");
+    let ours = Authority::new(&dir, "ours");
+    let own = ours.issue("server", VALID);
+    // Plain connections of the test itself still work.
+    let mut serving = server("permissive", &own, &ours.trust());
+    serving.extend(caller(&own, &ours.trust()));
+    let namesrv = Namesrv::start_tuned(&scene, Kind::Java, &java(&serving));
+    let mut broker =
+        Broker::start_tuned(&scene, Kind::Skua, "broker-a", &namesrv.addr, tuning(&serving));
+    broker.wait_registered();
+    let good = caller(&ours.issue("client", VALID), &ours.trust());
+    works(client(&scene, Client::Java5, &namesrv.addr, &good), "mine");
+    drop((broker, namesrv));
+
+    let namesrv = Namesrv::start_tuned(&scene, Kind::Skua, &tuning(&serving));
+    let mut broker =
+        Broker::start_tuned(&scene, Kind::Java, "broker-b", &namesrv.addr, java(&serving));
+    broker.wait_registered();
+}
+
+#[test]
+fn replication_by_tls_follows_and_by_plain_connections_does_not() {
+    let scene = Scene::new();
+    let dir = scene.folder("certs");
+    let ours = Authority::new(&dir, "ours");
+    let own = ours.issue("server", VALID);
+    let mut lines = server("permissive", &own, &ours.trust());
+    lines.extend(caller(&own, &ours.trust()));
+    lines.extend(["brokerIP2=127.0.0.1".to_owned(), "haTlsEnable=true".to_owned()]);
+    let namesrv = Namesrv::start_tuned(&scene, Kind::Skua, &tuning(&lines));
+    let start = |folder: &str, more: &[&str], lines: &[String]| {
+        let more = more.iter().map(|line| (*line).to_owned());
+        let lines: Vec<_> = lines.iter().cloned().chain(more).collect();
+        let mut broker =
+            Broker::start_tuned(&scene, Kind::Skua, folder, &namesrv.addr, tuning(&lines));
+        broker.wait_registered();
+        broker
+    };
+    let master = start("broker-a", &[], &lines);
+    assert!(wire::send(&master.addr, "replicated"));
+    let slave_of = ["brokerName=broker-a", "brokerRole=SLAVE", "brokerId=1"];
+    let plain: Vec<String> =
+        lines.iter().filter(|line| !line.starts_with("haTls")).cloned().collect();
+    let stranger = start("stranger", &slave_of, &plain);
+    wait_until("the stranger's failure", LIMIT, || {
+        stranger.process.output().contains("no replication for now").then_some(())
+    });
+    let slaves = || {
+        let (_, body) = wire::call(&master.addr, 907, json!({}), &[]).expect("an answer");
+        let status: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        status["inSyncSlaveNums"].as_i64().expect("a number")
+    };
+    assert_eq!(slaves(), 0, "nobody follows by a plain connection");
+    drop(stranger);
+    let slave = start("slave", &slave_of, &lines);
+    wait_until("the slave at its master", LIMIT, || (slaves() == 1).then_some(()));
+    for _ in 0..50 {
+        assert!(wire::send(&master.addr, "replicated"));
+    }
+    let length = |broker: &Broker| {
+        let files = fs::read_dir(broker.commit_log()).expect("a log").flatten();
+        let bytes: Vec<u8> =
+            files.flat_map(|file| fs::read(file.path()).unwrap_or_default()).collect();
+        bytes.iter().rposition(|byte| *byte != 0)
+    };
+    wait_until("the slave's log", LIMIT, || (length(&master) == length(&slave)).then_some(()));
+}
