@@ -189,3 +189,53 @@ fn extension_files_and_their_bit_maps_are_those_of_java_in_both_directions() {
         assert!(driver.got(&format!("none-{turn}")).is_empty());
     }
 }
+
+/// By key: how long the body is of the message that came last.
+fn latest(events: &[skua_interop::Event]) -> BTreeMap<String, i64> {
+    let mut latest = BTreeMap::new();
+    for event in events {
+        latest.insert(event.get("body").to_owned(), event.number("size"));
+    }
+    latest
+}
+
+#[test]
+fn of_a_compacted_topic_the_latest_of_each_key_is_served() {
+    const TOPIC: &str = "compacted";
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let settings = ["compactionScheduleInternal=1000", "flushConsumeQueueThoroughInterval=1000"];
+    let tuning = Tuning { settings: settings.to_vec(), ..Tuning::default() };
+    let mut broker = Broker::start_tuned(&scene, Kind::Skua, "broker-a", &namesrv.addr, tuning);
+    broker.wait_registered();
+    make_topic(&broker, TOPIC, "+cleanup.policy=COMPACTION");
+    let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
+    driver.run("producer p group=producers");
+    // The body's first word is also the key.
+    for size in [100, 300, 200] {
+        driver.run(&format!(
+            "send p topic={TOPIC} mode=sync count=20 prefix=k size={size} queue=0 tags=A"
+        ));
+    }
+    let mut turn = 0;
+    let mut scan_until = |driver: &mut Driver, count: usize| {
+        skua_interop::wait_until("a compaction", std::time::Duration::from_secs(60), || {
+            turn += 1;
+            let got = scan(driver, TOPIC, turn);
+            assert!(got.len() >= count, "{got:?}");
+            (got.len() == count).then_some(got)
+        })
+    };
+    let kept = scan_until(&mut driver, 20);
+    assert!(latest(&kept).values().all(|size| *size == 200), "{kept:?}");
+    check::in_order(&kept);
+    driver.run("consumer all group=readers topic=compacted kind=concurrent");
+    driver.wait_got("all", 20);
+    driver.run(&format!("send p topic={TOPIC} mode=sync count=5 prefix=k size=150 queue=0 tags=A"));
+    driver.wait_got("all", 25);
+    broker.stop();
+    broker.start_again(Kind::Skua);
+    let kept = scan_until(&mut driver, 20);
+    let of_size = |size: i64| latest(&kept).values().filter(|other| **other == size).count();
+    assert_eq!((of_size(150), of_size(200)), (5, 15), "{kept:?}");
+}

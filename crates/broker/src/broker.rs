@@ -244,7 +244,7 @@ impl Broker {
             settings_version: Mutex::new(DataVersion::new(now)),
             settings: ArcSwap::from(settings),
         };
-        broker.tell_batch_topics();
+        broker.tell_topics();
         if broker.settings().broker.enable_calc_filter_bit_map {
             let filters = broker.filters.clone();
             let bits = move |topic: &str, properties: skua_protocol::properties::Properties<'_>| {
@@ -417,14 +417,20 @@ impl Broker {
         self.told.store(now.0, Ordering::Relaxed);
     }
 
-    /// Topics may have become such whose queues are of the batch kind; the store is to know before
-    /// their first message.
-    pub(crate) fn tell_batch_topics(&self) {
+    /// Topics may have become such whose queues are of the batch kind, or that are compacted; the
+    /// store is to know before their first message.
+    pub(crate) fn tell_topics(&self) {
+        let compacts = self.settings().store.enable_compaction;
+        let mut compacted = Vec::new();
         self.topics.for_each(|topic| {
             if topic.config.has_batch_queues() {
                 self.store.set_batch_topic(&topic.config.topic_name);
             }
+            if compacts && topic.config.is_compacted() {
+                compacted.push(topic.config.topic_name.clone());
+            }
         });
+        self.store.set_compacted_topics(compacted);
     }
 
     /// Topics changed: the name servers are told soon. The future ends when they have been, and

@@ -241,7 +241,7 @@ impl Broker {
             return Ok(());
         }
         self.topics.take_masters(table)?;
-        self.tell_batch_topics();
+        self.tell_topics();
         drop(self.topics_changed());
         Ok(())
     }

@@ -8,6 +8,7 @@
 mod append;
 mod checkpoint;
 mod commit_log;
+mod compaction;
 mod config_files;
 mod consume_queue;
 mod damage;

@@ -159,6 +159,8 @@ pub struct StoreOptions {
     pub consume_queue_ext: bool,
     /// Bytes of a file of these (`mappedFileSizeConsumeQueueExt`).
     pub extension_file_size: FileSize,
+    /// Milliseconds between two looks for topics to compact (`compactionScheduleInternal`).
+    pub compaction_interval_ms: i64,
     /// Topics whose queues are of the batch kind, beside those that have such files.
     pub batch_topics: Vec<String>,
     /// Bytes of a file of theirs (`mapperFileSizeBatchConsumeQueue`), rounded to whole entries.
@@ -214,6 +216,7 @@ impl StoreOptions {
             consume_queue_file_size: FileSize::AsFound { otherwise: 300_000 * 20 },
             consume_queue_ext: false,
             extension_file_size: FileSize::AsFound { otherwise: 48 << 20 },
+            compaction_interval_ms: 900_000,
             batch_topics: Vec::new(),
             batch_queue_file_size: FileSize::AsFound { otherwise: 300_000 * 46 },
             index: None,

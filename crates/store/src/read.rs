@@ -143,7 +143,9 @@ impl Store {
         wait: Wait,
         mut keep: Keep<'_, '_>,
     ) -> Result<Read, DiskWait> {
-        let (min, max) = (queue.min(), queue.max());
+        let compacted = self.compacted(queue, wait).map_err(|_| DiskWait)?;
+        let kept_from = compacted.as_ref().map(|file| file.first.unwrap_or(file.until));
+        let (min, max) = (kept_from.unwrap_or(queue.min()), queue.max());
         let bounds = |status, next| empty(status, next, min, max);
         let from = match u64::try_from(from) {
             _ if max == 0 => return Ok(bounds(ReadStatus::NoMessageInQueue, 0)),
@@ -153,6 +155,16 @@ impl Store {
             Ok(from) if from > max => return Ok(bounds(ReadStatus::OffsetOverflowBadly, max)),
             Ok(from) => from,
         };
+        if let Some(file) = compacted.filter(|file| from < file.until) {
+            let read = self.read_compacted(queue, &file, from, limits, wait, &mut keep);
+            return read.or_else(|cause| match wait {
+                Wait::Never if cause.would_block() => Err(DiskWait),
+                _ => {
+                    tracing::warn!(%cause, "kept messages cannot be read");
+                    Ok(bounds(ReadStatus::OffsetFoundNull, file.until))
+                }
+            });
+        }
         let mut selected = self.select(queue, from, max, limits, wait, &mut keep);
         if queue.is_batch()
             && let Ok(first) = &selected
@@ -482,9 +494,9 @@ pub struct KeepMore<'a> {
 }
 
 /// What is wanted of a queue.
-struct Keep<'e, 'm> {
-    entry: &'e mut dyn FnMut(&Entry) -> bool,
-    more: KeepMore<'m>,
+pub(crate) struct Keep<'e, 'm> {
+    pub entry: &'e mut dyn FnMut(&Entry) -> bool,
+    pub more: KeepMore<'m>,
 }
 
 struct Selected {

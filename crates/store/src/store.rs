@@ -10,6 +10,7 @@ use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
 
 use crate::checkpoint::{Checkpoint, CheckpointFile, Marks};
 use crate::commit_log::CommitLog;
+use crate::compaction::Compaction;
 use crate::config_files::ConfigFiles;
 use crate::consume_queue::Queues;
 use crate::disk::{Disk, DiskError, DiskLock, DiskResult, Space, lock};
@@ -79,6 +80,7 @@ pub struct Store {
     /// The disk failed in the last run, and not everything is durable again yet.
     disk_failed: AtomicBool,
     pub(crate) retention: Retention,
+    pub(crate) compaction: Compaction,
     /// Set right after the store's making, which it reads at its opening.
     pub(crate) timer: Option<Timer>,
     closing: AtomicBool,
@@ -185,6 +187,7 @@ impl Store {
             checkpoint: Mutex::new(checkpoint),
             checkpoint_file,
             disk_failed: AtomicBool::new(last_run == LastRun::DiskFailed),
+            compaction: Compaction::new(now.plus(options.compaction_interval_ms)),
             retention: Retention::new(options.retention.clone(), now),
             timer: None,
             closing: AtomicBool::new(false),
@@ -265,7 +268,7 @@ impl Store {
     /// be read.
     pub fn min_offset(&self, topic: &str, queue_id: QueueId) -> Option<QueueOffset> {
         let queue = self.queues.find(topic, queue_id).ok()?;
-        (queue.max() > 0).then(|| QueueOffset(queue.min()))
+        (queue.max() > 0).then(|| QueueOffset(self.first_offset(&queue)))
     }
 
     /// Queue offset of the next message that comes; `None` as [`min_offset`](Self::min_offset).
@@ -329,6 +332,7 @@ impl Store {
             let _dispatcher = lock(&self.dispatcher);
             self.log.at_rest(|end| self.queues.detach(topic, end));
             self.queues.delete_files(topic)?;
+            self.delete_compacted(topic)?;
         }
         // The next start must not read records of the life that is over.
         self.dispatch_all()?;
@@ -587,7 +591,8 @@ impl Store {
             tracing::warn!(%cause, "the next file of the commit log cannot be made ahead");
         }
         self.log.forget_cold_windows();
-        self.retention_due(now).min(now.plus(FILES_INTERVAL_MS as i64))
+        let next = self.retention_due(now).min(self.compaction_due(now));
+        next.min(now.plus(FILES_INTERVAL_MS as i64))
     }
 
     /// Looks after the files until [`close`](Self::close); for a thread of its own.

@@ -24,7 +24,6 @@ use crate::broker::{Broker, Moved};
 use crate::later;
 use crate::names::{self, HALF_TOPIC, RETRY_PREFIX};
 use crate::role::Role;
-use crate::topic_table::attributes::{CLEANUP_POLICY, CLEANUP_POLICY_COMPACTION};
 use crate::topic_table::{
     AutoCreate, DLQ_QUEUES, SYS_FLAG_UNIT, SYS_FLAG_UNIT_SUB, Topic, dlq_topic_config,
     retry_topic_config,
@@ -382,9 +381,7 @@ impl Send<'_> {
         topic: &Topic,
         message: &Message<'_>,
     ) -> Result<(), RequestError> {
-        let compacted = topic.config.attributes.get(CLEANUP_POLICY);
-        if compacted.is_some_and(|policy| policy == CLEANUP_POLICY_COMPACTION) && !message.has_keys
-        {
+        if topic.config.is_compacted() && !message.has_keys {
             return Err(RequestError::KeyMissing);
         }
         let half = message.half && !is_old_retry(header, message);

@@ -51,7 +51,7 @@ fn take_up(broker: &Broker, request: &Command, now: Millis) -> Answer {
         ..TopicConfig::new(topic, header.read_queue_nums, header.perm)
     };
     broker.topics.update(vec![config], now)?;
-    broker.tell_batch_topics();
+    broker.tell_topics();
     broker.static_topics.set(mapping, now)?;
     Ok(Command::success())
 }

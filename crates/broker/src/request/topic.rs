@@ -106,7 +106,7 @@ fn change_now(
         return Ok(false);
     }
     broker.topics.update(configs, now)?;
-    broker.tell_batch_topics();
+    broker.tell_topics();
     Ok(true)
 }
 
@@ -142,6 +142,7 @@ pub fn delete(broker: &Broker, request: &Command, now: Millis) -> Answer {
     }
     for topic in topics {
         broker.topics.remove(&topic, now)?;
+        broker.tell_topics();
         broker.static_topics.remove(&topic, now)?;
         broker.limits.forget_topic(&topic);
         broker.offsets.remove_topic(&topic);

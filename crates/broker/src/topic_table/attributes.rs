@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use skua_protocol::body::{QUEUE_TYPE, QUEUE_TYPE_BATCH};
+use skua_protocol::body::{
+    CLEANUP_POLICY, CLEANUP_POLICY_COMPACTION, QUEUE_TYPE, QUEUE_TYPE_BATCH,
+};
 
 pub type Attributes = BTreeMap<String, String>;
 
@@ -73,8 +75,6 @@ const KNOWN: [Attribute; 4] = [
     Attribute { name: "reserve.time", changeable: true, values: Values::NumberFrom(-1) },
 ];
 
-pub const CLEANUP_POLICY: &str = "cleanup.policy";
-pub const CLEANUP_POLICY_COMPACTION: &str = "COMPACTION";
 pub const MESSAGE_TYPE: &str = "message.type";
 pub const MESSAGE_TYPE_MIXED: &str = "MIXED";
 

@@ -79,7 +79,7 @@ config_table! {
     /// Bytes of a log file of compacted topics.
     inert "compactionMappedFileSize": i32 = 104_857_600;
     /// Milliseconds between two compactions.
-    inert "compactionScheduleInternal": i32 = 900_000;
+    restart compaction_schedule_internal "compactionScheduleInternal": i32 = 900_000, in 1..=INT_MAX;
     /// Threads for compaction.
     inert "compactionThreadNum": i32 = 6;
     /// Milliseconds after which least queue offsets are corrected anyway.
@@ -139,7 +139,7 @@ config_table! {
     /// Removes offsets of topics that are gone.
     inert @important "enableCleanExpiredOffset": bool = false;
     /// Compacts topics whose cleanup policy asks for it.
-    inert "enableCompaction": bool = true;
+    restart enable_compaction "enableCompaction": bool = true;
     /// Keeps an extension file beside consume queues.
     restart enable_consume_queue_ext "enableConsumeQueueExt": bool = false;
     /// Gives each record a CRC of all of it, as its last property.

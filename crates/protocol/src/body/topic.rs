@@ -71,12 +71,21 @@ impl TopicConfig {
         self.perm & PERM_WRITE != 0
     }
 
+    /// The latest message of each key is kept.
+    pub fn is_compacted(&self) -> bool {
+        let policy = self.attributes.get(CLEANUP_POLICY);
+        policy.is_some_and(|policy| policy == CLEANUP_POLICY_COMPACTION)
+    }
+
     /// Entries of the topic's queues stand for records that may hold several messages.
     pub fn has_batch_queues(&self) -> bool {
         self.attributes.get(QUEUE_TYPE).is_some_and(|kind| kind == QUEUE_TYPE_BATCH)
     }
 }
 
+/// Attribute: what becomes of old messages.
+pub const CLEANUP_POLICY: &str = "cleanup.policy";
+pub const CLEANUP_POLICY_COMPACTION: &str = "COMPACTION";
 /// Attribute: the kind of the topic's queues.
 pub const QUEUE_TYPE: &str = "queue.type";
 pub const QUEUE_TYPE_BATCH: &str = "BatchCQ";

@@ -69,6 +69,7 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
             "mappedFileSizeConsumeQueueExt",
             positive(store.mapped_file_size_consume_queue_ext),
         ),
+        compaction_interval_ms: i64::from(store.compaction_schedule_internal),
         batch_topics: found_batch_topics(&store.store_path_root_dir),
         batch_queue_file_size: file_size(
             "mapperFileSizeBatchConsumeQueue",

@@ -230,6 +230,7 @@ impl Store {
         if file.end > durable.min(self.flushed_offset().0) {
             self.flush_all()?;
         }
+        self.compact_before(file.end)?;
         self.log.remove_first(base)?;
         // Its index files go, too.
         self.index_wanted.wake();
