@@ -72,9 +72,12 @@ impl Changes {
         }
     }
 
-    /// Writes the file anew, with what is needed still.
-    fn rewrite(&mut self, first: u64) -> DiskResult<()> {
+    /// Writes the file anew, with what is needed still; durably, whatever became of the old one.
+    pub fn rewrite(&mut self, first: u64) -> DiskResult<()> {
         self.by_index = self.by_index.split_off(&first);
+        if self.by_index.is_empty() && self.file.is_none() {
+            return Ok(());
+        }
         let mut content = Vec::new();
         for (index, (term, change)) in &self.by_index {
             content.extend(encode(*index, *term, change));

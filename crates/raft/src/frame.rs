@@ -403,3 +403,6 @@ fn decode_offer(reader: &mut Reader<'_>, head: &Head) -> Result<Offer, FrameErro
     }
     Ok(Offer { message, members, first_members, end })
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 mod cluster;
 
 use cluster::Cluster;
+use skua_raft::{Change, PeerId};
 use skua_store::disk::Crash;
 
 fn elected(cluster: &mut Cluster) -> u64 {
@@ -49,4 +50,215 @@ fn when_the_leader_dies_another_goes_on_with_everything() {
         }
         cluster.heal_and_check(&[1, 2, 3]);
     }
+}
+
+/// What RocketMQ's users lost with two masters (#6468) and a master that came back: a frozen
+/// leader goes on as if nothing had happened, and must not be believed.
+#[test]
+fn what_a_frozen_leader_took_is_neither_acknowledged_nor_seen() {
+    for sync in [false, true] {
+        let mut cluster = Cluster::new(21, 3, sync);
+        cluster.start_all();
+        let old = elected(&mut cluster);
+        cluster.run(500);
+        // Nobody hears it any more; clients do.
+        let others: Vec<u64> = (1..=3).filter(|id| *id != old).collect();
+        for other in &others {
+            cluster.cut.extend([(old, *other), (*other, old)]);
+        }
+        for _ in 0..10 {
+            assert!(cluster.send(old), "it does not know yet");
+        }
+        cluster.nodes.get_mut(&old).expect("there").paused_until = cluster.now + 3000;
+        let new = others[0];
+        cluster.run_until(2500, "another leader", |cluster| {
+            cluster.leader().is_some_and(|leader| leader != old)
+        });
+        let new = cluster.leader().unwrap_or(new);
+        for _ in 0..10 {
+            assert!(cluster.send(new));
+            cluster.run(20);
+        }
+        cluster.cut.clear();
+        cluster.run(3000);
+        assert_eq!(cluster.truth.acknowledged(), 10, "those of the new leader");
+        assert_eq!(cluster.awaited(), 0, "the others were told that nobody knows");
+        cluster.heal_and_check(&[1, 2, 3]);
+    }
+}
+
+/// A lagging copy became master (#6316, #7689): here it cannot, whoever asks first.
+#[test]
+fn a_member_that_lags_is_not_elected() {
+    let mut cluster = Cluster::new(31, 3, true);
+    cluster.start_all();
+    let leader = elected(&mut cluster);
+    let behind = if leader == 1 { 2 } else { 1 };
+    for other in (1..=3).filter(|id| *id != behind) {
+        cluster.cut.extend([(behind, other), (other, behind)]);
+    }
+    for _ in 0..30 {
+        assert!(cluster.send(leader));
+        cluster.run(10);
+    }
+    cluster.run(200);
+    assert_eq!(cluster.truth.acknowledged(), 30);
+    cluster.cut.clear();
+    // The leader goes for good; the one behind has waited for long and asks at once.
+    cluster.nodes.get_mut(&leader).expect("there").is_wanted = false;
+    cluster.crash(leader, Crash::Power);
+    let new = elected(&mut cluster);
+    assert_ne!(new, behind, "or it is so only after it has everything");
+    let all: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+    cluster.heal_and_check(&all);
+}
+
+/// The power fails for all at once (#9717): with synchronous flushing nothing is missing.
+#[test]
+fn everything_acknowledged_outlives_a_power_cut_of_all() {
+    for seed in 0..20 {
+        let mut cluster = Cluster::new(100 + seed, 3, true);
+        cluster.start_all();
+        let leader = elected(&mut cluster);
+        for _ in 0..40 {
+            cluster.send(leader);
+            cluster.run(5);
+        }
+        assert!(cluster.truth.acknowledged() > 0);
+        for id in 1..=3 {
+            cluster.crash(id, Crash::Power);
+        }
+        cluster.heal_and_check(&[1, 2, 3]);
+    }
+}
+
+/// With asynchronous flushing a member may forget what it acknowledged. It must not help to elect
+/// somebody who does not have it (#6662).
+#[test]
+fn a_member_that_forgot_its_tail_does_not_vote_it_away() {
+    for seed in 0..20 {
+        let mut cluster = Cluster::new(200 + seed, 3, false);
+        cluster.start_all();
+        let leader = elected(&mut cluster);
+        let (forgets, behind) = match leader {
+            1 => (2, 3),
+            2 => (1, 3),
+            _ => (1, 2),
+        };
+        cluster.run(200);
+        // One follower hears nothing, so that two have what is acknowledged.
+        for other in [leader, forgets] {
+            cluster.cut.extend([(behind, other), (other, behind)]);
+        }
+        for _ in 0..30 {
+            cluster.send(leader);
+            cluster.run(5);
+        }
+        cluster.run(100);
+        let before = cluster.truth.acknowledged();
+        assert!(before >= 29);
+        // One of the two loses its memory, the other is away for a while: the remaining two are
+        // enough for an election, and do not have the messages.
+        cluster.cut.clear();
+        cluster.crash(forgets, Crash::Power);
+        cluster.nodes.get_mut(&leader).expect("there").up_at = cluster.now + 4000;
+        cluster.crash(leader, Crash::Process);
+        cluster.run(3500);
+        cluster.heal_and_check(&[1, 2, 3]);
+        assert!(cluster.truth.acknowledged() > before);
+    }
+}
+
+#[test]
+fn a_new_member_is_filled_while_sends_go_on_and_takes_over() {
+    for sync in [false, true] {
+        let mut cluster = Cluster::new(41, 3, sync);
+        cluster.expires = true;
+        cluster.start_all();
+        let leader = elected(&mut cluster);
+        for _ in 0..700 {
+            cluster.send(leader);
+            cluster.run(5);
+        }
+        let min = cluster.nodes[&leader].life.as_ref().map(|life| life.store.min_physical_offset());
+        assert!(min.is_some_and(|min| min.0 > 0), "the log's head has expired");
+        change(&mut cluster, Change::AddLearner(cluster::peer(4)));
+        cluster.add(4);
+        let caught_up = |cluster: &Cluster| {
+            let status = cluster.nodes[&leader].life.as_ref().map(|life| life.group.status());
+            let peer = status.and_then(|status| status.peers.into_iter().find(|p| p.id.0 == 4));
+            peer.is_some_and(|peer| peer.matched.is_some_and(|at| at > 0) && peer.lag < Some(4000))
+        };
+        for _ in 0..2000 {
+            assert!(cluster.send(leader), "sends go on");
+            cluster.run(10);
+            if caught_up(&cluster) {
+                break;
+            }
+        }
+        assert!(caught_up(&cluster), "{}", cluster.describe());
+        change(&mut cluster, Change::Promote(PeerId(4)));
+        cluster.run(500);
+        let life = cluster.nodes.get_mut(&leader).and_then(|node| node.life.as_mut());
+        life.expect("it lives").group.transfer(PeerId(4)).expect("begins");
+        let before = cluster.unknown;
+        cluster.run_until(3000, "the new one leads", |cluster| cluster.leader() == Some(4));
+        assert_eq!(cluster.unknown, before, "a transfer leaves no send without an answer");
+        let gone = if leader == 1 { 2 } else { 1 };
+        change_at(&mut cluster, 4, Change::Remove(PeerId(gone)));
+        cluster.run(500);
+        let all: Vec<u64> = (1..=4).filter(|id| *id != gone).collect();
+        assert_eq!(cluster.members(), all);
+        cluster.heal_and_check(&all);
+    }
+}
+
+fn change(cluster: &mut Cluster, change: Change) {
+    let leader = cluster.leader().expect("somebody leads");
+    change_at(cluster, leader, change);
+}
+
+fn change_at(cluster: &mut Cluster, id: u64, change: Change) {
+    let life = cluster.nodes.get_mut(&id).and_then(|node| node.life.as_mut());
+    life.expect("it lives").group.propose_change(&change).expect("begins");
+    cluster.run(500);
+}
+
+#[test]
+fn a_brokers_directory_becomes_the_groups() {
+    for sync in [false, true] {
+        let mut cluster = Cluster::new(51, 3, sync);
+        cluster.move_in(2);
+        let before = cluster.truth.acknowledged();
+        assert!(before > 0);
+        cluster.start_all();
+        assert_eq!(elected(&mut cluster), 2, "nobody else has anything");
+        cluster.heal_and_check(&[1, 2, 3]);
+    }
+}
+
+#[test]
+fn two_logs_that_began_differently_do_not_mix() {
+    let mut cluster = Cluster::new(61, 3, true);
+    cluster.move_in(1);
+    // The others begin without it, since it is away for long.
+    cluster.nodes.get_mut(&1).expect("there").is_wanted = false;
+    cluster.nodes.get_mut(&1).expect("there").up_at = i64::MAX;
+    cluster.truth = cluster::Truth::default();
+    cluster.start(2);
+    cluster.start(3);
+    cluster.run_until(200_000, "two of three begin", |cluster| cluster.leader().is_some());
+    let leader = cluster.leader().expect("just seen");
+    for _ in 0..5 {
+        assert!(cluster.send(leader));
+        cluster.run(20);
+    }
+    let end = |cluster: &Cluster| cluster.nodes[&1].life.as_ref().map(|life| life.store.appended());
+    cluster.start(1);
+    let before = end(&cluster);
+    cluster.run(5000);
+    assert_eq!(end(&cluster), before, "nothing of it is touched");
+    let life = cluster.nodes[&1].life.as_ref().expect("it lives");
+    let troubles = life.group.status().troubles;
+    assert!(troubles.iter().any(|(_, what)| what.contains("began elsewhere")), "{troubles:?}");
 }

@@ -36,6 +36,9 @@ impl Run {
         let mut cluster = Cluster::new(seed, 3, seed.is_multiple_of(2));
         cluster.expires = seed.is_multiple_of(3);
         let moves = seed.is_multiple_of(5);
+        if seed.is_multiple_of(7) {
+            cluster.move_in(1);
+        }
         Self { cluster, wanted: vec![1, 2, 3], changes: 0, copies: 0, moves }
     }
 
@@ -47,12 +50,12 @@ impl Run {
     fn may_cut_power(&self, id: u64) -> bool {
         // Without flushing: one at a time, while the others have it in their memory.
         self.cluster.sync
-            || self
-                .cluster
-                .nodes
-                .values()
-                .filter(|node| node.id != id)
-                .all(|node| node.life.as_ref().is_some_and(|life| !life.group.status().suspect))
+            || self.cluster.nodes.values().filter(|node| node.id != id).all(|node| {
+                node.life.as_ref().is_some_and(|life| {
+                    let status = life.group.status();
+                    !status.suspect && status.copying.is_none() && status.last > 0
+                })
+            })
     }
 
     fn crash(&mut self) {
@@ -94,7 +97,7 @@ impl Run {
     fn fault(&mut self) {
         let id = 1 + self.below(self.cluster.nodes.len() as u64);
         let now = self.cluster.now;
-        match self.below(14) {
+        match self.below(16) {
             0..3 => self.crash(),
             3 => {
                 // In the midst of any call to the disk.
@@ -142,7 +145,23 @@ impl Run {
                 }
             }
             12 => self.change_members(),
-            _ => self.heal_some(),
+            13 => {
+                // A sync or a write fails, and the member ends.
+                let (sync, calls) = (self.below(2) == 0, self.below(12));
+                if self.cluster.sync
+                    && let Some(node) = self.cluster.nodes.get_mut(&id)
+                    && node.life.is_some()
+                {
+                    node.faults.sync_fails_in = sync.then_some(calls);
+                    node.faults.write_fails_in = (!sync).then_some(calls);
+                    node.disk.set_faults(node.faults.clone());
+                    node.up_at = now + 300;
+                }
+            }
+            _ => {
+                // Who died of its disk starts on another day.
+                self.heal_some();
+            }
         }
     }
 

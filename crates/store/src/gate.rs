@@ -281,7 +281,7 @@ impl Store {
         if !self.gate.is_on() || (at.0 < end && !nothing_seen) {
             return Err(ReplicateError::NotTheEnd { at: at.0, end });
         }
-        let failed = |cause| self.log.fail(cause);
+        let failed = |cause| self.failed(cause);
         // First: the log cannot tell them any more.
         for EndedQueue { topic, queue_id, next } in ended {
             if !is_storable_topic(topic) || self.queues.is_batch(topic) {
@@ -307,6 +307,12 @@ impl Store {
         self.log.make_first(at.0)
     }
 
+    /// The disk failed: the next start is to know it.
+    fn failed(&self, cause: DiskError) -> Failure {
+        self.fail(cause.clone());
+        self.log.fail(cause)
+    }
+
     /// Takes back what is in the log from `to` on, durably.
     ///
     /// # Panics
@@ -325,7 +331,7 @@ impl Store {
             self.gate.confirmed(),
             dispatcher.position
         );
-        let failed = |cause| self.log.fail(cause);
+        let failed = |cause| self.failed(cause);
         if let Some(own) = &mut checkpoint.own
             && own.flushed > to
         {

@@ -99,8 +99,9 @@ impl Group {
             }
             log.state.suspect = true;
         }
-        // An entry cannot have come before a term has.
-        if lost_cache && !options.sync && log.state.term > 0 {
+        // An entry cannot have come before a leader has; a log moved in is of term 1 itself.
+        let first_term = u64::from(log.state.origin != 0);
+        if lost_cache && !options.sync && log.state.term > first_term {
             log.state.suspect = true;
         }
         let (applied, end) = (log.applied, log.index.end_of(log.applied)?.unwrap_or(0));
@@ -248,6 +249,8 @@ impl GroupLog {
         }
         // What the last run wrote may be in the page cache only, or nowhere if a sync failed.
         self.index.rewrite(first)?;
+        let kept = self.index.first();
+        self.changes.rewrite(kept)?;
         if self.state.copying {
             return Ok(());
         }

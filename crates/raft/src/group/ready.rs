@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use raft::Ready;
-use raft::eraftpb::{Entry, Snapshot};
+use raft::eraftpb::{Entry, Message, MessageType, Snapshot};
 use skua_protocol::PhysicalOffset;
 use skua_store::ReplicateError;
 
@@ -68,7 +68,12 @@ impl Group {
         }
         let Pending { mut ready, wrote, installed, .. } = pending;
         let committed = ready.take_committed_entries();
-        let persisted = ready.take_persisted_messages();
+        // Signs of life do not wait for a slow disk: they acknowledge nothing.
+        let is_sign =
+            |message: &Message| message.get_msg_type() == MessageType::MsgHeartbeatResponse;
+        let (signs, persisted) =
+            ready.take_persisted_messages().into_iter().partition::<Vec<_>, _>(is_sign);
+        self.send_all(signs);
         let number = ready.number();
         self.node.advance_append_async(ready);
         self.apply(&committed)?;

@@ -185,8 +185,11 @@ impl Group {
         if !is_whole && ((asks_for_vote && is_behind) || kind == MsgTimeoutNow) {
             return Ok(());
         }
-        let may_vote = asks_for_vote && message.index > 0;
-        if !has_begun && !may_vote {
+        // Whoever does not know the first members cannot take the first entry: they come with a
+        // greeting, or with a copy of the log.
+        let is_first =
+            matches!(kind, MsgAppend | MsgRequestVote | MsgRequestPreVote) && message.index == 0;
+        if !has_begun && is_first {
             return Ok(());
         }
         if matches!(kind, MsgAppend | MsgHeartbeat) && message.term >= self.node.raft.term {
@@ -202,6 +205,10 @@ impl Group {
                 let term = message.term;
                 self.send(message.from, &Body::Reverted { term, last });
             }
+        }
+        if kind == MsgAppendResponse && message.index > self.node.raft.raft_log.last_index() {
+            // Nobody can have that.
+            return Ok(());
         }
         match self.node.step(message) {
             Ok(()) | Err(raft::Error::StepPeerNotFound | raft::Error::ProposalDropped) => Ok(()),

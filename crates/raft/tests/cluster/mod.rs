@@ -66,6 +66,8 @@ pub struct Cluster {
     /// Every one that is awaited.
     sent: Vec<Sent>,
     pub refused: u64,
+    /// Sends that nobody can say of whether they are kept.
+    pub unknown: u64,
     /// Lifetimes of messages, if they expire.
     pub expires: bool,
 }
@@ -87,6 +89,7 @@ impl Cluster {
             number: 0,
             sent: Vec::new(),
             refused: 0,
+            unknown: 0,
             expires: false,
         }
     }
@@ -335,6 +338,8 @@ impl Cluster {
                 Some(is_safe) => {
                     if is_safe {
                         self.truth.acknowledge(sent);
+                    } else {
+                        self.unknown += 1;
                     }
                     false
                 }
@@ -409,6 +414,23 @@ pub fn peer(id: u64) -> Peer {
 }
 
 impl Cluster {
+    /// The member has a single broker's directory.
+    pub fn move_in(&mut self, id: u64) {
+        let count = 1 + self.random.below(40);
+        let closes = self.random.one_in(2);
+        let now = self.now;
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let (store, sent) = node.was_alone(count, closes, now);
+        self.truth.begins_with(&store);
+        for sent in &sent {
+            self.truth.acknowledge(sent);
+        }
+        drop((store, sent));
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.crash(Crash::Process);
+        }
+    }
+
     /// A machine that is to join.
     pub fn add(&mut self, id: u64) {
         let seed = self.random.below(u64::MAX);

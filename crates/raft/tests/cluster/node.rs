@@ -150,6 +150,8 @@ impl Node {
         self.paused_until = 0;
         self.disk.reboot(how);
         self.faults.crash_in = None;
+        self.faults.sync_fails_in = None;
+        self.faults.write_fails_in = None;
         if how == Crash::Power {
             self.boots += 1;
         }
@@ -182,7 +184,9 @@ impl Node {
         match catch_unwind(AssertUnwindSafe(|| call(life))) {
             Ok(Ok(())) => {}
             Ok(Err(cause)) => {
-                let is_full = cause.to_string().contains("no storage space");
+                let is_full = ["no storage space", "medium error"]
+                    .iter()
+                    .any(|what| cause.to_string().contains(what));
                 let excused = self.disk.is_down() || self.has_faults() || is_full;
                 assert!(excused, "n{}: {cause}", self.id);
                 self.failed = Some(cause.to_string());
@@ -225,6 +229,24 @@ impl Node {
         });
     }
 
+    /// A life without a group.
+    pub fn was_alone(&mut self, count: u64, closes: bool, now: i64) -> (Arc<Store>, Vec<Sent>) {
+        let disk = Arc::new(self.disk.clone());
+        let store = Store::open(store_options(false), disk, Millis(now)).expect("opens");
+        let store = Arc::new(store);
+        let sent = (0..count).map(|number| {
+            let len = (number * 37 % 300) as usize;
+            let (topic, queue) = ((number % 2) as usize, (number / 2 % 2) as u32);
+            put(&store, self.id, (1 << 40) + number, topic, queue, len, 0, now).expect("stored")
+        });
+        let sent = sent.collect();
+        while store.dispatch() > 0 {}
+        if closes {
+            store.close().expect("closes");
+        }
+        (store, sent)
+    }
+
     pub fn send(
         &mut self,
         number: u64,
@@ -234,37 +256,42 @@ impl Node {
         now: i64,
     ) -> Option<Sent> {
         let life = self.life.as_mut()?;
-        let mut body = format!("{number}:").into_bytes();
-        body.resize(body.len() + len, b'x');
-        let host = ([127, 0, 0, 1], 10911).into();
-        let record = NewRecord {
-            topic: TOPICS[topic],
-            queue_id: QueueId(queue),
-            flag: 0,
-            sys_flag: 0,
-            born_timestamp: Millis(now),
-            born_host: host,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: &body,
-            properties: b"TAGS\x01TagA\x02",
-        };
-        let receipt = life.store.append_only(&record, Millis(now));
-        if let Err(cause) = &receipt
-            && std::env::var_os("TRACE").is_some()
-        {
-            eprintln!("n{} refuses: {cause}", self.id);
-        }
-        let receipt = receipt.ok()?;
-        if self.disk.is_down() {
-            return None;
-        }
-        let safe = Box::pin(life.store.confirmed_when(receipt.end, receipt.epoch));
-        let node = self.id;
         let term = life.group.status().term;
-        Some(Sent { term, node, number, topic, queue, body, receipt, safe })
+        let sent = put(&life.store, self.id, number, topic, queue, len, term, now);
+        sent.filter(|_| !self.disk.is_down())
     }
+}
+
+#[allow(clippy::too_many_arguments, reason = "one message")]
+fn put(
+    store: &Store,
+    node: u64,
+    number: u64,
+    topic: usize,
+    queue: u32,
+    len: usize,
+    term: u64,
+    now: i64,
+) -> Option<Sent> {
+    let mut body = format!("{number}:").into_bytes();
+    body.resize(body.len() + len, b'x');
+    let host = ([127, 0, 0, 1], 10911).into();
+    let record = NewRecord {
+        topic: TOPICS[topic],
+        queue_id: QueueId(queue),
+        flag: 0,
+        sys_flag: 0,
+        born_timestamp: Millis(now),
+        born_host: host,
+        store_host: host,
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body: &body,
+        properties: b"TAGS\x01TagA\x02",
+    };
+    let receipt = store.append_only(&record, Millis(now)).ok()?;
+    let safe = Box::pin(store.confirmed_when(receipt.end, receipt.epoch));
+    Some(Sent { node, number, topic, queue, body, receipt, term, safe })
 }
 
 /// What the simulated disk lacks.
