@@ -36,6 +36,7 @@ pub use driver::{Client, Driver, Encoding};
 pub use event::Event;
 pub use files::quickstart_classpath;
 pub use net::{Net, Node, Place};
+pub use ports::free as free_port;
 pub use process::Process;
 pub use relay::Relay;
 pub use scene::Scene;

@@ -203,6 +203,7 @@ pub fn accesses(request: &Command, cluster: &str) -> Result<Vec<Access>, Unreada
         | C::NotifyMinBrokerIdChange
         | C::NotifyBrokerRoleChanged
         | C::HandOver
+        | C::RaftControl
         | C::TakeOver
         | C::AuthCreateUser
         | C::AuthUpdateUser

@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod failure;
 pub mod mqadmin;
 pub mod produce;
+pub mod raft;
 pub mod switch;
 mod text;
 mod time;

@@ -87,7 +87,10 @@ impl Broker {
     /// Refuses a message that could not get as many copies as it must have.
     pub(crate) fn check_copies(&self, settings: &Settings) -> Result<(), RequestError> {
         let store = &settings.store;
-        if store.broker_role != BrokerRole::SyncMaster || !settings.is_given("minInSyncReplicas") {
+        if store.broker_role != BrokerRole::SyncMaster
+            || !settings.is_given("minInSyncReplicas")
+            || self.store.has_gate()
+        {
             return Ok(());
         }
         let least = store.min_in_sync_replicas;
@@ -100,7 +103,7 @@ impl Broker {
 
     fn wanted(&self, settings: &Settings, end: PhysicalOffset) -> Wanted {
         let store = &settings.store;
-        if store.broker_role != BrokerRole::SyncMaster {
+        if store.broker_role != BrokerRole::SyncMaster || self.store.has_gate() {
             return Wanted::Nothing;
         }
         let given = settings.is_given("inSyncReplicas");
@@ -136,7 +139,9 @@ impl Broker {
         now: Millis,
     ) -> Outcome {
         let wanted = self.wanted(settings, end);
-        let flushes = settings.store.flush_disk_type == FlushDiskType::SyncFlush;
+        // What a group agrees on is as durable at most of its members as it is to be here.
+        let flushes =
+            settings.store.flush_disk_type == FlushDiskType::SyncFlush && !self.store.has_gate();
         if let (Wanted::Nothing | Wanted::NotAvailable, false) = (wanted, flushes) {
             if wanted == Wanted::NotAvailable {
                 answer.code = ResponseCode::SlaveNotAvailable as i32;

@@ -271,6 +271,11 @@ impl Broker {
         self.role.sends_on.store(true, Ordering::SeqCst);
     }
 
+    /// The master is elsewhere, or is known now.
+    pub fn master_has_moved(&self) {
+        self.role.tell();
+    }
+
     pub(crate) fn tenure(&self) -> Tenure {
         let losses = self.role.losses.load(Ordering::SeqCst);
         Tenure { state: self.role.clone(), losses }
@@ -380,6 +385,8 @@ impl Broker {
 /// What a configuration says that the broker is at its start.
 pub(crate) fn role_at_start(settings: &Settings) -> Role {
     match settings.store.broker_role {
+        // The group decides.
+        _ if settings.store.enable_dleger_commit_log => Role::Neither(settings.broker.broker_id),
         BrokerRole::Slave => Role::Slave(settings.broker.broker_id),
         BrokerRole::AsyncMaster | BrokerRole::SyncMaster => Role::Master,
     }

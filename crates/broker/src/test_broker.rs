@@ -16,7 +16,7 @@ use skua_protocol::body::{
 use skua_protocol::header::Fields;
 use skua_protocol::record::{Message, NewRecord};
 use skua_protocol::request::{
-    HandOver, HandOverResponse, Request, SendMessage, TakeOver, TakeOverResponse,
+    HandOver, HandOverResponse, RaftControl, Request, SendMessage, TakeOver, TakeOverResponse,
 };
 use skua_protocol::service::{BoxFuture, Outcome, Peer, Service};
 use skua_protocol::{Command, Millis, RequestCode, ResponseCode, json};
@@ -101,6 +101,10 @@ impl Outside for Asked {
                 }
             }
         })
+    }
+
+    fn raft_control(&self, _: RaftControl) -> BoxFuture<Result<Vec<u8>, String>> {
+        Box::pin(std::future::ready(Err("not here".to_owned())))
     }
 
     fn hand_over(&self, _: HandOver) -> BoxFuture<Result<HandOverResponse, String>> {

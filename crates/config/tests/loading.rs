@@ -52,7 +52,6 @@ fn a_bad_value_stops_with_file_line_key_given_and_accepted() {
         ("brokerIP1=localhost", "an IP address"),
         ("brokerName=", "a text of 1 to 255 bytes"),
         ("brokerRole=SLAVE\nbrokerId=0", "above 0"),
-        ("enableDLegerCommitLog=true", "false only: Skua does not serve this yet"),
         ("enableControllerMode=true", "false only: Skua does not serve this yet"),
         ("authorizationProvider=com.example.Own", "Skua runs no Java classes"),
         ("initAuthenticationUser=admin", "a JSON object"),

@@ -390,6 +390,8 @@ codes! {
     HandOver = 770001, "SKUA_HAND_OVER";
     /// Skua's own: a slave is to take its master's place.
     TakeOver = 770002, "SKUA_TAKE_OVER";
+    /// Skua's own: how a group that elects its master stands, and changes of it.
+    RaftControl = 770003, "SKUA_RAFT_CONTROL";
 }
 
 codes! {

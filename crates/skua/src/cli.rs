@@ -37,6 +37,8 @@ pub enum Program {
     Produce(skua_admin::produce::Args),
     /// Print the messages of a topic
     Consume(skua_admin::consume::Args),
+    /// Show or change a group of brokers that elects its master
+    Raft(skua_admin::raft::Args),
     /// Move roles within a cluster
     Cluster(Cluster),
     /// Measure a server, or the store on a disk

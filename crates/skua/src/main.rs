@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Program::Mqadmin { args } => return skua_admin::mqadmin::main(args),
         Program::Produce(args) => return skua_admin::produce::run(&args),
         Program::Consume(args) => return skua_admin::consume::run(&args),
+        Program::Raft(args) => return skua_admin::raft::run(&args),
         Program::Cluster(cluster) => {
             let ClusterOf::Switch(args) = cluster.what;
             return skua_admin::switch::run(&args);

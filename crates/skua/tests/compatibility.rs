@@ -13,7 +13,7 @@ use skua_config::{Environment, Properties, Role, Settings};
 use skua_namesrv::{Files, Namesrv, NamesrvOptions, Outbound};
 use skua_protocol::body::RouteData;
 use skua_protocol::header::Fields;
-use skua_protocol::request::{HandOver, HandOverResponse, TakeOver, TakeOverResponse};
+use skua_protocol::request::{HandOver, HandOverResponse, RaftControl, TakeOver, TakeOverResponse};
 use skua_protocol::service::{BoxFuture, ConnectionId, Outcome, Peer, PeerError, Service};
 use skua_protocol::{Command, Millis, RequestCode, ResponseCode};
 use skua_store::{RealDisk, Store, StoreOptions};
@@ -87,6 +87,10 @@ impl Outside for Nothing {
 
     fn call_broker(&self, _: &str, _: Command, _: u64) -> BoxFuture<Result<Command, String>> {
         Box::pin(std::future::ready(Err("there is no other broker".to_owned())))
+    }
+
+    fn raft_control(&self, _: RaftControl) -> BoxFuture<Result<Vec<u8>, String>> {
+        Box::pin(std::future::ready(Err("not here".to_owned())))
     }
 
     fn hand_over(&self, _: HandOver) -> BoxFuture<Result<HandOverResponse, String>> {

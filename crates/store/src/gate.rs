@@ -258,6 +258,12 @@ impl Store {
         }
     }
 
+    /// The epoch that appends are taken in; `None` while they are not, or without a gate.
+    pub fn epoch(&self) -> Option<Epoch> {
+        let state = lock(&self.gate.state);
+        (self.gate.is_on() && state.ended_at.is_none()).then_some(state.epoch)
+    }
+
     /// Whether appends are taken, as far as the gate is concerned.
     pub fn takes_appends(&self) -> bool {
         !self.gate.is_on() || lock(&self.gate.state).ended_at.is_none()

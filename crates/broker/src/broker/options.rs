@@ -7,7 +7,7 @@ use std::sync::Arc;
 use skua_config::{ConfigError, Settings};
 use skua_ha::Replicas;
 use skua_protocol::body::RouteData;
-use skua_protocol::request::{HandOver, HandOverResponse, TakeOver, TakeOverResponse};
+use skua_protocol::request::{HandOver, HandOverResponse, RaftControl, TakeOver, TakeOverResponse};
 use skua_protocol::service::BoxFuture;
 use skua_protocol::{Command, Millis};
 use skua_store::{ConfigFiles, Store};
@@ -61,6 +61,8 @@ pub trait Outside: Send + Sync + 'static {
         request: Command,
         timeout_ms: u64,
     ) -> BoxFuture<Result<Command, CallFailed>>;
+    /// How the broker's group stands, as JSON, after what was asked for is done.
+    fn raft_control(&self, asked: RaftControl) -> BoxFuture<Result<Vec<u8>, String>>;
     /// Gives this master's role to a slave, or says why not.
     fn hand_over(&self, asked: HandOver) -> BoxFuture<Result<HandOverResponse, String>>;
     /// Takes the master's role over, or says why not.

@@ -154,6 +154,14 @@ pub enum RequestError {
     #[error("[REJECTREQUEST]system busy, {flow}: the broker is a slave", flow = FLOW_CONTROL)]
     Slave,
 
+    /// Java's text for what it answers then.
+    #[error(
+        "in-sync replicas not enough: the group did not agree in time, or has another leader; \
+         the message may be kept or not"
+    )]
+    NotAgreed,
+    #[error("{0}")]
+    Raft(String),
     #[error("the role stays where it is: {0}")]
     NotHandedOver(String),
     #[error("the role is not taken over: {0}")]
@@ -488,6 +496,8 @@ impl RequestError {
             | E::NoMappedTime
             | E::Forward { .. }
             | E::SentOn { .. }
+            | E::NotAgreed
+            | E::Raft(_)
             | E::NotHandedOver(_)
             | E::NotTakenOver(_)
             | E::ClientTooOld { .. }

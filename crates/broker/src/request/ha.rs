@@ -1,10 +1,12 @@
-//! Between the brokers of one name, and what operators see of it: 906, 907, 908, 770001, 770002.
+//! Between the brokers of one name, and what operators see of it: 906, 907, 908, 770001
+//! to 770003.
 
 use std::sync::Arc;
 
 use skua_protocol::body::{HaClientInfo, HaConnectionInfo, HaRuntimeInfo};
 use skua_protocol::request::{
-    ExchangeBrokerHaInfo, ExchangeBrokerHaInfoResponse, HandOver, ResetMasterFlushOffset, TakeOver,
+    ExchangeBrokerHaInfo, ExchangeBrokerHaInfoResponse, HandOver, RaftControl,
+    ResetMasterFlushOffset, TakeOver,
 };
 use skua_protocol::service::Outcome;
 use skua_protocol::{Command, PhysicalOffset, json};
@@ -69,6 +71,21 @@ pub fn reset_flushed(broker: &Broker, request: &Command) -> Answer {
         broker.store.set_master_flushed_offset(PhysicalOffset(offset))?;
     }
     Ok(Command::success())
+}
+
+/// What operators ask of the group.
+pub fn raft_control(broker: &Arc<Broker>, request: &Command) -> Outcome {
+    let header: RaftControl = match request.header() {
+        Ok(header) => header,
+        Err(error) => return reply(Err(error.into())),
+    };
+    let done = broker.outside().raft_control(header);
+    Outcome::Later(Box::pin(async move {
+        match done.await {
+            Ok(body) => Command::success().with_body(body),
+            Err(cause) => RequestError::Raft(cause).answer(),
+        }
+    }))
 }
 
 /// An operator moves this master's role to a slave.

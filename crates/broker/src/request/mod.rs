@@ -1,6 +1,7 @@
 //! Every request a broker serves, and those it does not: one match without a wildcard.
 
 mod ack;
+mod agreed;
 #[cfg(test)]
 mod allocations;
 mod assignment;
@@ -60,6 +61,9 @@ pub(crate) fn serve(call: &Call<'_>, request: Command) -> Outcome {
             let most = broker.settings().broker.max_requests_per_second_of_connection;
             match broker.limits.request(peer.id(), code, most, now) {
                 Ok(()) if forward::is_masters(code) => serve_as_master(call, code, request),
+                Ok(()) if agreed::is_progress(code) && broker.store.has_gate() => {
+                    agreed::serve(call, code, request)
+                }
                 Ok(()) => static_topic::serve(call, code, request),
                 Err(exceeded) => reply(Err(exceeded.into())),
             }
@@ -72,7 +76,7 @@ pub(crate) fn serve(call: &Call<'_>, request: Command) -> Outcome {
 fn serve_as_master(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
     let broker = call.broker;
     match broker.role.enter() {
-        Some(passing) => match static_topic::serve(call, code, request) {
+        Some(passing) => match agreed::serve(call, code, request) {
             Outcome::Blocking(work) => {
                 let kept = passing.keep(&broker.role);
                 Outcome::Blocking(Box::new(move || {
@@ -263,6 +267,7 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
             blocking(move || ha::reset_flushed(&broker, &request))
         }
 
+        C::RaftControl => ha::raft_control(broker, &request),
         C::HandOver => ha::hand_over(broker, &request),
         C::TakeOver => ha::take_over(broker, &request),
 

@@ -142,6 +142,8 @@ impl Settings {
             self.check("namesrvAddr", &self.env.namesrv_addr, "environment variable NAMESRV_ADDR")?;
         }
         match (self.store.broker_role, self.broker.broker_id) {
+            // A group decides who is master; as in RocketMQ both keys mean nothing then.
+            _ if self.store.enable_dleger_commit_log => {}
             (BrokerRole::Slave, 0) => {
                 return wrong("brokerRole=SLAVE needs a brokerId above 0".into());
             }

@@ -119,11 +119,11 @@ config_table! {
     /// Dispatches in the sender's thread.
     inert @important "dispatchFromSenderThread": bool = false;
     /// Name of the Raft group, as a rule the broker's name.
-    inert @important "dLegerGroup": Option<String> = None;
+    restart @important dleger_group "dLegerGroup": Option<String> = None;
     /// Members of the Raft group, as id-host:port with `;` between.
-    inert @important "dLegerPeers": Option<String> = None;
+    restart @important dleger_peers "dLegerPeers": Option<String> = None;
     /// This member's id in dLegerPeers.
-    inert @important "dLegerSelfId": Option<String> = None;
+    restart @important dleger_self_id "dLegerSelfId": Option<String> = None;
     /// Lets a second process copy the log.
     inert "duplicationEnable": bool = false;
     /// Recovers from a later point of the log.
@@ -145,7 +145,7 @@ config_table! {
     /// Gives each record a CRC of all of it, as its last property.
     restart enabled_append_prop_crc "enabledAppendPropCRC": bool = false;
     /// Replicates the log by Raft.
-    unserved @important "enableDLegerCommitLog": bool = false;
+    restart @important enable_dleger_commit_log "enableDLegerCommitLog": bool = false;
     /// Gives messages offsets in the light queues (`%LMQ%…`) that INNER_MULTI_DISPATCH names.
     restart enable_lmq "enableLmq": bool = false;
     /// Bounds the number of light message queues.
@@ -291,7 +291,7 @@ config_table! {
     /// Milliseconds that an append may hold the log before sends are refused as busy.
     inert "osPageCacheBusyTimeOutMills": i64 = 1000;
     /// Raft member that leads if it can.
-    inert "preferredLeaderId": Option<String> = None;
+    restart preferred_leader_id "preferredLeaderId" | "preferredLeaderIds": Option<String> = None;
     /// Not a key of RocketMQ: keeps files with messages that a subscription group has not consumed, until the disk is used to diskSpaceCleanForciblyRatio.
     live @important protect_unconsumed_data "protectUnconsumedData": bool = false;
     /// Messages of one pull from a batch topic.

@@ -157,6 +157,7 @@ pub(crate) fn serve(
         | GetBrokerHaStatus
         | ResetMasterFlushOffset
         | HandOver
+        | RaftControl
         | TakeOver
         | ControllerAlterSyncStateSet
         | ControllerElectMaster

@@ -1,5 +1,5 @@
 //! Between the brokers of one broker name, and brokers in a container: 902, 903, 906 to 908, 1007;
-//! 770001 and 770002, which only Skua has.
+//! 770001 to 770003, which only Skua has.
 
 use bytestring::ByteString;
 
@@ -73,5 +73,15 @@ headers! {
     /// Where the new master's slaves connect to.
     response TakeOverResponse {
         ha_address: ByteString,
+    }
+
+    /// Skua's own, from an operator to a member of a group; the answer's body is JSON.
+    request RaftControl => () {
+        /// `status`, `transfer`, `add`, `remove`.
+        action: ByteString,
+        /// The number of a member: 0 is n0.
+        id: Option<i64>,
+        /// `host:port` of a new member.
+        address: Option<ByteString>,
     }
 }

@@ -61,7 +61,7 @@ fn all_headers() -> Vec<Headers> {
         NotifyUnsubscribeLite, PeekMessage, PollingInfo, PopLiteMessage, PopMessage, PopRollback,
         PullMessage, PushReplyMessageToClient, PutKvConfig, QueryAssignment, QueryConsumeQueue,
         QueryConsumeTimeSpan, QueryConsumerOffset, QueryCorrectionOffset, QueryDataVersion,
-        QueryMessage, QuerySubscriptionByConsumer, QueryTopicConsumeByWho, QueryTopicsByConsumer,
+        QueryMessage, QuerySubscriptionByConsumer, RaftControl, QueryTopicConsumeByWho, QueryTopicsByConsumer,
         RecallMessage, RegisterBroker, RegisterTopicInNamesrv, RemoveBroker,
         RemoveColdDataFlowCtrConfig, ResetConsumerClientOffset, ResetMasterFlushOffset,
         ResumeCheckHalfMessage, SearchOffsetByTimestamp, SendBatchMessage, SendMessage,

@@ -48,6 +48,11 @@ metrics! {
     REPLICATION_LAG_MILLISECONDS = gauge "skua_replication_lag_milliseconds", "Milliseconds from sending to the slave's word that it has it";
     REPLICATION_SLAVES = gauge "skua_replication_slaves", "Slaves that follow";
     REPLICATION_SLAVES_IN_SYNC = gauge "skua_replication_slaves_in_sync", "Slaves that are in sync";
+    RAFT_TERM = gauge "skua_raft_term", "Term of the group that elects its master";
+    RAFT_LEADS = gauge "skua_raft_leads", "1 while this broker leads its group";
+    RAFT_HAS_LEADER = gauge "skua_raft_has_leader", "1 while this broker knows a leader of its group";
+    RAFT_VOTERS = gauge "skua_raft_voters", "Members of the group that vote; fewer than three survive no failure";
+    RAFT_LAG_BYTES = gauge "skua_raft_lag_bytes", "Bytes of log that a member lacks, as the leader knows";
     STORAGE_SIZE = gauge "rocketmq_storage_size", "Bytes of the commit log";
     STORAGE_FLUSH_BEHIND_BYTES = gauge "rocketmq_storage_flush_behind_bytes", "Bytes that are not durable yet";
     STORAGE_DISPATCH_BEHIND_BYTES = gauge "rocketmq_storage_dispatch_behind_bytes", "Bytes that are in no consume queue yet";

@@ -20,6 +20,7 @@ use super::access::open_door;
 use super::fast_port::FastPort;
 use super::guarded::guarded;
 use super::neighbours::Neighbours;
+use super::raft::{self, Raft};
 use super::registration::{Asks, Registrar};
 use super::replication::Replication;
 use super::routes::Routes;
@@ -39,7 +40,8 @@ pub struct BrokerRole {
     address: SocketAddr,
     servers: Vec<Server>,
     registrar: Registrar,
-    replication: Replication,
+    replication: Option<Replication>,
+    raft: Option<Raft>,
     asks: Arc<Asks>,
     door: Arc<Door>,
     /// Keep the door, and TLS, up to date with their files.
@@ -54,6 +56,12 @@ impl BrokerRole {
         config_file: Option<PathBuf>,
         tls: &Tls,
     ) -> anyhow::Result<Self> {
+        let group = raft::peers::group_options(&settings)?;
+        let mut settings = settings;
+        if let Some(group) = &group {
+            // Java: a follower's id is its number and one.
+            settings.broker.broker_id = i64::try_from(group.id.0).unwrap_or(1);
+        }
         let settings = Arc::new(settings);
         let port = settings.server.listen_port;
         let ip: IpAddr = settings.broker.broker_ip1.parse().with_context(|| {
@@ -69,7 +77,12 @@ impl BrokerRole {
             _ => None,
         };
 
-        let store = Store::open(store_options(&settings)?, Arc::new(RealDisk), clock::now())?;
+        let mut store_options = store_options(&settings)?;
+        if let Some(group) = &group {
+            let confirmed = skua_raft::confirmed_hint(&RealDisk, &store_options.root, group.boot);
+            store_options.confirmed = Some(confirmed.context("the group's files")?);
+        }
+        let store = Store::open(store_options, Arc::new(RealDisk), clock::now())?;
         let store = Arc::new(store);
         let gap_max = u64::try_from(settings.store.ha_max_gap_not_in_sync).unwrap_or(0);
         let replicas = Replicas::new(gap_max);
@@ -114,6 +127,15 @@ impl BrokerRole {
         let asked = Arc::downgrade(&broker);
         store.keep_needed(Box::new(move || asked.upgrade()?.needed_from()));
 
+        let raft = match group {
+            Some(options) => {
+                let client = client.clone();
+                let raft = Raft::start(options, &broker, &store, &asks, &settings, client).await?;
+                let _ = asks.group.set(raft.control());
+                Some(raft)
+            }
+            None => None,
+        };
         let (door, following) = open_door(&settings, &broker)?;
         let following: Vec<_> = following.into_iter().chain([tls.follow()]).collect();
         let mut threads = store_threads(&store)?;
@@ -125,19 +147,25 @@ impl BrokerRole {
             let service = guarded(Arc::new(FastPort(broker.clone())), &door);
             servers.push(Server::start(fast, service, options)?);
         }
-        let replication = Replication::start(
-            broker.clone(),
-            store.clone(),
-            settings.clone(),
-            replicas.clone(),
-            asks.master.subscribe(),
-            client.clone(),
-            tls.clone(),
-        )
-        .await?;
-        let follows = replication.follows();
-        let switch = Switch::new(&broker, &asks, store.clone(), replicas, follows, client.clone());
-        let _ = asks.switch.set(Arc::new(switch));
+        let replication = match raft {
+            Some(_) => None,
+            None => {
+                let replication = Replication::start(
+                    broker.clone(),
+                    store.clone(),
+                    settings.clone(),
+                    replicas.clone(),
+                    asks.master.subscribe(),
+                    client.clone(),
+                    tls.clone(),
+                );
+                let replication = replication.await?;
+                let (store, follows) = (store.clone(), replication.follows());
+                let switch = Switch::new(&broker, &asks, store, replicas, follows, client.clone());
+                let _ = asks.switch.set(Arc::new(switch));
+                Some(replication)
+            }
+        };
         let period = settings.broker.register_name_server_period.clamp(10_000, 60_000);
         let registrar = Registrar::start(
             broker.clone(),
@@ -157,6 +185,7 @@ impl BrokerRole {
             servers,
             registrar,
             replication,
+            raft,
             asks,
             door,
             following,
@@ -176,6 +205,7 @@ impl BrokerRole {
             ports: names.into_iter().zip(metrics).collect(),
             reached: self.registrar.reached(),
             door: self.door.clone(),
+            group: self.asks.group.get().cloned(),
         })
     }
 
@@ -194,15 +224,23 @@ impl BrokerRole {
     /// Leaves the name servers, answers what is under way, saves every table, flushes the store
     /// and takes its abort mark away.
     pub async fn stop(self) -> anyhow::Result<()> {
+        if let Some(raft) = &self.raft {
+            raft.leave().await;
+        }
         self.registrar.stop().await;
         self.following.iter().for_each(JoinHandle::abort);
         // Lets parked pulls go, which would hold up the stop.
         self.broker.shutdown(clock::now());
         stop_servers(self.servers).await;
         self.asks.due.stop();
-        self.replication.stop();
+        if let Some(replication) = self.replication {
+            replication.stop();
+        }
         // Once more for what came meanwhile.
         self.broker.shutdown(clock::now());
+        if let Some(raft) = self.raft {
+            raft.stop();
+        }
         let closed = self.store.close();
         for thread in self.threads {
             if thread.join().is_err() {

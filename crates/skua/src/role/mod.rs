@@ -7,6 +7,7 @@ mod fast_port;
 mod guarded;
 pub mod namesrv;
 mod neighbours;
+mod raft;
 pub mod registration;
 mod replication;
 mod routes;

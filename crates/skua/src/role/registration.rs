@@ -13,8 +13,8 @@ use skua_config::{Settings, properties};
 use skua_protocol::body::RouteData;
 use skua_protocol::json;
 use skua_protocol::request::{
-    HandOver, HandOverResponse, QueryDataVersion, QueryDataVersionResponse, RegisterBrokerResponse,
-    TakeOver, TakeOverResponse,
+    HandOver, HandOverResponse, QueryDataVersion, QueryDataVersionResponse, RaftControl,
+    RegisterBrokerResponse, TakeOver, TakeOverResponse,
 };
 use skua_protocol::service::BoxFuture;
 use skua_protocol::{Command, Millis, ResponseCode};
@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::due::Due;
 use super::neighbours::Neighbours;
+use super::raft::Control;
 use super::replication::Place;
 use super::routes::Routes;
 use super::switch::Switch;
@@ -41,7 +42,8 @@ const LOST: Duration = Duration::from_secs(2);
 /// Registrations that may wait for one slow name server; then it gets everything anew instead.
 const QUEUED_MAX: usize = 64;
 /// Why a role cannot be moved yet.
-const STARTING: &str = "the broker is starting";
+const STARTING: &str = "the broker is starting, or its group decides who is master";
+const NO_GROUP: &str = "this broker is in no group that elects its master";
 /// Time for the farewell of a stopping broker.
 const FAREWELL_MS: u64 = 1_000;
 
@@ -62,6 +64,8 @@ pub struct Asks {
     fixed_ha: bool,
     /// Set when the broker has started.
     pub switch: OnceLock<Arc<Switch>>,
+    /// Set if a group elects its master.
+    pub group: OnceLock<Arc<Control>>,
 }
 
 impl Asks {
@@ -78,6 +82,7 @@ impl Asks {
             client,
             neighbours,
             switch: OnceLock::new(),
+            group: OnceLock::new(),
             fixed_ha: ha.is_some(),
             master: watch::Sender::new(Place { ha, address: None }),
             routes,
@@ -92,6 +97,10 @@ impl Asks {
 impl Asks {
     /// What a name server's answer says of the master; nothing while there is none.
     fn found_master(&self, ha: Option<&str>, address: Option<&str>) {
+        if self.group.get().is_some() {
+            // A group knows better who its master is.
+            return;
+        }
         let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         let (ha, address) = (given(ha), given(address));
         self.master.send_if_modified(|place| {
@@ -164,6 +173,11 @@ impl Outside for Asks {
     ) -> BoxFuture<Result<Command, String>> {
         let (neighbours, name) = (self.neighbours.clone(), name.to_owned());
         Box::pin(async move { neighbours.call(&name, request, timeout_ms).await })
+    }
+
+    fn raft_control(&self, asked: RaftControl) -> BoxFuture<Result<Vec<u8>, String>> {
+        let group = self.group.get().cloned();
+        Box::pin(async move { group.ok_or(NO_GROUP)?.obey(asked).await })
     }
 
     fn hand_over(&self, asked: HandOver) -> BoxFuture<Result<HandOverResponse, String>> {

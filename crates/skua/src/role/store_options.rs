@@ -37,7 +37,7 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
             positive(store.mapped_file_size_timer_log),
         ),
         flush_interval_ms: i64::from(store.timer_flush_interval_ms),
-        delivers: store.broker_role != BrokerRole::Slave,
+        delivers: store.broker_role != BrokerRole::Slave && !store.enable_dleger_commit_log,
         ..TimerOptions::default()
     };
     let defaults = StoreOptions::new(&store.store_path_root_dir);

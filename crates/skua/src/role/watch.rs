@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use skua_acl::Door;
 use skua_broker::{Broker, Figures};
+use skua_raft::{Role, Status};
 use skua_remoting::Metrics;
 use skua_store::Store;
 
+use super::raft::Control;
 use super::registration::Reached;
 use crate::clock;
 use crate::http::metric::{self, Metric};
@@ -26,6 +28,8 @@ pub struct WatchedBroker {
     pub ports: Ports,
     pub reached: Arc<Reached>,
     pub door: Arc<Door>,
+    /// The group that elects its master, if there is one.
+    pub group: Option<Arc<Control>>,
 }
 
 impl Watched for WatchedBroker {
@@ -49,7 +53,10 @@ impl Watched for WatchedBroker {
     fn figures(&self) -> Vec<Family> {
         let mut families = self.of_tables(&self.broker.figures(clock::now()));
         families.extend(self.of_store());
-        families.extend(self.of_replication());
+        match &self.group {
+            Some(group) => families.extend(self.of_group(&group.status())),
+            None => families.extend(self.of_replication()),
+        }
         families.extend(of_ports(&self.ports));
         let (registered, known) = self.reached.counts();
         let denials = &self.door.denials;
@@ -146,6 +153,27 @@ impl WatchedBroker {
             Family::of(metric::PARKED_PULLS_MAX).with(node, figures.parked_pulls_max),
         ];
         families.into_iter().chain(traffic).collect()
+    }
+
+    fn of_group(&self, status: &Status) -> Vec<Family> {
+        let node = self.node();
+        let [cluster, node_type, node_id] = node;
+        let leads = matches!(status.role, Role::Leader { .. });
+        let voters = status.peers.iter().filter(|peer| peer.votes).count();
+        let mut lag = Family::of(metric::RAFT_LAG_BYTES);
+        for peer in status.peers.iter().filter(|peer| peer.id != status.id) {
+            if let Some(bytes) = peer.lag {
+                let member = format!("n{}", peer.id.0.saturating_sub(1));
+                lag.add([cluster, node_type, node_id, ("member", &member)], bytes);
+            }
+        }
+        vec![
+            Family::of(metric::RAFT_TERM).with(node, status.term),
+            Family::of(metric::RAFT_LEADS).with(node, u32::from(leads)),
+            Family::of(metric::RAFT_HAS_LEADER).with(node, u32::from(status.leader.is_some())),
+            Family::of(metric::RAFT_VOTERS).with(node, voters),
+            lag,
+        ]
     }
 
     fn of_replication(&self) -> Vec<Family> {

@@ -33,11 +33,11 @@ pub struct Place {
 
 /// What the link to the master tells of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct MasterNews {
+pub(super) struct MasterNews {
     /// Counts connections: with each new one everything is asked for anew.
-    connection: u64,
+    pub connection: u64,
     /// A Skua master says when its tables change.
-    versions: Option<Versions>,
+    pub versions: Option<Versions>,
 }
 
 /// What all tasks share.
@@ -139,7 +139,7 @@ async fn follow_while_slave(
         follows.send_replace(true);
         let news = Arc::new(watch::Sender::new(MasterNews::default()));
         let follow = slave::follow(shared.clone(), place.clone(), news.clone());
-        let copy = tables::copy(shared.clone(), place.clone(), news.subscribe(), client.clone());
+        let copy = tables::copy(broker.clone(), place.clone(), news.subscribe(), client.clone());
         tokio::select! {
             _ = async { tokio::join!(follow, copy) } => return,
             () = until_role(&broker, |role| !matches!(role, Role::Slave(_))) => {}

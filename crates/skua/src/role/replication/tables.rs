@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytestring::ByteString;
-use skua_broker::Broker;
+use skua_broker::{Broker, Role};
 use skua_ha::Versions;
 use skua_protocol::body::{
     ConsumerOffsets, MessageRequestModes, SubscriptionGroupTable, TopicConfigSerializeWrapper,
@@ -21,7 +21,7 @@ use skua_remoting::Client;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{MasterNews, Place, Shared};
+use super::{MasterNews, Place, until_role};
 use crate::clock;
 
 /// Time for one answer.
@@ -38,13 +38,29 @@ const PAGE: i32 = 2000;
 /// Offsets sent back in one go.
 const COMMITS_MAX: usize = 1000;
 
+/// As [`copy`], whenever the broker is a slave.
+pub(in crate::role) async fn copy_while_slave(
+    broker: Arc<Broker>,
+    place: watch::Receiver<Place>,
+    news: watch::Receiver<MasterNews>,
+    client: Client,
+) {
+    loop {
+        until_role(&broker, |role| matches!(role, Role::Slave(_))).await;
+        tokio::select! {
+            () = copy(broker.clone(), place.clone(), news.clone(), client.clone()) => return,
+            () = until_role(&broker, |role| !matches!(role, Role::Slave(_))) => {}
+        }
+    }
+}
+
 pub(super) async fn copy(
-    shared: Arc<Shared>,
+    broker: Arc<Broker>,
     place: watch::Receiver<Place>,
     mut news: watch::Receiver<MasterNews>,
     client: Client,
 ) {
-    let mut tables = Tables::new(shared.broker.clone(), client);
+    let mut tables = Tables::new(broker, client);
     let mut everything = Instant::now();
     let mut connection = 0;
     loop {

@@ -1,0 +1,315 @@
+//! Frames between the members: one connection to each, made again when it ends, and a listener.
+//!
+//! ```text
+//! first, once:  | 8 "SKUAPEER" | 8 member | 2 length | address for clients |
+//! then frames:  of the group (`skua_raft::frame_len`), or
+//!               | 4 "SKNW" | 5 x 8 versions of the leader's tables |
+//! ```
+//! A connection carries one direction. What cannot be sent now is dropped: the group repeats it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use skua_ha::Versions;
+use skua_raft::{FRAME_HEAD, PeerId, frame_len};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+const MAGIC: &[u8; 8] = b"SKUAPEER";
+const NEWS: &[u8; 4] = b"SKNW";
+const NEWS_LEN: usize = 4 + 5 * 8;
+const ADDRESS_MAX: usize = 255;
+/// A frame is never longer here: entries of one message are 4 MiB, one record at most more.
+const FRAME_LEN_MAX: usize = 64 << 20;
+/// Bytes that wait for one peer, and bytes that came and wait for the group.
+const OUT_MAX: usize = 64 << 20;
+const IN_MAX: usize = 128 << 20;
+/// Frames that wait for one peer.
+const QUEUED_MAX: usize = 4096;
+/// Connections that peers may have open here.
+const CONNECTIONS_MAX: usize = 64;
+const CONNECT: Duration = Duration::from_secs(2);
+const GREETING: Duration = Duration::from_secs(5);
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A peer that takes nothing for so long is connected to anew.
+const STUCK: Duration = Duration::from_secs(10);
+
+/// A frame that came.
+pub struct Incoming {
+    pub from: PeerId,
+    pub frame: Vec<u8>,
+    budget: Arc<AtomicUsize>,
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.budget.fetch_sub(self.frame.len(), Ordering::Relaxed);
+    }
+}
+
+struct Outgoing {
+    address: String,
+    sender: mpsc::Sender<Vec<u8>>,
+    bytes: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+pub struct Net {
+    id: PeerId,
+    client_address: String,
+    runtime: tokio::runtime::Handle,
+    peers: Mutex<BTreeMap<PeerId, Outgoing>>,
+    /// Where clients reach the members, as they said.
+    clients: Mutex<BTreeMap<PeerId, String>>,
+    /// Told when one has said so, and of the versions of a leader's tables.
+    pub news: watch::Sender<Option<(PeerId, Versions)>>,
+    held: Arc<AtomicUsize>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Net {
+    pub fn new(id: PeerId, client_address: String) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            client_address,
+            runtime: tokio::runtime::Handle::current(),
+            peers: Mutex::default(),
+            clients: Mutex::default(),
+            news: watch::Sender::new(None),
+            held: Arc::default(),
+        })
+    }
+
+    pub fn client_address(&self, of: PeerId) -> Option<String> {
+        lock(&self.clients).get(&of).cloned()
+    }
+
+    /// Where the members are; connections to others end.
+    pub fn set_peers(self: &Arc<Self>, peers: &BTreeMap<PeerId, String>) {
+        let mut known = lock(&self.peers);
+        known.retain(|id, peer| {
+            let stays = peers.get(id) == Some(&peer.address);
+            if !stays {
+                peer.task.abort();
+            }
+            stays
+        });
+        for (id, address) in peers.iter().filter(|(id, _)| **id != self.id) {
+            if !known.contains_key(id) {
+                let (sender, frames) = mpsc::channel(QUEUED_MAX);
+                let bytes = Arc::<AtomicUsize>::default();
+                let greeting = self.greeting();
+                let sending = send_all(*id, address.clone(), greeting, frames, bytes.clone());
+                let task = self.runtime.spawn(sending);
+                known.insert(*id, Outgoing { address: address.clone(), sender, bytes, task });
+            }
+        }
+    }
+
+    fn greeting(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(self.id.0.to_be_bytes());
+        let address = &self.client_address.as_bytes()[..self.client_address.len().min(ADDRESS_MAX)];
+        bytes.extend((address.len() as u16).to_be_bytes());
+        bytes.extend(address);
+        bytes
+    }
+
+    /// Sends, or drops it.
+    pub fn send(&self, to: PeerId, frame: Vec<u8>) {
+        let peers = lock(&self.peers);
+        let Some(peer) = peers.get(&to) else { return };
+        let len = frame.len();
+        if peer.bytes.fetch_add(len, Ordering::Relaxed) + len > OUT_MAX
+            || peer.sender.try_send(frame).is_err()
+        {
+            peer.bytes.fetch_sub(len, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells everybody the versions of this leader's tables.
+    pub fn tell_versions(&self, versions: &Versions) {
+        let Versions { topics, groups, offsets, delays, others } = *versions;
+        let mut frame = NEWS.to_vec();
+        for number in [topics, groups, offsets, delays, others] {
+            frame.extend(number.to_be_bytes());
+        }
+        let ids: Vec<PeerId> = lock(&self.peers).keys().copied().collect();
+        for id in ids {
+            self.send(id, frame.clone());
+        }
+    }
+
+    /// Takes connections until the task ends; gives frames to `take`, which says false when it
+    /// takes none any more.
+    pub async fn listen(
+        self: Arc<Self>,
+        listener: TcpListener,
+        take: Arc<dyn Fn(Incoming) -> bool + Send + Sync>,
+    ) {
+        let mut connections = JoinSet::new();
+        loop {
+            while connections.try_join_next().is_some() {}
+            match listener.accept().await {
+                Ok((stream, addr)) if connections.len() < CONNECTIONS_MAX => {
+                    let (net, take) = (self.clone(), take.clone());
+                    connections.spawn(async move {
+                        if let Err(error) = net.receive_all(stream, &*take).await {
+                            tracing::debug!(%addr, %error, "a member's connection ended");
+                        }
+                    });
+                }
+                Ok((_, addr)) => tracing::warn!(%addr, "too many connections of members"),
+                Err(error) => {
+                    tracing::warn!(%error, "a member's connection was not accepted");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn receive_all(
+        &self,
+        stream: TcpStream,
+        take: &(dyn Fn(Incoming) -> bool + Send + Sync),
+    ) -> io::Result<()> {
+        let mut stream = BufReader::with_capacity(256 << 10, stream);
+        let from = timeout(GREETING, self.greeted(&mut stream)).await??;
+        let mut head = [0; FRAME_HEAD];
+        loop {
+            stream.read_exact(&mut head[..4]).await?;
+            if &head[..4] == NEWS {
+                let mut numbers = [0; NEWS_LEN - 4];
+                stream.read_exact(&mut numbers).await?;
+                self.news.send_replace(Some((from, versions(&numbers))));
+                continue;
+            }
+            stream.read_exact(&mut head[4..]).await?;
+            let len = frame_len(&head).map_err(io::Error::other)?;
+            if len > FRAME_LEN_MAX {
+                return Err(io::Error::other(format!("a frame of {len} bytes")));
+            }
+            let mut frame = Vec::with_capacity(len.min(1 << 20));
+            frame.extend_from_slice(&head);
+            let read =
+                (&mut stream).take((len - FRAME_HEAD) as u64).read_to_end(&mut frame).await?;
+            if read < len - FRAME_HEAD {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if self.held.fetch_add(len, Ordering::Relaxed) + len > IN_MAX {
+                // The group is behind: this is as good as lost on the way.
+                self.held.fetch_sub(len, Ordering::Relaxed);
+                continue;
+            }
+            if !take(Incoming { from, frame, budget: self.held.clone() }) {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn greeted(&self, stream: &mut BufReader<TcpStream>) -> io::Result<PeerId> {
+        let mut magic = [0; 8];
+        stream.read_exact(&mut magic).await?;
+        if &magic != MAGIC {
+            return Err(io::Error::other("it is no member of a Skua group"));
+        }
+        let from = PeerId(stream.read_u64().await?);
+        let len = usize::from(stream.read_u16().await?);
+        if len > ADDRESS_MAX {
+            return Err(io::Error::other(format!("an address of {len} bytes")));
+        }
+        let mut address = vec![0; len];
+        stream.read_exact(&mut address).await?;
+        let address = String::from_utf8(address).map_err(io::Error::other)?;
+        if !lock(&self.peers).contains_key(&from) {
+            return Err(io::Error::other(format!("member {} is not known here", from.0)));
+        }
+        lock(&self.clients).insert(from, address);
+        self.news.send_modify(|_| {});
+        Ok(from)
+    }
+}
+
+fn versions(bytes: &[u8; NEWS_LEN - 4]) -> Versions {
+    let (words, _) = bytes.as_chunks::<8>();
+    let word = |nth: usize| u64::from_be_bytes(words[nth]);
+    Versions {
+        topics: word(0),
+        groups: word(1),
+        offsets: word(2),
+        delays: word(3),
+        others: word(4),
+    }
+}
+
+async fn send_all(
+    to: PeerId,
+    address: String,
+    greeting: Vec<u8>,
+    mut frames: mpsc::Receiver<Vec<u8>>,
+    bytes: Arc<AtomicUsize>,
+) {
+    let mut pause = PAUSE_MIN;
+    let mut was_there = None;
+    loop {
+        let ended = match timeout(CONNECT, TcpStream::connect(&address)).await {
+            Ok(Ok(stream)) => {
+                if was_there.replace(true) != Some(true) {
+                    tracing::info!(member = to.0 - 1, address, "connected to a member");
+                }
+                pause = PAUSE_MIN;
+                send_on(stream, &greeting, &mut frames, &bytes).await
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        let Err(error) = ended else { return };
+        if was_there.replace(false) != Some(false) {
+            tracing::warn!(member = to.0 - 1, address, %error, "no connection to a member");
+        }
+        // What waits is out of date by then.
+        while let Ok(frame) = frames.try_recv() {
+            bytes.fetch_sub(frame.len(), Ordering::Relaxed);
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Ends without an error when nobody sends any more.
+async fn send_on(
+    mut stream: TcpStream,
+    greeting: &[u8],
+    frames: &mut mpsc::Receiver<Vec<u8>>,
+    bytes: &AtomicUsize,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    timeout(STUCK, stream.write_all(greeting)).await??;
+    let (mut reader, mut writer) = stream.split();
+    let mut nothing = [0; 1];
+    loop {
+        tokio::select! {
+            frame = frames.recv() => {
+                let Some(frame) = frame else { return Ok(()) };
+                let written = timeout(STUCK, writer.write_all(&frame)).await;
+                bytes.fetch_sub(frame.len(), Ordering::Relaxed);
+                written??;
+            }
+            // Nothing ever comes this way but the end.
+            read = reader.read(&mut nothing) => {
+                read?;
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! A group of three brokers that elects its master: real processes, unmodified clients, faults.
+//! `SEED=n` repeats a run, `FAULTS=n` makes it longer; a few faults run always. `FAILOVER=n`
+//! prints the time from a leader's end to the next good send, n times.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use skua_interop::{Client, Driver, Kind, Namesrv, Process, Scene, check, skua, wait_until, wire};
+
+const LIMIT: Duration = Duration::from_secs(120);
+const FAULTS: u64 = 5;
+
+/// Splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+struct Node {
+    addr: String,
+    dir: std::path::PathBuf,
+    process: Process,
+}
+
+struct Group {
+    scene: Scene,
+    namesrv: Namesrv,
+    nodes: Vec<Node>,
+}
+
+fn start(dir: &std::path::Path, namesrv: &str) -> Process {
+    let mut command = skua();
+    command.args(["broker", "-n", namesrv, "-c"]).arg(dir.join("broker.conf")).current_dir(dir);
+    Process::start(&mut command, dir.join("broker.log"))
+}
+
+impl Group {
+    fn start(size: usize, settings: &str) -> Self {
+        let scene = Scene::new();
+        let namesrv = Namesrv::start(&scene, Kind::Skua);
+        // A broker's ports are three next to each other; the peer port is the fourth.
+        let ports: Vec<u16> = (0..size).map(|_| skua_interop::free_port()).collect();
+        let peers: Vec<String> = ports
+            .iter()
+            .enumerate()
+            .map(|(nth, port)| format!("n{nth}-127.0.0.1:{}", port + 1))
+            .collect();
+        let peers = peers.join(";");
+        let mut nodes = Vec::new();
+        for (nth, port) in ports.iter().enumerate() {
+            let dir = scene.folder(&format!("node-{nth}"));
+            let text = format!(
+                "brokerClusterName=DefaultCluster\nbrokerName=group\nbrokerIP1=127.0.0.1\n\
+                 listenPort={port}\nstorePathRootDir={0}/store\n\
+                 storePathCommitLog={0}/store/commitlog\nmappedFileSizeCommitLog=4194304\n\
+                 diskSpaceWarningLevelRatio=99\nenableDLegerCommitLog=true\ndLegerGroup=group\n\
+                 dLegerPeers={peers}\ndLegerSelfId=n{nth}\nslaveReadEnable=true\n{settings}\n",
+                dir.display()
+            );
+            fs::write(dir.join("broker.conf"), text).expect("a configuration file");
+            let process = start(&dir, &namesrv.addr);
+            nodes.push(Node { addr: format!("127.0.0.1:{port}"), dir, process });
+        }
+        let group = Self { scene, namesrv, nodes };
+        group.wait_leader();
+        group
+    }
+
+    fn status(&self, node: usize) -> Option<Value> {
+        let fields = json!({ "action": "status" });
+        let (header, body) = wire::call(&self.nodes[node].addr, 770_003, fields, &[])?;
+        (header["code"] == 0).then(|| serde_json::from_slice(&body).ok())?
+    }
+
+    fn leader(&self) -> Option<usize> {
+        let leads =
+            |node: &usize| self.status(*node).is_some_and(|status| status["role"] == "leader");
+        (0..self.nodes.len()).find(leads)
+    }
+
+    /// The one that leads, once it takes messages.
+    fn wait_leader(&self) -> usize {
+        let leader = wait_until("a leader", LIMIT, || self.leader());
+        wait_until("a master at the name server", LIMIT, || {
+            let list = wire::cluster_list(&self.namesrv.addr)?;
+            list.contains("0:\"127").then_some(()).or_else(|| list.contains("\"0\":").then_some(()))
+        });
+        leader
+    }
+
+    fn crash(&mut self, node: usize) {
+        self.nodes[node].process.kill();
+        self.restart(node);
+    }
+
+    fn restart(&mut self, node: usize) {
+        let process = start(&self.nodes[node].dir, &self.namesrv.addr);
+        self.nodes[node].process = process;
+    }
+
+    fn log(&self, node: usize) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let dir = self.nodes[node].dir.join("store/commitlog");
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let mut bytes = fs::read(entry.path()).unwrap_or_default();
+            let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            bytes.truncate(end);
+            if end > 0 {
+                files.insert(entry.file_name().to_string_lossy().into_owned(), bytes);
+            }
+        }
+        files
+    }
+
+    fn wait_same_logs(&self) {
+        wait_until("the logs to be the same", LIMIT, || {
+            let first = self.log(0);
+            let same = |node: usize| self.log(node) == first;
+            (!first.is_empty() && (1..self.nodes.len()).all(same)).then_some(())
+        });
+    }
+
+    fn make_topic(&self, topic: &str) {
+        wait_until("the topic", LIMIT, || {
+            let made = skua()
+                .args(["mqadmin", "updateTopic", "-c", "DefaultCluster", "-t", topic])
+                .args(["-n", &self.namesrv.addr])
+                .output();
+            made.is_ok_and(|made| made.status.success()).then_some(())
+        });
+    }
+}
+
+fn wait_sent(driver: &Driver, more: usize) {
+    let before = driver.told("sent").len();
+    driver.wait("more sends", |events| {
+        events.iter().filter(|event| event.word == "sent").count() >= before + more
+    });
+}
+
+/// Nothing acknowledged is missing or out of its place, queues have no gaps, logs are the same.
+fn check_history(group: &Group, drivers: &[&Driver], topic: &str) {
+    let sent: Vec<_> = drivers.iter().flat_map(|driver| driver.sent(topic)).collect();
+    let mut scanner = Driver::start(&group.scene, Client::Java5, &group.namesrv.addr);
+    scanner.run(&format!("scan s topic={topic}"));
+    let got = scanner.got("s");
+    check::dense(&got);
+    check::at_their_offsets(&sent, &got);
+    group.wait_same_logs();
+}
+
+#[test]
+fn a_group_takes_messages_and_its_logs_are_the_same() {
+    let group = Group::start(3, "");
+    group.make_topic("agreed");
+    let mut driver = Driver::start(&group.scene, Client::Java5, &group.namesrv.addr);
+    driver.run("producer p group=producers timeout=10000");
+    driver.run("consumer c group=readers topic=agreed kind=concurrent");
+    driver.run("send p topic=agreed mode=sync count=300 prefix=m size=3000");
+    driver.wait_got("c", 300);
+    check_history(&group, &[&driver], "agreed");
+    // As mqadmin and operators see it.
+    let list = wire::cluster_list(&group.namesrv.addr).expect("a name server");
+    assert_eq!(list.matches("127.0.0.1:").count(), 3, "{list}");
+}
+
+#[test]
+fn another_member_leads_at_a_word_and_no_send_fails() {
+    let group = Group::start(3, "");
+    group.make_topic("moved");
+    let mut driver = Driver::start(&group.scene, Client::Java5, &group.namesrv.addr);
+    driver.run("producer p group=producers timeout=3000 retries=0");
+    driver.run("flood p topic=moved prefix=m threads=4 size=300");
+    wait_sent(&driver, 200);
+    for _ in 0..2 {
+        let leader = group.wait_leader();
+        let to = (leader + 1) % 3;
+        let output = skua()
+            .args(["raft", "transfer", "--json", "-n", &group.namesrv.addr, "-b", "group"])
+            .arg(format!("n{to}"))
+            .output()
+            .expect("skua runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        wait_sent(&driver, 200);
+        assert_eq!(group.wait_leader(), to);
+    }
+    driver.run("halt p");
+    assert_eq!(driver.told("lost").len(), 0, "{:?}", driver.told("lost"));
+    check_history(&group, &[&driver], "moved");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_over_faults() {
+    let seed = number("SEED").unwrap_or(1);
+    let faults = number("FAULTS").unwrap_or(FAULTS);
+    eprintln!("SEED={seed}");
+    let mut random = Random(seed);
+    let mut group = Group::start(3, "");
+    group.make_topic("faults");
+    let mut java = Driver::start(&group.scene, Client::Java5, &group.namesrv.addr);
+    java.run("producer p group=producers timeout=3000 retries=0");
+    java.run("flood p topic=faults prefix=j threads=4 size=300");
+    wait_sent(&java, 100);
+    for nth in 0..faults {
+        let leader = group.wait_leader();
+        let other = (leader + 1 + random.below(2) as usize) % 3;
+        match random.below(5) {
+            0 => group.crash(leader),
+            1 => group.crash(other),
+            2 => {
+                // Past the election timeout, and back.
+                group.nodes[leader].process.freeze();
+                std::thread::sleep(Duration::from_millis(1500 + random.below(1500)));
+                group.nodes[leader].process.thaw();
+            }
+            3 => {
+                group.nodes[other].process.freeze();
+                std::thread::sleep(Duration::from_millis(random.below(2500)));
+                group.nodes[other].process.thaw();
+            }
+            _ => {
+                group.nodes[leader].process.terminate();
+                group.nodes[leader].process.wait(LIMIT);
+                group.restart(leader);
+            }
+        }
+        // A client of an old route would wait half a minute for the next: another one looks now.
+        let leader = group.wait_leader();
+        let mut other = Driver::start(&group.scene, Client::Go, &group.namesrv.addr);
+        other.run("producer q group=others timeout=3000");
+        eprintln!("fault {nth}: n{leader} leads");
+        wait_until("a send", LIMIT, || {
+            other
+                .try_run(&format!("send q topic=faults mode=sync count=20 prefix=g{nth}-{}", nth))
+                .ok()
+        });
+        java.wait("it is heard", |_| true);
+    }
+    java.run("halt p");
+    check_history(&group, &[&java], "faults");
+}
+
+#[test]
+fn a_group_that_cannot_be_one_is_refused() {
+    let scene = Scene::new();
+    let dir = scene.folder("bad");
+    let refused = |keys: &str| {
+        let text = format!(
+            "brokerName=group\nbrokerIP1=127.0.0.1\nlistenPort={}\nstorePathRootDir={}/store\n\
+             enableDLegerCommitLog=true\n{keys}\n",
+            skua_interop::free_port(),
+            dir.display()
+        );
+        fs::write(dir.join("broker.conf"), text).expect("a configuration file");
+        let output =
+            skua().args(["broker", "-c"]).arg(dir.join("broker.conf")).output().expect("skua runs");
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = refused("dLegerPeers=n0-127.0.0.1:1;n1-127.0.0.1:2\ndLegerSelfId=n2");
+    assert!(said.contains("dLegerSelfId=n2 is not among the members"), "{said}");
+    let said = refused("dLegerPeers=n0-127.0.0.1:1;n0-127.0.0.1:2\ndLegerSelfId=n0");
+    assert!(said.contains("two members are n0"), "{said}");
+    assert!(refused("dLegerPeers=n0-127.0.0.1:1").contains("needs dLegerSelfId"));
+    assert!(refused("dLegerPeers=n0\ndLegerSelfId=n0").contains("is not id-host:port"));
+}
+
+/// From the leader's end to the first good send, of a sender that tries every member at once: the
+/// client's own route poll is not in it.
+#[test]
+fn how_long_a_failover_takes() {
+    let Some(rounds) = number("FAILOVER") else { return };
+    let mut group = Group::start(3, "");
+    wait_until("a send", LIMIT, || {
+        let leader = group.leader()?;
+        wire::send(&group.nodes[leader].addr, "timed").then_some(())
+    });
+    let mut times = Vec::new();
+    for _ in 0..rounds {
+        let leader = group.wait_leader();
+        let others: Vec<_> = (0..3).filter(|node| *node != leader).collect();
+        group.nodes[leader].process.kill();
+        let began = Instant::now();
+        while !others.iter().any(|node| wire::send(&group.nodes[*node].addr, "timed")) {}
+        times.push(began.elapsed().as_millis());
+        group.restart(leader);
+        wait_until("the member back", LIMIT, || group.status(leader));
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    times.sort_unstable();
+    println!("kill -9 to the first good send, ms: {times:?}, median {}", times[times.len() / 2]);
+    group.wait_same_logs();
+}
