@@ -37,6 +37,8 @@ class Sender:
         self.name = name
         self.producer = Producer(values["group"], timeout=int(values.get("timeout", 10000)))
         self.producer.set_namesrv_addr(values["namesrv"])
+        if "ak" in values:
+            self.producer.set_session_credentials(values["ak"], values["sk"], "interop")
         # Its name is part of the client's id; the wrapper has no method for it.
         dll.SetProducerInstanceName(self.producer._handle, name.encode())
         self.producer.start()
@@ -86,6 +88,8 @@ class Receiver:
         self.consumer = PushConsumer(values["group"], values["kind"] == "orderly", model)
         self.consumer.set_instance_name(name)
         self.consumer.set_namesrv_addr(values["namesrv"])
+        if "ak" in values:
+            self.consumer.set_session_credentials(values["ak"], values["sk"], "interop")
         self.refusals = int(values.get("fail", 0))
         self.consumer.subscribe(values["topic"], self.receive, values.get("tags", "*"))
         self.consumer.start()

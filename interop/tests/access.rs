@@ -8,7 +8,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ring::hmac;
 use serde_json::{Value, json};
-use skua_interop::{Broker, Client, Driver, Kind, Namesrv, Scene, Tuning, wait_until, wire};
+use skua_interop::{
+    Broker, Client, Driver, Encoding, Kind, Namesrv, Scene, Tuning, wait_until, wire,
+};
 
 const ACCESS: [&str; 6] = [
     "authenticationEnabled=true",
@@ -97,6 +99,8 @@ fn people(addr: &str) {
             rule("Topic:pre-*", &["Pub"], "Allow", &[]),
             rule("Topic:pre-no*", &["All"], "Deny", &[]),
             rule("Group:mine", &["Sub"], "Allow", &[]),
+            rule("Topic:own-*", &["Pub", "Sub"], "Allow", &[]),
+            rule("Group:own-*", &["Sub"], "Allow", &[]),
         ]),
     );
     acl("dave", json!([rule("Cluster:*", &["All"], "Allow", &[])]));
@@ -108,7 +112,9 @@ fn people(addr: &str) {
         let made = as_user(addr, ADMIN, 17, fields, "");
         assert_eq!(made.0, 0, "{topic}: {made:?}");
     };
-    ["mine", "others", "far", "near", "pre-yes", "pre-no"].into_iter().for_each(topic);
+    ["mine", "others", "far", "near", "pre-yes", "pre-no", "own-1", "own-2", "own-3", "own-4"]
+        .into_iter()
+        .for_each(topic);
 }
 
 /// Every attempt, by name, with what became of it.
@@ -337,9 +343,8 @@ fn refusals_are_those_of_java() {
 
 /// One account of each kind sends and consumes with its client's own hook; the others' attempts
 /// fail.
-fn official_client(client: Client, scene: &Scene, namesrv: &Namesrv) {
-    let topic = "mine";
-    let mut driver = Driver::start(scene, client, &namesrv.addr);
+fn official_client(mut driver: Driver, topic: &str) {
+    let client = driver.client;
     driver.run("producer p group=producers ak=ann sk=ann-secret timeout=5000");
     driver.run(&format!("send p topic={topic} mode=sync count=20 prefix={client:?}"));
     driver.run("producer wrong group=others ak=ann sk=wrong-secret retries=0 timeout=3000");
@@ -354,8 +359,9 @@ fn official_client(client: Client, scene: &Scene, namesrv: &Namesrv) {
             || driver.told("lost").len() > lost,
         "another user's topic"
     );
-    driver
-        .run(&format!("consumer c group=mine topic={topic} kind=concurrent ak=ann sk=ann-secret"));
+    driver.run(&format!(
+        "consumer c group={topic} topic={topic} kind=concurrent ak=ann sk=ann-secret"
+    ));
     driver.wait_got("c", 20);
     driver.finish();
 }
@@ -364,10 +370,28 @@ fn official_client(client: Client, scene: &Scene, namesrv: &Namesrv) {
 fn official_clients_with_their_hooks_are_let_in() {
     let scene = Scene::new();
     let namesrv = Namesrv::start(&scene, Kind::Skua);
-    let broker = broker(&scene, Kind::Skua, "skua", &namesrv, &ACCESS);
+    let own = [&ACCESS[..], &["brokerName=broker-a", "brokerIP2=127.0.0.1"]].concat();
+    let broker = broker(&scene, Kind::Skua, "skua", &namesrv, &own);
     people(&broker.addr);
-    official_client(Client::Java5, &scene, &namesrv);
-    official_client(Client::Go, &scene, &namesrv);
+    let start = |client, encoding| Driver::start_with(&scene, client, encoding, &namesrv.addr);
+    let drivers = [
+        (start(Client::Java5, Encoding::Json), "own-1"),
+        (start(Client::Java5, Encoding::Binary), "own-2"),
+        (start(Client::Go, Encoding::Json), "own-3"),
+        (start(Client::Python, Encoding::Json), "own-4"),
+    ];
+    std::thread::scope(|scope| {
+        for (driver, topic) in drivers {
+            scope.spawn(move || official_client(driver, topic));
+        }
+    });
+
+    // A slave signs with the broker's own account, and copies what the master has.
+    let own = [&ACCESS[..], &["brokerName=broker-a", "brokerRole=SLAVE", "brokerId=1"]].concat();
+    let slave = self::broker(&scene, Kind::Skua, "slave", &namesrv, &own);
+    wait_until("the topics at the slave", std::time::Duration::from_secs(60), || {
+        (as_user(&slave.addr, ADMIN, 351, json!({"topic": "pre-yes"}), "").0 == 0).then_some(())
+    });
 }
 
 const PLAIN: &str = "

@@ -130,9 +130,19 @@ fn a_server_without_configuration_serves_tls_on_its_port() {
     let broker = Broker::start(&scene, Kind::Skua, "broker-a", &namesrv.addr);
     assert!(wire::send(&broker.addr, "both"), "plain");
     let by_tls = ["tls.enable=true".to_owned()];
-    works(client(&scene, Client::Java5, &namesrv.addr, &by_tls), "both");
-    works(client(&scene, Client::Java4, &namesrv.addr, &by_tls), "both");
-    works(Driver::start(&scene, Client::Go, &namesrv.addr), "both");
+    let drivers = [
+        (client(&scene, Client::Java5, &namesrv.addr, &by_tls), "five"),
+        (client(&scene, Client::Java4, &namesrv.addr, &by_tls), "four"),
+        (Driver::start(&scene, Client::Go, &namesrv.addr), "go"),
+    ];
+    for (_, topic) in &drivers {
+        assert!(wire::send(&broker.addr, topic));
+    }
+    std::thread::scope(|scope| {
+        for (driver, topic) in drivers {
+            scope.spawn(move || works(driver, topic));
+        }
+    });
 }
 
 #[test]
@@ -150,11 +160,13 @@ fn an_enforcing_cluster_lets_in_whom_its_authority_knows() {
     wait_until("the broker's port", LIMIT, || TcpStream::connect(&broker.addr).ok());
     let with = |properties: &[String]| client(&scene, Client::Java5, &namesrv.addr, properties);
     let good = caller(&ours.issue("client", VALID), &ours.trust());
-    works(with(&good), "mine");
-
-    fails(with(&[]), "mine", "a plain connection");
     let expired = caller(&ours.issue("expired", EXPIRED), &ours.trust());
-    fails(with(&expired), "mine", "an expired certificate");
+    let (good_one, plain_one, expired_one) = (with(&good), with(&[]), with(&expired));
+    std::thread::scope(|scope| {
+        scope.spawn(|| works(good_one, "mine"));
+        scope.spawn(|| fails(plain_one, "mine", "a plain connection"));
+        scope.spawn(|| fails(expired_one, "mine", "an expired certificate"));
+    });
     assert!(!wire::send(&broker.addr, "mine"), "a plain frame");
 
     // mqadmin, by the properties file and by Java's own way to give system properties.

@@ -67,6 +67,7 @@ impl SigningKey {
             false => a.encode_utf16().cmp(b.encode_utf16()),
         });
         let mut content = hmac::Context::with_key(&self.0);
+        // A field that comes twice counts twice, so that nobody slips another value in.
         for (_, value) in fields {
             content.update(value.as_bytes());
         }
@@ -109,6 +110,9 @@ mod tests {
         changed = signed.clone();
         changed.fields.push("z", "z");
         assert!(!key.verify(&changed), "one more field");
+        changed = signed.clone();
+        changed.fields.push("b", "b");
+        assert!(!key.verify(&changed), "a field twice");
         changed = signed.clone();
         changed.fields.remove(SIGNATURE);
         assert!(!key.verify(&changed), "no signature");

@@ -187,7 +187,7 @@ impl Broker {
             file(modes::FILE),
         )?;
 
-        let users = Users::open(file(users::FILE), &settings.auth)?;
+        let users = Users::open(file(users::FILE).private(), &settings.auth)?;
         let identity = Identity {
             broker_name: broker.broker_name.clone(),
             broker_addr: address.to_string(),

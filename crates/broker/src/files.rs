@@ -15,6 +15,10 @@ pub trait Files: Send + Sync + 'static {
     /// Its content before the last change.
     fn read_backup(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
     fn write(&self, name: &str, content: &[u8]) -> io::Result<()>;
+    /// For what holds secrets: readable by its owner alone.
+    fn write_private(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        self.write(name, content)
+    }
 }
 
 /// A file could not be written.
@@ -38,6 +42,7 @@ pub enum LoadError {
 pub struct ConfigFile {
     files: Arc<dyn Files>,
     name: &'static str,
+    private: bool,
     asked: AtomicU64,
     /// Which askings the file on disk has.
     written: Mutex<u64>,
@@ -45,7 +50,12 @@ pub struct ConfigFile {
 
 impl ConfigFile {
     pub fn new(files: Arc<dyn Files>, name: &'static str) -> Self {
-        Self { files, name, asked: AtomicU64::new(0), written: Mutex::new(0) }
+        Self { files, name, private: false, asked: AtomicU64::new(0), written: Mutex::new(0) }
+    }
+
+    /// One that holds secrets.
+    pub fn private(self) -> Self {
+        Self { private: true, ..self }
     }
 
     /// The file's content; that of its backup if the file is broken (Java:
@@ -80,8 +90,8 @@ impl ConfigFile {
             return Ok(());
         }
         let with = self.asked.load(Ordering::SeqCst);
-        self.files
-            .write(self.name, &content())
+        let write = if self.private { Files::write_private } else { Files::write };
+        write(&*self.files, self.name, &content())
             .map_err(|source| SaveError { name: self.name, source })?;
         *written = with;
         Ok(())

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use proptest::prelude::*;
+use skua_protocol::RequestCode;
 use skua_protocol::command::{Command, HeaderCodec, Language};
 use skua_protocol::frame::{self, FRAME_LEN_MAX, FrameError};
 use skua_protocol::header::Fields;
@@ -135,4 +136,18 @@ fn pop_codes_survive_the_binary_header_but_answers_keep_their_code() {
     assert_eq!(through(3442, 1), 3442);
     assert_eq!(through(3500, 0), 3500);
     assert_eq!(through(310, 0), 310);
+}
+
+#[test]
+fn of_a_binary_field_that_comes_twice_the_last_one_counts() {
+    let mut twice = Fields::new();
+    for (name, value) in [("a", "first"), ("b", "b"), ("a", "last")] {
+        twice.push(name, value);
+    }
+    let mut request = Command::raw_request(RequestCode::SendMessageV2, twice);
+    request.codec = HeaderCodec::Binary;
+    let mut bytes = BytesMut::new();
+    frame::encode(&request, &mut bytes);
+    let read = frame::decode(&mut bytes).expect("a good frame").expect("a whole one");
+    assert_eq!(read.fields, [("a", "last"), ("b", "b")].into_iter().collect());
 }

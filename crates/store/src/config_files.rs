@@ -1,6 +1,6 @@
 //! The JSON tables under `config/`: each is replaced whole, with the content before in `.bak`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::disk::{Disk, DiskResult, lock};
@@ -38,10 +38,19 @@ impl ConfigFiles {
 
     /// Replaces the content of `name`; what was there becomes the backup.
     pub fn write(&self, name: &str, content: &[u8]) -> DiskResult<()> {
+        self.replace(name, |new| self.disk.write_whole(new, content))
+    }
+
+    /// As [`write`](Self::write), for what holds secrets: readable by its owner alone.
+    pub fn write_private(&self, name: &str, content: &[u8]) -> DiskResult<()> {
+        self.replace(name, |new| self.disk.write_private(new, content))
+    }
+
+    fn replace(&self, name: &str, write: impl FnOnce(&Path) -> DiskResult<()>) -> DiskResult<()> {
         let _writing = lock(&self.writing);
         let path = self.dir.join(name);
         let new = self.dir.join(format!("{name}.tmp"));
-        self.disk.write_whole(&new, content)?;
+        write(&new)?;
         // An empty file is what a crash of Java leaves: its backup is worth more.
         if self.disk.read_whole(&path)?.is_some_and(|content| !content.is_empty()) {
             self.disk.rename(&path, &self.dir.join(format!("{name}.bak")))?;
@@ -53,8 +62,6 @@ impl ConfigFiles {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::disk::{Crash, Faults, SimDisk};
 

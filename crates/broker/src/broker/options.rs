@@ -111,6 +111,10 @@ impl Files for StoreFiles {
     fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         self.0.write(name, content).map_err(io::Error::other)
     }
+
+    fn write_private(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        self.0.write_private(name, content).map_err(io::Error::other)
+    }
 }
 
 /// Why the configuration stays as it is.

@@ -17,6 +17,9 @@ use crate::command::{Command, FLAG_RESPONSE, HeaderCodec, Language};
 const CODE_LOST: i32 = 200_050 - 3442;
 const CODES_TRUNCATED: std::ops::RangeInclusive<i32> = 3442..=3543;
 
+/// So many fields are compared with those before them; no header that is written twice has more.
+const TWICE_MAX: usize = 64;
+
 pub(crate) fn decode(mut header: Bytes) -> Result<Command, HeaderError> {
     let all = header.len();
     need(&header, all, "code to flag", 13)?;
@@ -55,7 +58,13 @@ pub(crate) fn decode(mut header: Bytes) -> Result<Command, HeaderError> {
                 if fields.len() == FIELDS_MAX {
                     return Err(HeaderError::TooManyFields);
                 }
-                fields.push(name, value);
+                // Java: the last one counts. Its client writes every field of some headers twice
+                // once a hook has looked at them, as the one that signs does.
+                if fields.len() < TWICE_MAX {
+                    fields.set(name, value);
+                } else {
+                    fields.push(name, value);
+                }
             }
         }
     }

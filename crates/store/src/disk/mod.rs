@@ -140,6 +140,10 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
 
     /// Makes a file that holds `content`, replacing what was there, and syncs it.
     fn write_whole(&self, path: &Path, content: &[u8]) -> DiskResult<()>;
+    /// As [`write_whole`](Self::write_whole), readable by the owner alone where the disk has owners.
+    fn write_private(&self, path: &Path, content: &[u8]) -> DiskResult<()> {
+        self.write_whole(path, content)
+    }
 
     /// The whole content; `None` if there is no such file.
     fn read_whole(&self, path: &Path) -> DiskResult<Option<Vec<u8>>>;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -38,6 +38,21 @@ pub fn physical_memory() -> u64 {
     {
         8 << 30
     }
+}
+
+/// `mode` is what the process's mask takes its bits from.
+fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> DiskResult<()> {
+    let write = || -> io::Result<()> {
+        if let Some(dir) = path.parent() {
+            make_dirs(dir)?;
+        }
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(mode);
+        let mut file = options.open(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    write().map_err(|e| DiskError::new("write", path, e))
 }
 
 impl Disk for RealDisk {
@@ -84,15 +99,17 @@ impl Disk for RealDisk {
     }
 
     fn write_whole(&self, path: &Path, content: &[u8]) -> DiskResult<()> {
-        let write = || -> io::Result<()> {
-            if let Some(dir) = path.parent() {
-                make_dirs(dir)?;
+        write_with_mode(path, content, 0o666)
+    }
+
+    fn write_private(&self, path: &Path, content: &[u8]) -> DiskResult<()> {
+        // What a crash left there would keep its own rights.
+        match std::fs::remove_file(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(DiskError::new("remove", path, e));
             }
-            let mut file = File::create(path)?;
-            file.write_all(content)?;
-            file.sync_all()
-        };
-        write().map_err(|e| DiskError::new("write", path, e))
+            _ => write_with_mode(path, content, 0o600),
+        }
     }
 
     fn read_whole(&self, path: &Path) -> DiskResult<Option<Vec<u8>>> {
