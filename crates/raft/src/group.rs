@@ -100,7 +100,7 @@ pub struct Group {
     leader_heard: Millis,
     /// What a call that could not say so met.
     failed: Option<GroupError>,
-    last_words: Arc<std::sync::Mutex<String>>,
+    last_words: Arc<std::sync::Mutex<LastWords>>,
 }
 
 impl std::fmt::Debug for Group {
@@ -110,14 +110,28 @@ impl std::fmt::Debug for Group {
 }
 
 /// Ends the process when the library panics: its state cannot be trusted any more.
-struct AbortOnPanic(Option<Arc<std::sync::Mutex<String>>>);
+struct AbortOnPanic(Option<Arc<std::sync::Mutex<LastWords>>>);
+
+/// The state before a call, for the log should it be the last.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(dead_code, reason = "printed")]
+struct LastWords {
+    term: u64,
+    vote: u64,
+    leader: u64,
+    committed: u64,
+    applied: u64,
+    last: u64,
+    log_end: u64,
+    confirmed: u64,
+}
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if let Some(words) = self.0.as_ref().filter(|_| std::thread::panicking()) {
-            let words = crate::dirty::lock(words).clone();
+            let words = *crate::dirty::lock(words);
             tracing::error!(
-                "the group's state cannot be trusted any more, the process ends: {words}"
+                "the group's state cannot be trusted any more, the process ends: {words:?}"
             );
             std::process::abort();
         }
@@ -273,17 +287,16 @@ impl Group {
             return AbortOnPanic(None);
         }
         let raft = &self.node.raft;
-        *crate::dirty::lock(&self.last_words) = format!(
-            "n{} {:?} in term {}, committed {}, applied {}, last {}, log to {}, confirmed {}",
-            self.options.id.0.wrapping_sub(1),
-            raft.state,
-            raft.term,
-            raft.raft_log.committed,
-            raft.raft_log.applied,
-            raft.raft_log.last_index(),
-            self.store.appended().0,
-            self.store.confirmed().0
-        );
+        *crate::dirty::lock(&self.last_words) = LastWords {
+            term: raft.term,
+            vote: raft.vote,
+            leader: raft.leader_id,
+            committed: raft.raft_log.committed,
+            applied: raft.raft_log.applied,
+            last: raft.raft_log.last_index(),
+            log_end: self.store.appended().0,
+            confirmed: self.store.confirmed().0,
+        };
         AbortOnPanic(Some(Arc::clone(&self.last_words)))
     }
 

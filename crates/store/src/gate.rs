@@ -174,20 +174,21 @@ fn no_space_or(failed: &dyn Fn(DiskError) -> Failure) -> impl Fn(DiskError) -> R
 }
 
 impl Store {
-    /// The queues whose messages are all before `min`. Looks at every queue: not for the hot path.
-    pub fn ended_queues(&self, min: PhysicalOffset) -> DiskResult<Vec<EndedQueue>> {
-        let mut ended = Vec::new();
-        for (topic, queue_id) in self.queues.list()? {
-            if self.queues.is_batch(&topic) {
-                continue;
-            }
-            let queue = self.queues.get(&topic, queue_id)?;
-            let next = queue.max();
-            if next > 0 && queue.physical_end() <= min.0 {
-                ended.push(EndedQueue { topic, queue_id, next: QueueOffset(next) });
-            }
+    /// The queue, if it has had messages and all are before `min`.
+    pub fn ended_queue(
+        &self,
+        topic: &str,
+        queue_id: QueueId,
+        min: PhysicalOffset,
+    ) -> DiskResult<Option<EndedQueue>> {
+        if self.queues.is_batch(topic) {
+            return Ok(None);
         }
-        Ok(ended)
+        let queue = self.queues.get(topic, queue_id)?;
+        let next = queue.max();
+        let ended = next > 0 && queue.physical_end() <= min.0;
+        let topic = topic.to_owned();
+        Ok(ended.then_some(EndedQueue { topic, queue_id, next: QueueOffset(next) }))
     }
 
     /// Whether the log is shown only up to [`confirmed`](Self::confirmed).
@@ -288,6 +289,12 @@ impl Store {
             return Err(ReplicateError::NotTheEnd { at: at.0, end });
         }
         let failed = |cause| self.failed(cause);
+        if at.0 < end {
+            // Their entries would be taken for those of the messages that come again.
+            self.queues.unload();
+            self.queues.delete_all().map_err(failed)?;
+            self.disk.sync_dir(&self.options.root).map_err(failed)?;
+        }
         // First: the log cannot tell them any more.
         for EndedQueue { topic, queue_id, next } in ended {
             if !is_storable_topic(topic) || self.queues.is_batch(topic) {

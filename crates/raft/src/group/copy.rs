@@ -4,7 +4,7 @@
 
 use raft::eraftpb::{Message, MessageType};
 use raft::{ProgressState, SnapshotStatus, StateRole};
-use skua_protocol::{Millis, PhysicalOffset};
+use skua_protocol::{Millis, PhysicalOffset, QueueId};
 use skua_store::{EndedQueue, ReplicateError};
 
 use super::Group;
@@ -15,6 +15,8 @@ use crate::index::Base;
 
 /// Milliseconds without an answer after which a piece is asked for again.
 const ASK_MS: i64 = 500;
+/// Queues looked at in a tick, for a member that is to be filled.
+const QUEUES_AT_ONCE: usize = 256;
 /// Milliseconds without a question after which the leader begins anew with the member.
 const SILENCE_MS: i64 = 3000;
 
@@ -35,6 +37,15 @@ impl Copying {
 #[derive(Debug)]
 pub(super) struct Served {
     heard: Millis,
+    survey: Option<Survey>,
+}
+
+/// The queues are looked at for a member that is to begin at `min`, some at a time.
+#[derive(Debug)]
+struct Survey {
+    min: u64,
+    left: Vec<(String, QueueId)>,
+    ended: Vec<EndedQueue>,
 }
 
 impl Group {
@@ -51,7 +62,7 @@ impl Group {
         };
         // It has expired meanwhile; the silence of the member brings another.
         let end = end?;
-        self.served.insert(message.to, Served { heard: self.now });
+        self.served.insert(message.to, Served { heard: self.now, survey: None });
         Some(Body::Offer(Offer { message, members, first_members, end }))
     }
 
@@ -99,9 +110,18 @@ impl Group {
 
     /// Asks for the next piece, or takes the log over if it is complete.
     fn want(&mut self) -> Result<(), GroupError> {
-        let at = self.store.appended().0;
         let Some(copying) = &mut self.copying else { return Ok(()) };
         copying.asked = self.now;
+        let end = PhysicalOffset(copying.offer.end);
+        if self.store.appended() > end {
+            // Another leader offered more before.
+            if end < self.store.min_physical_offset() {
+                self.store.begin_anew(PhysicalOffset(0), &[])?;
+            } else {
+                self.store.truncate_to(end)?;
+            }
+        }
+        let at = self.store.appended().0;
         if at == copying.offer.end {
             let message = copying.offer.message.clone();
             let _ = self.node.step(message);
@@ -196,8 +216,10 @@ impl Group {
             return Ok(());
         }
         if at < min {
-            let ended = self.store.ended_queues(PhysicalOffset(min))?;
-            self.send(to, &Body::Begin { min, ended });
+            if served.survey.as_ref().is_none_or(|survey| survey.min != min) {
+                let left = self.store.queue_list()?;
+                served.survey = Some(Survey { min, left, ended: Vec::new() });
+            }
             return Ok(());
         }
         let until = until.min(confirmed);
@@ -221,6 +243,27 @@ impl Group {
         Ok(())
     }
 
+    fn tick_surveys(&mut self) -> Result<(), GroupError> {
+        let mut done = Vec::new();
+        for (id, served) in &mut self.served {
+            let Some(survey) = &mut served.survey else { continue };
+            for _ in 0..QUEUES_AT_ONCE {
+                let Some((topic, queue_id)) = survey.left.pop() else { break };
+                let min = PhysicalOffset(survey.min);
+                survey.ended.extend(self.store.ended_queue(&topic, queue_id, min)?);
+            }
+            if survey.left.is_empty()
+                && let Some(Survey { min, ended, .. }) = served.survey.take()
+            {
+                done.push((*id, min, ended));
+            }
+        }
+        for (to, min, ended) in done {
+            self.send(to, &Body::Begin { min, ended });
+        }
+        Ok(())
+    }
+
     /// Asks again, and gives up those that do not ask.
     pub(super) fn tick_copies(&mut self) -> Result<(), GroupError> {
         let is_copying = self.log.lock().state.copying;
@@ -234,6 +277,7 @@ impl Group {
         if self.served.is_empty() {
             return Ok(());
         }
+        self.tick_surveys()?;
         let now = self.now;
         let prs = self.node.raft.prs();
         self.served
