@@ -75,6 +75,8 @@ pub(crate) struct Hello {
     /// Of the list of peers that the sender was started with.
     pub peers: u64,
     pub term: u64,
+    /// First and last entry of the sender's log.
+    pub first: u64,
     pub last: u64,
     pub first_members: Members,
 }
@@ -131,7 +133,7 @@ pub(crate) fn encode(head: &Head, body: &Body) -> Vec<u8> {
     out.extend([0; 8]);
     match body {
         Body::Hello(hello) => {
-            for field in [hello.peers, hello.term, hello.last] {
+            for field in [hello.peers, hello.term, hello.first, hello.last] {
                 out.extend(field.to_be_bytes());
             }
             hello.first_members.encode(&mut out);
@@ -218,6 +220,7 @@ pub(crate) fn decode(frame: &[u8]) -> Result<(Head, Body), FrameError> {
         1 => Body::Hello(Hello {
             peers: reader.u64()?,
             term: reader.u64()?,
+            first: reader.u64()?,
             last: reader.u64()?,
             first_members: Members::decode(&mut reader)?,
         }),

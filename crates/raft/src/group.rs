@@ -24,6 +24,7 @@ use crate::options::{GroupOptions, PeerId, hash};
 use crate::status::{PeerStatus, Status};
 use copy::{Copying, Served};
 use lead::Leading;
+pub(crate) use open::check_owner;
 pub use open::confirmed_hint;
 use ready::Pending;
 use receive::Heard;
@@ -401,6 +402,7 @@ impl Group {
             let hello = Hello {
                 peers: self.options.peers_hash(),
                 term: self.node.raft.term,
+                first: log.index.first(),
                 last: log.index.last(),
                 first_members: log.state.first_members.clone(),
             };

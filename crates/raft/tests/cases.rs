@@ -262,3 +262,46 @@ fn two_logs_that_began_differently_do_not_mix() {
     let troubles = life.group.status().troubles;
     assert!(troubles.iter().any(|(_, what)| what.contains("began elsewhere")), "{troubles:?}");
 }
+
+#[test]
+fn one_that_is_left_becomes_the_group_and_grows_again() {
+    let mut cluster = Cluster::new(71, 3, true);
+    cluster.start_all();
+    let leader = elected(&mut cluster);
+    for _ in 0..40 {
+        cluster.send(leader);
+        cluster.run(10);
+    }
+    cluster.run_until(5000, "all are answered", |cluster| cluster.awaited() == 0);
+    cluster.run(500);
+    for id in 1..=3 {
+        let node = cluster.nodes.get_mut(&id).expect("there");
+        (node.is_wanted, node.up_at) = (id == 1, i64::MAX);
+        cluster.crash(id, Crash::Power);
+    }
+    let disk: std::sync::Arc<dyn skua_store::Disk> =
+        std::sync::Arc::new(cluster.nodes[&1].disk.clone());
+    let sole = skua_raft::make_sole(&cluster.options(1), &disk).expect("is the group now");
+    assert!(sole.last >= sole.known && sole.last > 0);
+    cluster.start(1);
+    assert_eq!(elected(&mut cluster), 1);
+    for _ in 0..10 {
+        assert!(cluster.send(1));
+        cluster.run(10);
+    }
+    // One of the others as it was is not heard; with an empty directory it is a new member.
+    cluster.start(2);
+    cluster.run(3000);
+    let heard = cluster.nodes[&2].life.as_ref().expect("it lives").group.status();
+    assert!(heard.troubles.iter().any(|(_, what)| what.contains("began elsewhere")), "{heard:?}");
+    for id in [2, 3] {
+        cluster.nodes.get_mut(&id).expect("there").wipe();
+        cluster.truth.forget(id);
+        change(&mut cluster, Change::AddLearner(cluster::peer(id)));
+        cluster.start(id);
+        cluster.run(3000);
+        change(&mut cluster, Change::Promote(PeerId(id)));
+    }
+    cluster.heal_and_check(&[1, 2, 3]);
+    assert!(cluster.truth.acknowledged() > 50);
+}

@@ -1,5 +1,5 @@
 //! Random faults of every kind, by seed, and what must hold after each step. `SEED=n` runs one
-//! seed, `SEEDS=n` that many from `FROM=n` on, on `THREADS=n`. The soak:
+//! seed, `SEEDS=n` that many from `FROM=n` on, on `THREADS=n`; `TRACE=1` tells what happens. The soak:
 //! `SEEDS=200000 cargo test --release -p skua-raft --test simulation -- --nocapture`.
 
 mod cluster;

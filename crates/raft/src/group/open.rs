@@ -182,7 +182,7 @@ fn new_node(options: &GroupOptions, log: &SharedLog) -> Result<RawNode<SharedLog
     RawNode::new(&config, log.clone(), &logger())
 }
 
-fn check_owner(options: &GroupOptions, state: &State) -> Result<(), OpenError> {
+pub(crate) fn check_owner(options: &GroupOptions, state: &State) -> Result<(), OpenError> {
     let other = |found: String, expected: String| Err(OpenError::OtherOwner { found, expected });
     if state.group != options.group_hash() {
         return other("another group".to_owned(), format!("dLegerGroup {}", options.group));

@@ -116,7 +116,7 @@ impl Group {
         let has_begun = !self.log.lock().state.members.is_empty();
         if !has_begun && !hello.first_members.is_empty() {
             // With a log that did not begin empty they come with that log.
-            if head.origin == NO_ORIGIN || head.origin == 0 {
+            if hello.first == 1 {
                 self.begin(hello.first_members.clone())?;
             }
         } else if !has_begun && hello.peers != self.options.peers_hash() {
