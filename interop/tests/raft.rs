@@ -254,6 +254,86 @@ fn nothing_acknowledged_is_lost_over_faults() {
 }
 
 #[test]
+fn members_come_and_go_while_clients_send() {
+    let mut group = Group::start(3, "");
+    group.make_topic("members");
+    let mut driver = Driver::start(&group.scene, Client::Java5, &group.namesrv.addr);
+    driver.run("producer p group=producers timeout=10000");
+    driver.run("flood p topic=members prefix=m threads=2 size=300 pause=1");
+    wait_sent(&driver, 200);
+    // The fourth names itself and the others; the others do not know it yet.
+    let port = skua_interop::free_port();
+    let first = fs::read_to_string(group.nodes[0].dir.join("broker.conf")).expect("its file");
+    let peers = first.lines().find(|line| line.starts_with("dLegerPeers=")).expect("given");
+    let dir = group.scene.folder("node-3");
+    let own = first.lines().filter(|line| {
+        !["listenPort=", "storePath", "dLegerPeers=", "dLegerSelfId="]
+            .iter()
+            .any(|key| line.trim_start().starts_with(key))
+    });
+    let text = format!(
+        "{}\nlistenPort={port}\nstorePathRootDir={2}/store\nstorePathCommitLog={2}/store/commitlog\n\
+         {peers};n3-127.0.0.1:{1}\ndLegerSelfId=n3\n",
+        own.collect::<Vec<_>>().join("\n"),
+        port + 1,
+        dir.display()
+    );
+    fs::write(dir.join("broker.conf"), text).expect("a configuration file");
+    let process = start(&dir, &group.namesrv.addr);
+    group.nodes.push(Node { addr: format!("127.0.0.1:{port}"), dir, process });
+    let raft = |words: &[&str]| {
+        let output = skua()
+            .arg("raft")
+            .args(&words[..1])
+            .args(["--json", "-n", &group.namesrv.addr, "-b", "group"])
+            .args(&words[1..])
+            .output()
+            .expect("skua runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let status: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        status["members"].as_array().expect("members").len()
+    };
+    assert_eq!(raft(&["add", "n3", &format!("127.0.0.1:{}", port + 1)]), 4);
+    wait_sent(&driver, 100);
+    let gone = (group.wait_leader() + 1) % 3;
+    assert_eq!(raft(&["remove", &format!("n{gone}")]), 3);
+    group.nodes[gone].process.kill();
+    wait_sent(&driver, 100);
+    driver.run("halt p");
+    group.nodes.remove(gone);
+    check_history(&group, &[&driver], "members");
+}
+
+#[test]
+fn a_single_brokers_directory_becomes_a_groups_in_place() {
+    let mut group = Group::start(1, "");
+    assert!(group.status(0).expect("a status")["warning"].as_str().is_some());
+    group.make_topic("inplace");
+    let file = group.nodes[0].dir.join("broker.conf");
+    let text = fs::read_to_string(&file).expect("its file");
+    group.nodes[0].process.terminate();
+    group.nodes[0].process.wait(LIMIT);
+    fs::remove_dir_all(group.nodes[0].dir.join("store")).expect("its store");
+    // First a life of its own.
+    let alone = text.replace("enableDLegerCommitLog=true", "enableDLegerCommitLog=false");
+    fs::write(&file, alone).expect("written");
+    group.restart(0);
+    wait_until("a send", LIMIT, || wire::send(&group.nodes[0].addr, "inplace").then_some(()));
+    for _ in 0..20 {
+        assert!(wire::send(&group.nodes[0].addr, "inplace"));
+    }
+    group.nodes[0].process.terminate();
+    group.nodes[0].process.wait(LIMIT);
+    fs::write(&file, text).expect("written");
+    group.restart(0);
+    group.wait_leader();
+    wait_until("a send", LIMIT, || wire::send(&group.nodes[0].addr, "inplace").then_some(()));
+    let mut scanner = Driver::start(&group.scene, Client::Java5, &group.namesrv.addr);
+    scanner.run("scan s topic=inplace");
+    assert_eq!(scanner.got("s").len(), 22);
+}
+
+#[test]
 fn a_group_that_cannot_be_one_is_refused() {
     let scene = Scene::new();
     let dir = scene.folder("bad");

@@ -34,6 +34,9 @@ pub enum Mode {
     /// Two masters, each with a slave that has every message before its send is answered
     #[value(name = "2m-2s-sync")]
     TwoSlavesSync,
+    /// Three brokers that elect their master
+    #[value(name = "raft")]
+    Raft,
 }
 
 #[derive(Args)]
@@ -149,12 +152,21 @@ impl Cluster {
             addrs.push(addr);
         }
         let namesrv = addrs.join(";");
-        for (nth, (name, broker_name, role)) in brokers(args.mode).iter().enumerate() {
+        let ports = (0..brokers(args.mode).len()).map(|nth| {
             let steps = u16::try_from(nth).ok().and_then(|nth| nth.checked_mul(PORT_STEP));
             let port = steps.and_then(|steps| args.listen_port.checked_add(steps));
-            let port = port.context("ports below 65536")?;
+            port.filter(|port| *port < u16::MAX - PORT_STEP).context("ports below 65536")
+        });
+        let ports = ports.collect::<anyhow::Result<Vec<u16>>>()?;
+        for ((name, broker_name, role), port) in brokers(args.mode).iter().zip(&ports) {
+            let port = *port;
             let folder = folder(&dir, name)?;
-            let text = broker_conf(broker_name, role, port, &namesrv, &folder);
+            let text = if args.mode == Mode::Raft {
+                let own = broker_conf(broker_name, "ASYNC_MASTER", port, &namesrv, &folder);
+                own + &member_conf(role, &ports)
+            } else {
+                broker_conf(broker_name, role, port, &namesrv, &folder)
+            };
             let addr = format!("127.0.0.1:{port}");
             nodes.push(node(name, role, &addr, folder, "broker", &text)?);
         }
@@ -234,7 +246,22 @@ fn brokers(mode: Mode) -> &'static [(&'static str, &'static str, &'static str)] 
             ("broker-b", "broker-b", "SYNC_MASTER"),
             ("broker-b-s", "broker-b", "SLAVE"),
         ],
+        Mode::Raft => &[
+            ("broker-n0", "broker-a", "n0"),
+            ("broker-n1", "broker-a", "n1"),
+            ("broker-n2", "broker-a", "n2"),
+        ],
     }
+}
+
+/// The keys of a group's member, which is called `self_id`.
+fn member_conf(self_id: &str, ports: &[u16]) -> String {
+    let peers =
+        ports.iter().enumerate().map(|(nth, port)| format!("n{nth}-127.0.0.1:{}", port + 2));
+    format!(
+        "enableDLegerCommitLog=true\ndLegerGroup=broker-a\ndLegerPeers={}\ndLegerSelfId={self_id}\n",
+        peers.collect::<Vec<_>>().join(";")
+    )
 }
 
 fn broker_conf(broker_name: &str, role: &str, port: u16, namesrv: &str, folder: &Path) -> String {
