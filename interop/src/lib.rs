@@ -28,6 +28,7 @@ mod process;
 mod relay;
 mod scene;
 mod server;
+mod volume;
 mod wait;
 pub mod wire;
 
@@ -41,4 +42,5 @@ pub use process::Process;
 pub use relay::Relay;
 pub use scene::Scene;
 pub use server::{Broker, Cluster, Kind, Namesrv, Tuning, mqadmin, skua};
+pub use volume::Volume;
 pub use wait::wait_until;

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -217,6 +218,20 @@ impl Broker {
     /// The folder of its commit log.
     pub fn commit_log(&self) -> PathBuf {
         self.store().join("commitlog")
+    }
+
+    /// The files of its commit log without trailing zeros.
+    pub fn log(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(self.commit_log()).into_iter().flatten().flatten() {
+            let mut bytes = fs::read(entry.path()).unwrap_or_default();
+            let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            bytes.truncate(end);
+            if end > 0 {
+                files.insert(entry.file_name().to_string_lossy().into_owned(), bytes);
+            }
+        }
+        files
     }
 
     /// As `kill -9`, and starts it again on the same folder and port.

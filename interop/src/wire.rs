@@ -1,7 +1,7 @@
 //! Just enough of the protocol to ask a server whether it is ready, without any code of Skua.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -47,4 +47,42 @@ pub fn send(broker: &str, topic: &str) -> bool {
         "g": "1700000000000", "h": "0", "i": "", "j": "0", "k": "false", "l": "0", "m": "false",
     });
     call(broker, 310, fields, b"first").is_some_and(|(header, _)| header["code"] == 0)
+}
+
+/// Whether the master sees a slave that has all of its log (code 907).
+pub fn is_followed(master: &str) -> bool {
+    let Some((_, body)) = call(master, 907, json!({}), &[]) else { return false };
+    let Ok(status) = serde_json::from_slice::<Value>(&body) else { return false };
+    let end = status["masterCommitLogMaxOffset"].as_i64();
+    let slaves = status["haConnectionInfo"].as_array().cloned().unwrap_or_default();
+    slaves.iter().any(|slave| slave["slaveAckOffset"].as_i64().max(Some(0)) == end.max(Some(0)))
+}
+
+/// The response code of a send of one message to queue 0 of topic `codes`.
+pub fn send_code(broker: &str) -> i64 {
+    send_body(broker, b"body")
+}
+
+/// As [`send_code`], with this body.
+pub fn send_body(broker: &str, body: &[u8]) -> i64 {
+    let fields = json!({
+        "a": "interop", "b": "codes", "c": "TBW102", "d": "4", "e": "0", "f": "0",
+        "g": "1700000000000", "h": "0", "i": "", "j": "0", "k": "false", "l": "0", "m": "false",
+    });
+    let (header, _) = call(broker, 310, fields, body).expect("an answer");
+    header["code"].as_i64().expect("a code")
+}
+
+/// Status and body of a page of the HTTP port of the Skua broker at `addr`.
+pub fn http(addr: &str, path: &str) -> Option<(u16, String)> {
+    let mut at: SocketAddr = addr.parse().ok()?;
+    at.set_port(at.port() + 3);
+    let mut stream = TcpStream::connect_timeout(&at, LIMIT).ok()?;
+    stream.set_read_timeout(Some(LIMIT)).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
 }

@@ -2,36 +2,12 @@
 //! its own, which takes root; says so and tests nothing where that is not allowed.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use skua_interop::{Broker, Client, Driver, Event, Kind, Namesrv, Scene, Tuning, check};
+use skua_interop::{Broker, Client, Driver, Event, Kind, Namesrv, Scene, Tuning, Volume, check};
 
 const MIB: usize = 1 << 20;
 const SIZE: usize = 48 * MIB;
-
-/// A small file system in memory, unmounted when dropped.
-struct Volume(PathBuf);
-
-impl Volume {
-    fn mount(dir: &Path) -> Option<Self> {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={SIZE}"), "skua-full-disk"]).arg(dir);
-        mount.status().is_ok_and(|status| status.success()).then(|| Self(dir.to_owned()))
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.0.join("ballast")
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        // Lazily: the broker is killed only after this.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 fn count(events: &[Event], word: &str) -> usize {
     events.iter().filter(|e| e.word == word).count()
@@ -40,7 +16,8 @@ fn count(events: &[Event], word: &str) -> usize {
 #[test]
 fn a_full_disk_refuses_sends_with_its_cause_and_goes_on_by_itself_when_there_is_space() {
     let scene = Scene::new();
-    let Some(volume) = Volume::mount(&scene.folder("broker-a/store")) else {
+    let folder = scene.folder("broker-a/store");
+    let Some(volume) = Volume::mount(&folder, SIZE) else {
         println!("NOTICE: no file system may be mounted here: a full disk was NOT tested");
         return;
     };
@@ -61,9 +38,9 @@ fn a_full_disk_refuses_sends_with_its_cause_and_goes_on_by_itself_when_there_is_
         let taken = 8 * MIB;
         let ballast = vec![b'b'; wanted - taken];
         // The rest that does not fit is what is wanted.
-        let _ = fs::write(volume.ballast(), ballast);
+        let _ = fs::write(folder.join("ballast"), ballast);
         if round == 1 {
-            let _ = fs::write(volume.0.join("ballast-2"), vec![b'b'; taken]);
+            let _ = fs::write(folder.join("ballast-2"), vec![b'b'; taken]);
         }
         driver.wait("refusals", |events| count(events, "lost") >= lost + 20);
         let why = driver.told("lost").last().expect("some").get("why").to_owned();
@@ -71,8 +48,8 @@ fn a_full_disk_refuses_sends_with_its_cause_and_goes_on_by_itself_when_there_is_
         println!("round {round}, what the client says: {why}");
         broker.process.assert_alive();
 
-        let _ = fs::remove_file(volume.0.join("ballast-2"));
-        fs::remove_file(volume.ballast()).expect("it is there");
+        let _ = fs::remove_file(folder.join("ballast-2"));
+        fs::remove_file(folder.join("ballast")).expect("it is there");
         let freed = Instant::now();
         let sent = driver.told("sent").len();
         driver.wait("sends again", |events| count(events, "sent") >= sent + 50);
@@ -84,4 +61,5 @@ fn a_full_disk_refuses_sends_with_its_cause_and_goes_on_by_itself_when_there_is_
     let got = driver.got("scanner");
     check::at_their_offsets(&sent, &got);
     drop(broker);
+    drop(volume);
 }

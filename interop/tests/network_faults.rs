@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use skua_interop::{
     Broker, Client, Driver, Kind, Namesrv, Net, Node, Scene, Tuning, check, wait_until, wire,
 };
@@ -32,11 +32,7 @@ fn setting(text: String) -> &'static str {
 }
 
 fn is_followed(master: &Broker) -> bool {
-    let Some((_, body)) = wire::call(&master.addr, 907, json!({}), &[]) else { return false };
-    let Ok(status) = serde_json::from_slice::<Value>(&body) else { return false };
-    let end = status["masterCommitLogMaxOffset"].as_i64();
-    let slaves = status["haConnectionInfo"].as_array().cloned().unwrap_or_default();
-    slaves.iter().any(|slave| slave["slaveAckOffset"].as_i64().max(Some(0)) == end.max(Some(0)))
+    wire::is_followed(&master.addr)
 }
 
 /// What fails, and how it is done and mended.

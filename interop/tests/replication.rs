@@ -1,13 +1,14 @@
 //! Masters and slaves, Skua's and Java's: logs that are the same byte for byte, tables that follow,
 //! double writing, and consumers that carry on from the slave.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use skua_interop::{Broker, Client, Driver, Kind, Namesrv, Scene, Tuning, check, wait_until, wire};
+use serde_json::json;
+use skua_interop::{
+    Broker, Client, Driver, Kind, Namesrv, Scene, Tuning, check, skua, wait_until, wire,
+};
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// Small files, so that logs cross their ends.
@@ -49,23 +50,9 @@ fn member(
     broker
 }
 
-/// The log's files without trailing zeros.
-fn log(broker: &Broker) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(broker.commit_log()).into_iter().flatten().flatten() {
-        let mut bytes = fs::read(entry.path()).unwrap_or_default();
-        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        bytes.truncate(end);
-        if end > 0 {
-            files.insert(entry.file_name().to_string_lossy().into_owned(), bytes);
-        }
-    }
-    files
-}
-
 fn wait_same_log(master: &Broker, slave: &Broker) {
     wait_until("the slave's log to be the master's", LIMIT, || {
-        let (ours, theirs) = (log(master), log(slave));
+        let (ours, theirs) = (master.log(), slave.log());
         (!ours.is_empty() && ours == theirs).then_some(())
     });
 }
@@ -117,20 +104,15 @@ fn pair(kinds: [Kind; 2]) {
     // Each was answered with both having it.
     assert!(is_followed(&master));
     wait_same_log(&master, &slave);
-    assert!(log(&master).len() > 1, "the log crossed the end of a file");
+    assert!(master.log().len() > 1, "the log crossed the end of a file");
 
     let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
     driver.run(&format!("scan scanner topic={topic}"));
     check::at_their_offsets(&sent, &driver.got("scanner"));
 }
 
-/// Whether the master sees a slave that is in sync (907).
 fn is_followed(master: &Broker) -> bool {
-    let Some((_, body)) = wire::call(&master.addr, 907, json!({}), &[]) else { return false };
-    let Ok(status) = serde_json::from_slice::<Value>(&body) else { return false };
-    let end = status["masterCommitLogMaxOffset"].as_i64();
-    let slaves = status["haConnectionInfo"].as_array().cloned().unwrap_or_default();
-    slaves.iter().any(|slave| slave["slaveAckOffset"].as_i64().max(Some(0)) == end.max(Some(0)))
+    wire::is_followed(&master.addr)
 }
 
 #[test]
@@ -267,13 +249,13 @@ fn a_slave_with_another_log_is_named_and_left_as_it_is() {
     for _ in 0..5 {
         assert_eq!(code(&master, ""), 0);
     }
-    let before = log(&slave);
+    let before = slave.log();
     slave.start_again(Kind::Skua);
     wait_until("the word of it", LIMIT, || {
         slave.process.output().contains("has diverged").then_some(())
     });
     assert!(!is_followed(&master));
-    assert_eq!(log(&slave), before);
+    assert_eq!(slave.log(), before);
 }
 
 #[test]
@@ -285,8 +267,58 @@ fn an_empty_skua_slave_gets_the_first_file_too() {
     driver.run("producer p group=producers");
     wait_until("the topic", LIMIT, || wire::send(&master.addr, "filled").then_some(()));
     send(&mut driver, "filled", "m", 900);
-    assert!(log(&master).len() > 2);
+    assert!(master.log().len() > 2);
     let slave = slave(&scene, Kind::Skua, &namesrv.addr, &[]);
     wait_same_log(&master, &slave);
     assert!(Path::new(&slave.commit_log()).join("0".repeat(20)).exists());
+}
+
+/// Least and next queue offset of a queue (31, 30).
+fn bounds(broker: &Broker, topic: &str, queue: i32) -> Option<[i64; 2]> {
+    let ask = |code| {
+        let fields = json!({ "topic": topic, "queueId": queue.to_string() });
+        let (header, _) = wire::call(&broker.addr, code, fields, &[])?;
+        header["extFields"]["offset"].as_str()?.parse::<i64>().ok()
+    };
+    Some([ask(31)?, ask(30)?])
+}
+
+#[test]
+fn a_slave_that_was_away_too_long_is_told_the_command_and_then_filled_from_the_first_file() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let mut master = master(&scene, Kind::Skua, &namesrv.addr, &[]);
+    let mut slave = slave(&scene, Kind::Skua, &namesrv.addr, &[]);
+    wait_until("the topic", LIMIT, || wire::send(&master.addr, "refilled").then_some(()));
+    let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
+    driver.run("producer p group=producers timeout=20000");
+    send(&mut driver, "refilled", "before", 100);
+    wait_same_log(&master, &slave);
+    slave.stop();
+    send(&mut driver, "refilled", "meanwhile", 900);
+    master.stop();
+    // The master's first file expires, which is all that the slave has.
+    assert!(master.log().len() > 2);
+    fs::remove_file(master.commit_log().join("0".repeat(20))).expect("its first file");
+    master.start_again(Kind::Skua);
+    let old = slave.log();
+    slave.start_again(Kind::Skua);
+    for broker in [&slave, &master] {
+        wait_until("the word of it", LIMIT, || {
+            broker.process.output().contains("skua store set-aside").then_some(())
+        });
+    }
+    assert!(slave.log() == old, "nothing was appended");
+    slave.stop();
+    let file = slave.store().with_file_name("broker.conf");
+    let output = skua().args(["store", "set-aside", "-c"]).arg(file).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    slave.start_again(Kind::Skua);
+    wait_same_log(&master, &slave);
+    for queue in 0..4 {
+        wait_until("the same bounds of queues", LIMIT, || {
+            let bounds = bounds(&master, "refilled", queue)?;
+            (bounds[0] > 0 && self::bounds(&slave, "refilled", queue)? == bounds).then_some(())
+        });
+    }
 }

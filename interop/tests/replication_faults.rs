@@ -6,7 +6,6 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use skua_interop::{
     Broker, Client, Driver, Kind, Namesrv, Relay, Scene, Tuning, check, wait_until, wire,
 };
@@ -32,11 +31,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn is_followed(master: &Broker) -> bool {
-    let Some((_, body)) = wire::call(&master.addr, 907, json!({}), &[]) else { return false };
-    let Ok(status) = serde_json::from_slice::<Value>(&body) else { return false };
-    let end = status["masterCommitLogMaxOffset"].as_i64();
-    let slaves = status["haConnectionInfo"].as_array().cloned().unwrap_or_default();
-    slaves.iter().any(|slave| slave["slaveAckOffset"].as_i64().max(Some(0)) == end.max(Some(0)))
+    wire::is_followed(&master.addr)
 }
 
 struct Pair {

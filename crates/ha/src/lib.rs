@@ -15,7 +15,7 @@ mod trouble;
 pub mod wire;
 
 pub use master::{MasterAct, MasterLink, MasterRules};
-pub use replicas::{Acked, Copies, Progress, Replica, ReplicaView, Replicas};
+pub use replicas::{Acked, Copies, Progress, Replica, ReplicaView, Replicas, Twins};
 pub use slave::{Piece, SlaveAct, SlaveLink, SlaveRules};
 pub use trouble::Trouble;
 pub use wire::Versions;

@@ -79,8 +79,10 @@ pub struct MasterLink {
     broker_id: Option<i64>,
     is_skua: bool,
     told: Option<Versions>,
+    began_at: Millis,
     written_at: Millis,
     read_at: Millis,
+    latest: Millis,
     /// Start of the present second and bytes sent in it.
     second: (Millis, u64),
     /// Sent and not acknowledged: end and time of some frames.
@@ -109,8 +111,10 @@ impl MasterLink {
             broker_id: None,
             is_skua: false,
             told: None,
+            began_at: now,
             written_at: now,
             read_at: now,
+            latest: now,
             second: (now, 0),
             under_way: VecDeque::new(),
             lag_ms: 0,
@@ -159,8 +163,21 @@ impl MasterLink {
         }
     }
 
+    /// A clock that is set back must not put off what is due by the same time.
+    fn look_at_clock(&mut self, now: Millis) {
+        let ahead = now.since(self.latest);
+        self.latest = now;
+        if ahead < 0 {
+            for at in [&mut self.began_at, &mut self.written_at, &mut self.read_at] {
+                *at = at.plus(ahead);
+            }
+            self.under_way.iter_mut().for_each(|(_, sent)| *sent = sent.plus(ahead));
+        }
+    }
+
     /// Bytes came. After trouble nothing is taken any more.
     pub fn received(&mut self, bytes: &[u8], log: Span, now: Millis) {
+        self.look_at_clock(now);
         self.read_at = now;
         if self.trouble.is_some() {
             return;
@@ -303,6 +320,7 @@ impl MasterLink {
 
     /// What to do next, with the log as it is.
     pub fn act(&mut self, log: Span, now: Millis) -> MasterAct {
+        self.look_at_clock(now);
         if let Some(trouble) = &self.trouble {
             let farewell = self.is_skua.then(|| wire::refusal(&trouble.to_string()));
             return MasterAct::Close(trouble.clone(), farewell);
@@ -317,7 +335,15 @@ impl MasterLink {
         }
         let give_up = self.read_at.plus(self.rules.housekeeping_ms + 1);
         match self.stage {
-            Stage::Silent { .. } | Stage::Greeted => return MasterAct::Wait(give_up),
+            // Signs of life alone do not keep a connection that asks for nothing.
+            Stage::Silent { .. } | Stage::Greeted => {
+                let waited = now.since(self.began_at);
+                if waited > self.rules.housekeeping_ms {
+                    return MasterAct::Close(Trouble::AsksNothing(waited), None);
+                }
+                let until = self.began_at.plus(self.rules.housekeeping_ms + 1);
+                return MasterAct::Wait(give_up.min(until));
+            }
             Stage::Compared(talk) => {
                 return MasterAct::Tail { from: talk.tail_from, to: talk.log.end };
             }

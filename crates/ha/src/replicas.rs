@@ -53,6 +53,24 @@ struct Row {
     addr: SocketAddr,
     since: Millis,
     progress: Progress,
+    /// What it had reported when a later connection with its broker id began to report.
+    succeeded_at: Option<u64>,
+    is_twin: bool,
+}
+
+impl Row {
+    fn new(addr: SocketAddr, since: Millis) -> Self {
+        let progress = Progress::default();
+        Self { addr, since, progress, succeeded_at: None, is_twin: false }
+    }
+}
+
+/// Two slaves at work with one broker id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Twins {
+    pub broker_id: i64,
+    pub one: SocketAddr,
+    pub other: SocketAddr,
 }
 
 #[derive(Debug, Default)]
@@ -89,7 +107,7 @@ impl Replicas {
         let mut table = self.table();
         let row = table.next_row;
         table.next_row += 1;
-        table.rows.insert(row, Row { addr, since: now, progress: Progress::default() });
+        table.rows.insert(row, Row::new(addr, now));
         Replica { replicas: Arc::clone(self), row, host: addr.ip() }
     }
 
@@ -134,13 +152,15 @@ impl Replicas {
         self.table().diverged.iter().map(|(host, why)| (*host, why.clone())).collect()
     }
 
-    /// Notes why a host was turned away; true if that is news.
+    /// Notes why a host was turned away; true if that is news, and not only other numbers.
     pub fn note_diverged(&self, host: IpAddr, why: &str) -> bool {
         let mut table = self.table();
         if table.diverged.len() >= HOSTS_MAX && !table.diverged.contains_key(&host) {
             table.diverged.pop_first();
         }
-        table.diverged.insert(host, why.to_owned()).is_none()
+        let words = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+        let before = table.diverged.insert(host, why.to_owned());
+        before.is_none_or(|before| words(&before) != words(why))
     }
 }
 
@@ -168,6 +188,24 @@ impl Table {
             }
         }
         known.into_values().chain(unknown)
+    }
+
+    /// Whether this row's slave goes on reporting although a later connection of its broker id
+    /// does, too. One that has merely connected anew is silent on its earlier connection.
+    fn twins(&mut self, number: u64) -> Option<Twins> {
+        let row = self.rows.get(&number)?;
+        let (id, one) = (row.progress.broker_id?, row.addr);
+        let is_later =
+            |(later, row): &(&u64, &Row)| **later > number && row.progress.broker_id == Some(id);
+        let other = self.rows.iter().find(is_later).map(|(_, row)| row.addr)?;
+        let row = self.rows.get_mut(&number)?;
+        let reported = row.progress.reported?;
+        let at = *row.succeeded_at.get_or_insert(reported);
+        if reported == at || row.is_twin {
+            return None;
+        }
+        row.is_twin = true;
+        Some(Twins { broker_id: id, one, other })
     }
 
     /// Up to where the copies are there.
@@ -218,21 +256,24 @@ pub struct Replica {
 }
 
 impl Replica {
-    pub fn update(&self, progress: Progress) {
+    /// Tells once if there is another slave with this one's broker id.
+    pub fn update(&self, progress: Progress) -> Option<Twins> {
         let gap_max = self.replicas.gap_max;
-        let served = {
+        let (served, twins) = {
             let mut table = self.replicas.table();
-            let Some(row) = table.rows.get_mut(&self.row) else { return };
+            let row = table.rows.get_mut(&self.row)?;
             let before = std::mem::replace(&mut row.progress, progress).acked;
             if progress.requested.is_some() {
                 table.diverged.remove(&self.host);
             }
+            let twins = table.twins(self.row);
             if before == progress.acked {
-                return;
+                return twins;
             }
-            table.served(gap_max)
+            (table.served(gap_max), twins)
         };
         served.into_iter().for_each(Waker::wake);
+        twins
     }
 }
 
@@ -369,9 +410,23 @@ mod tests {
     fn two_connections_with_one_broker_id_are_one_slave() {
         let replicas = Replicas::new(1000);
         let rows = [1, 2].map(|last| replicas.connected(host(last), Millis(0)));
-        rows.iter().for_each(|row| row.update(holds(100, Some(1))));
+        rows.iter().for_each(|row| assert_eq!(row.update(holds(100, Some(1))), None));
         assert_eq!(replicas.in_sync(100), 1);
         assert!(poll(&mut replicas.wait(100, Copies::AtLeast(2))).is_pending());
+    }
+
+    #[test]
+    fn a_second_slave_with_a_broker_id_is_told_once_and_a_new_connection_of_one_is_not() {
+        let replicas = Replicas::new(1000);
+        let (one, other) = (host(1), host(2));
+        let first = replicas.connected(one, Millis(0));
+        assert_eq!(first.update(holds(100, Some(1))), None);
+        let second = replicas.connected(other, Millis(1));
+        assert_eq!(second.update(holds(100, Some(1))), None);
+        assert_eq!(first.update(holds(100, Some(1))), None, "the earlier connection ends");
+        assert_eq!(second.update(holds(150, Some(1))), None);
+        assert_eq!(first.update(holds(120, Some(1))), Some(Twins { broker_id: 1, one, other }));
+        assert_eq!(first.update(holds(150, Some(1))), None, "said once");
     }
 
     #[test]

@@ -81,6 +81,7 @@ pub struct SlaveLink {
     reported: Option<u64>,
     written_at: Millis,
     read_at: Millis,
+    latest: Millis,
     versions: Option<Versions>,
     is_skua: bool,
     trouble: Option<Trouble>,
@@ -101,6 +102,7 @@ impl SlaveLink {
             reported: None,
             written_at: now,
             read_at: now,
+            latest: now,
             versions: None,
             is_skua: false,
             trouble: None,
@@ -124,8 +126,22 @@ impl SlaveLink {
         (self.read_at, self.written_at)
     }
 
+    /// A clock that is set back must not put off what is due by the same time.
+    fn look_at_clock(&mut self, now: Millis) {
+        let ahead = now.since(self.latest);
+        self.latest = now;
+        if ahead < 0 {
+            if let Stage::Knocked { until } = &mut self.stage {
+                *until = until.plus(ahead);
+            }
+            self.written_at = self.written_at.plus(ahead);
+            self.read_at = self.read_at.plus(ahead);
+        }
+    }
+
     /// Bytes came. After trouble nothing is taken any more.
     pub fn received(&mut self, bytes: &[u8], now: Millis) {
+        self.look_at_clock(now);
         self.read_at = now;
         if self.trouble.is_some() {
             return;
@@ -205,10 +221,12 @@ impl SlaveLink {
                     return Err(Trouble::FileSize { slave, master });
                 }
                 if self.own.end > hello.log.end {
+                    self.introduce(self.own.end, self.own.end, 0);
                     let (slave, master) = (self.own.end, hello.log.end);
                     return Err(Trouble::Longer { slave, master });
                 }
                 if self.own.end > 0 && self.own.end < hello.log.min {
+                    self.introduce(self.own.end, self.own.end, 0);
                     let (end, min) = (self.own.end, hello.log.min);
                     return Err(Trouble::TooFarBehind { end, min });
                 }
@@ -300,32 +318,37 @@ impl SlaveLink {
         let Stage::Greeted(hello) = self.stage else { return };
         // An empty log is filled from the master's first file; Java's master gives only its last.
         let begin = if self.own.end == 0 { hello.log.min } else { self.own.end };
-        let talk = Talk {
-            broker_id: self.rules.broker_id,
-            group: self.rules.group,
-            file_size: self.rules.file_size,
-            log: self.own,
-            tail_from: from,
-            tail_crc: crc,
-            begin,
-        };
+        self.introduce(begin, from, crc);
         if self.own.end == 0 {
             self.log_at = begin;
             self.wanted = Some(begin);
         }
-        self.out.push_back(wire::talk(&talk));
         self.stage = Stage::Running;
         self.reported = Some(self.own.end);
     }
 
+    /// Also said by a slave that sees by itself that it cannot follow: the master names it, too.
+    fn introduce(&mut self, begin: u64, tail_from: u64, tail_crc: u32) {
+        self.out.push_back(wire::talk(&Talk {
+            broker_id: self.rules.broker_id,
+            group: self.rules.group,
+            file_size: self.rules.file_size,
+            log: self.own,
+            tail_from,
+            tail_crc,
+            begin,
+        }));
+    }
+
     /// What to do next. `held` is up to where the slave has the log as safely as it promises.
     pub fn act(&mut self, held: u64, now: Millis) -> SlaveAct {
-        if let Some(trouble) = &self.trouble {
-            return SlaveAct::Close(trouble.clone());
-        }
+        self.look_at_clock(now);
         if let Some(bytes) = self.out.pop_front() {
             self.written_at = now;
             return SlaveAct::Write(bytes);
+        }
+        if let Some(trouble) = &self.trouble {
+            return SlaveAct::Close(trouble.clone());
         }
         let silent = now.since(self.read_at);
         if silent > self.rules.housekeeping_ms {

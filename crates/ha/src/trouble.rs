@@ -17,7 +17,7 @@ pub enum Trouble {
     TailGone { from: u64 },
     #[error(
         "the slave's log ends at {end}, before the first offset {min} that the master still has; \
-         empty the slave's store to have it filled again"
+         stop the slave, set its log aside (`skua store set-aside`) and start it to have it filled again"
     )]
     TooFarBehind { end: u64, min: u64 },
     #[error("it is a slave of another broker name or cluster")]
@@ -49,6 +49,8 @@ pub enum Trouble {
     Refused(String),
     #[error("nothing was heard for {0} ms")]
     Silent(i64),
+    #[error("nothing was asked for within {0} ms: it is no slave")]
+    AsksNothing(i64),
 }
 
 impl Trouble {

@@ -1,5 +1,5 @@
-//! Both ends over a connection that delays, splits, cuts and loses, with restarts, crashes and
-//! truncation, and with Java's end on either side as its recordings show it. `SEED=n` runs one
+//! Both ends over a connection that delays, splits, cuts and loses, with clocks that are days apart
+//! and set forth and back, with restarts, crashes and truncation, and with Java's end on either side as its recordings show it. `SEED=n` runs one
 //! seed, `SEEDS=n` that many.
 
 mod world;

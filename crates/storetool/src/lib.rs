@@ -2,7 +2,7 @@
 //!
 //! `inspect`, `verify`, `dump` and `export` read only, by [`skua_store::inspect`], and may be used
 //! on a directory that a broker is working on. `repair` and `import` open the store, which
-//! takes its lock. No format is known here.
+//! takes its lock, as does `set-aside`. No format is known here.
 //!
 //! [`bench`] is `skua bench store`.
 
@@ -14,6 +14,7 @@ mod inspect;
 mod line;
 mod repair;
 mod select;
+mod set_aside;
 mod topics;
 mod verify;
 mod words;
@@ -44,6 +45,9 @@ enum What {
     Dump(dump::Args),
     /// Show what of the commit log is damaged, and do what you choose. No broker may be running.
     Repair(repair::Args),
+    /// Move the log and all that is made from it into a folder: the next start finds an empty
+    /// store, as a slave that is to be filled anew needs it. No broker may be running.
+    SetAside(set_aside::Args),
     /// Write a topic's messages to a file, one JSON object a line.
     Export(export::Args),
     /// Store the messages of an exported file. No broker may be running.
@@ -96,6 +100,7 @@ pub fn run_on(args: &Args, locate: Locate<'_>, out: &mut dyn Write) -> u8 {
         What::Verify(args) => verify::run(args, locate, out),
         What::Dump(args) => dump::run(args, locate, out),
         What::Repair(args) => repair::run(args, locate, out),
+        What::SetAside(args) => set_aside::run(args, locate, out),
         What::Export(args) => export::run(args, locate, out),
         What::Import(args) => import::run(args, locate, out),
     };

@@ -257,3 +257,24 @@ fn a_directory_in_use_can_be_looked_at_and_not_imported_into() {
     store.close().expect("nothing fails");
     assert_eq!(fixture.run("verify").0, 0);
 }
+
+#[test]
+fn a_log_is_set_aside_and_can_still_be_read() {
+    let fixture = Fixture::unpack("store-clean");
+    let before = fixture.lines("dump --json").len();
+    assert!(before > 0);
+    let (status, text) = fixture.run("set-aside");
+    assert_eq!(status, 0, "{text}");
+    let aside = fs::read_dir(&fixture.root).expect("a folder").flatten();
+    let aside = aside.map(|entry| entry.path()).find(|path| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("aside-"))
+    });
+    assert!(fixture.path("config/topics.json").exists());
+    assert!(!fixture.path("commitlog").exists() && !fixture.path("consumequeue").exists());
+    let store = Store::open(StoreOptions::new(fixture.root.clone()), Arc::new(RealDisk), Millis(0));
+    let store = store.expect("an empty store");
+    assert_eq!(store.appended().0, 0);
+    store.close().expect("closes");
+    let aside = Fixture { root: aside.expect("named so"), _dir: fixture._dir };
+    assert_eq!(aside.lines("dump --json").len(), before);
+}

@@ -11,14 +11,14 @@ import org.apache.rocketmq.remoting.RPCHook;
  * what clients send, lose and get is told as it happens ({@link Line}). End of input stops all.
  *
  * <pre>
- * producer NAME namesrv=A group=G [timeout=MS] [retries=N] [trace=true] [ak=USER sk=SECRET]
+ * producer NAME namesrv=A group=G [timeout=MS] [retries=N] [trace=true] [ak=USER sk=SECRET] [poll=MS]   poll: for routes
  * send     NAME topic=T mode=sync|async|oneway|batch count=N prefix=P [tags=A,B] [size=N] [delay=L] [queue=Q] [props=K:V;…]
  *          [timer=delay:MS|sec:S|deliver:MS] [due=MS]   due: what receivers are told of the delay
  * recall   NAME topic=T handle=H                   takes back a timer message
  * flood    NAME topic=T prefix=P [threads=N] [pause=MS]   sends until `halt NAME`
  * halt     NAME
  * consumer NAME namesrv=A group=G topic=T kind=concurrent|orderly|broadcast|pop|lite [tags=EXPR] [sql=EXPR] [trace=true] [ak=USER sk=SECRET]
- *          [fail=N] [retries=N] [delay=L]           fail: how often each message is refused
+ *          [fail=N] [retries=N] [delay=L] [poll=MS] fail: how often each message is refused
  * scan     NAME namesrv=A topic=T [sql=EXPR;…]      reads every queue from its least to its greatest offset; once per
  *          EXPR as NAME.0, NAME.1 …                 in SQL and properties `~` stands for a blank
  * query    NAME topic=T key=K [max=N] by=B          asks the brokers for messages with this key, by producer NAME

@@ -30,6 +30,7 @@ final class Receiver {
             new AllocateMessageQueueAveragely(), c.get("trace", "").equals("true"), null);
         consumer.setNamesrvAddr(c.get("namesrv"));
         consumer.setInstanceName(c.name);
+        consumer.setPollNameServerInterval(c.number("poll", 30_000));
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setConsumeThreadMin(4);
         consumer.setConsumeThreadMax(4);

@@ -31,6 +31,7 @@ final class Sender implements Driver.Client {
         producer.setInstanceName(c.name);
         producer.setSendMsgTimeout(c.number("timeout", 10_000));
         producer.setRetryTimesWhenSendFailed(c.number("retries", 2));
+        producer.setPollNameServerInterval(c.number("poll", 30_000));
         producer.start();
     }
 

@@ -17,6 +17,8 @@ use crate::Random;
 
 pub const FILE: u64 = 2048;
 const GROUP: u64 = 77;
+/// Clocks are as far apart as half of this, either way.
+const DAYS: i64 = 4 * 86_400_000;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
@@ -129,6 +131,8 @@ pub struct World {
     /// Truncation of the master's log is among what happens.
     diverges: bool,
     now: Millis,
+    /// What the slave's clock shows beyond the master's.
+    apart_ms: i64,
     master: Log,
     slave: Log,
     /// The slave's log up to here is on its disk.
@@ -148,6 +152,11 @@ impl World {
             kind,
             diverges,
             now: Millis(1_700_000_000_000),
+            apart_ms: if random.one_in(2) {
+                0
+            } else {
+                random.below(DAYS as u64) as i64 - DAYS / 2
+            },
             master: Log::default(),
             slave: Log::default(),
             flushed: 0,
@@ -180,9 +189,26 @@ impl World {
                 self.replicas = Replicas::new(4000);
             }
             17 if random.one_in(4) => self.master.expire(),
+            19 if random.one_in(8) => self.set_a_clock(random),
             18 if self.diverges && random.one_in(4) => self.truncate_master(random),
             _ if self.connection.is_none() => self.connect(),
             _ => self.exchange(random),
+        }
+    }
+
+    fn slave_now(&self) -> Millis {
+        self.now.plus(self.apart_ms)
+    }
+
+    /// Someone sets the clock of one of them, forth or back.
+    fn set_a_clock(&mut self, random: &mut Random) {
+        let by = random.below(DAYS as u64) as i64 - DAYS / 2;
+        if random.one_in(2) {
+            self.apart_ms = by;
+        } else {
+            // The slave's stays as it is.
+            self.now = self.now.plus(by);
+            self.apart_ms -= by;
         }
     }
 
@@ -219,7 +245,7 @@ impl World {
         let slave = if self.kind.java_slave {
             SlaveEnd::Java(JavaSlave::default())
         } else {
-            SlaveEnd::Skua(Box::new(SlaveLink::new(rules, self.slave.span(), self.now)))
+            SlaveEnd::Skua(Box::new(SlaveLink::new(rules, self.slave.span(), self.slave_now())))
         };
         self.connection =
             Some(Connection { master, slave, up: Pipe::default(), down: Pipe::default() });
@@ -260,13 +286,12 @@ impl World {
 
     fn run_slave(&mut self, connection: &mut Connection, random: &mut Random) -> bool {
         let bytes = connection.down.take(random);
+        let now = self.slave_now();
         match &mut connection.slave {
-            SlaveEnd::Java(java) => {
-                java.run(&mut self.slave, &bytes, self.now, &mut connection.up.0)
-            }
+            SlaveEnd::Java(java) => java.run(&mut self.slave, &bytes, now, &mut connection.up.0),
             SlaveEnd::Skua(link) => {
                 if !bytes.is_empty() {
-                    link.received(&bytes, self.now);
+                    link.received(&bytes, now);
                 }
                 while let Some(piece) = link.take() {
                     if self.slave.bytes.is_empty() {
@@ -278,7 +303,7 @@ impl World {
                 }
                 loop {
                     let held = if self.sync_flush { self.flushed } else { self.slave.end() };
-                    match link.act(held, self.now) {
+                    match link.act(held, now) {
                         SlaveAct::Write(bytes) => connection.up.0.extend(bytes),
                         SlaveAct::Tail { from } => {
                             let crc = checksum(
@@ -345,7 +370,7 @@ impl World {
 
     fn note(&mut self, trouble: Trouble) {
         match trouble {
-            Trouble::Silent(_) | Trouble::TailGone { .. } => {}
+            Trouble::Silent(_) | Trouble::AsksNothing(_) | Trouble::TailGone { .. } => {}
             Trouble::LateHello => self.knock_ms = (self.knock_ms * 2).min(10_000),
             Trouble::Refused(_) => self.refused = Some(trouble),
             trouble if trouble.is_divergence() => self.refused = Some(trouble),
@@ -404,7 +429,12 @@ impl World {
         let caught_up = self.slave.end() == self.master.end();
         let behind = self.slave.end() < self.master.min;
         // Java notices neither a longer slave nor one that is too far behind.
-        let unnoticed = self.kind.java_master && (self.slave.end() > self.master.end() || behind)
+        // Of another log less than a record says nothing yet.
+        let little = self.diverges && self.master.end().saturating_sub(self.slave.end()) < 91;
+        // Of a log that ends with a file the last file has nothing yet.
+        let nothing = self.slave.end() == 0 && self.master.end().is_multiple_of(FILE);
+        let unnoticed = self.kind.java_master
+            && (self.slave.end() > self.master.end() || behind || little || nothing)
             || self.kind.java_slave;
         match &self.refused {
             Some(why) => assert!(self.diverges || behind || self.kind.java_slave, "{why}"),

@@ -1,13 +1,14 @@
 //! The master's sockets: one task a slave.
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use skua_broker::Role;
-use skua_ha::{MasterAct, MasterLink, MasterRules, Progress, Span, Trouble, checksum};
+use skua_ha::{MasterAct, MasterLink, MasterRules, Progress, Span, Trouble, Twins, checksum};
 use skua_protocol::{Millis, PhysicalOffset};
 use skua_remoting::tls::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,6 +23,8 @@ use crate::clock;
 const SLAVES_MAX: usize = 64;
 /// Time for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Of them from one host: a stranger does not keep slaves out.
+const OF_HOST_MAX: usize = 16;
 /// Bytes written at a time.
 const PENDING_MAX: usize = 256 << 10;
 /// How often a slave is told that tables changed.
@@ -30,8 +33,10 @@ const VERSIONS_MS: i64 = 200;
 pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
     // Ends them all when this task is ended.
     let mut links = JoinSet::new();
+    let mut hosts: HashMap<IpAddr, Arc<()>> = HashMap::new();
     loop {
         while links.try_join_next().is_some() {}
+        hosts.retain(|_, host| Arc::strong_count(host) > 1);
         let changed = shared.broker.role_changed();
         let role = shared.broker.role();
         if matches!(role, Role::Slave(_)) {
@@ -44,11 +49,21 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
         match accepted {
             // Who looks for the master is not here.
             Ok(_) if role != Role::Master => {}
-            Ok((stream, addr)) if links.len() < SLAVES_MAX => {
-                links.spawn(serve(shared.clone(), stream, addr));
-            }
-            Ok((_, addr)) => {
+            Ok((_, addr)) if links.len() >= SLAVES_MAX => {
                 tracing::warn!(%addr, limit = SLAVES_MAX, "too many replication connections");
+            }
+            Ok((stream, addr)) => {
+                let host = hosts.entry(addr.ip()).or_default().clone();
+                if Arc::strong_count(&host) > OF_HOST_MAX + 1 {
+                    let limit = OF_HOST_MAX;
+                    tracing::warn!(%addr, limit, "too many replication connections of one host");
+                    continue;
+                }
+                let link = serve(shared.clone(), stream, addr);
+                links.spawn(async move {
+                    link.await;
+                    drop(host);
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "a replication connection was not accepted");
@@ -147,7 +162,7 @@ async fn run(shared: &Shared, stream: Stream, addr: SocketAddr) -> std::io::Resu
             }
         }
         let now = clock::now();
-        replica.update(Progress {
+        let twins = replica.update(Progress {
             acked: link.acked(),
             reported: link.reported(),
             sent: link.sent(),
@@ -156,6 +171,14 @@ async fn run(shared: &Shared, stream: Stream, addr: SocketAddr) -> std::io::Resu
             lag_ms: link.lag_ms(now),
             bytes_per_second: rate.last(now),
         });
+        if let Some(Twins { broker_id, one, other }) = twins {
+            tracing::error!(
+                broker_id,
+                %one,
+                %other,
+                "two slaves have one broker id; they count as one: give one of them another"
+            );
+        }
         if link.requested().is_some() && !was_told {
             was_told = true;
             tracing::info!(%addr, from = link.sent(), broker_id = link.broker_id(), "a slave follows");

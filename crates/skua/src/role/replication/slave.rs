@@ -10,7 +10,7 @@ use skua_ha::{SlaveAct, SlaveLink, SlaveRules, Span, Trouble, checksum};
 use skua_protocol::{Millis, PhysicalOffset};
 use skua_remoting::tls::Stream;
 use skua_store::{Flushed, ReplicateError};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -21,6 +21,8 @@ use crate::clock;
 
 /// Time for connecting.
 const CONNECT: Duration = Duration::from_secs(3);
+/// Time for what is still to be written at the end of a connection.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Pause before the next attempt; doubles up to the last (Java: always 5 s).
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -202,7 +204,15 @@ impl Slave {
                         link.tail(from, tail);
                     }
                     SlaveAct::Wait(until) => break until,
-                    SlaveAct::Close(trouble) => return Err(trouble.into()),
+                    SlaveAct::Close(trouble) => {
+                        // The last words tell the master who is turned away, and why.
+                        let last = async {
+                            writer.write_all(&pending).await?;
+                            writer.flush().await
+                        };
+                        let _ = timeout(LAST_WORDS, last).await;
+                        return Err(trouble.into());
+                    }
                 }
             };
             if let Some(versions) = link.take_versions() {
