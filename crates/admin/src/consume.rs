@@ -171,10 +171,22 @@ fn print(message: &Message, queue: &Queue, format: Format, out: &mut impl Write)
     }
     // A body that cannot be decompressed is shown as it is; sysFlag tells.
     let body = body.unwrap_or_else(|_| message.body.clone());
-    let text = std::str::from_utf8(&body).ok();
-    let printed = Printed {
+    serde_json::to_writer(&mut *out, &printed(message, &queue.broker_name, &body))?;
+    out.write_all(b"\n")
+}
+
+/// A message of one broker as JSON, for others that show it.
+pub(crate) fn shown(message: &Message, broker: &str) -> serde_json::Value {
+    let body = crate::body::plain(message).unwrap_or_else(|_| message.body.clone());
+    // Text and numbers become JSON whatever they are.
+    serde_json::to_value(printed(message, broker, &body)).unwrap_or_default()
+}
+
+fn printed<'a>(message: &'a Message, broker: &'a str, body: &'a [u8]) -> Printed<'a> {
+    let text = std::str::from_utf8(body).ok();
+    Printed {
         topic: &message.topic,
-        broker: &queue.broker_name,
+        broker,
         queue_id: message.queue_id,
         queue_offset: message.queue_offset,
         message_id: message.offset_id(),
@@ -193,9 +205,7 @@ fn print(message: &Message, queue: &Queue, format: Format, out: &mut impl Write)
             .collect(),
         body: text,
         body_hex: text.is_none().then(|| body.iter().map(|byte| format!("{byte:02x}")).collect()),
-    };
-    serde_json::to_writer(&mut *out, &printed)?;
-    out.write_all(b"\n")
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod body;
 pub mod client;
 mod commands;
 pub mod completion;
+pub mod console;
 pub mod consume;
 pub mod doctor;
 pub mod failure;

@@ -45,6 +45,8 @@ pub enum Program {
     Bench(Bench),
     /// Look at a cluster from outside: what is wrong, and what to do
     Doctor(skua_admin::doctor::Args),
+    /// The web console of a cluster
+    Console(Console),
     /// Print a script that completes commands and options in a shell
     Completion {
         #[arg(value_enum)]
@@ -81,6 +83,25 @@ pub enum BenchOf {
 }
 
 #[derive(Args)]
+pub struct Console {
+    /// Name servers, as ADDR;ADDR
+    #[arg(
+        short = 'n',
+        long = "namesrvAddr",
+        value_name = "ADDRS",
+        env = "NAMESRV_ADDR",
+        default_value = "127.0.0.1:9876"
+    )]
+    pub namesrv_addr: String,
+    /// Where to listen; on an address of the network whoever reaches it sees the console, unless
+    /// the cluster checks users
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8081")]
+    pub listen: std::net::SocketAddr,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+#[derive(Args)]
 pub struct Standalone {
     /// Folder for all data; made if it is not there
     #[arg(long, value_name = "DIR", default_value = "skua-data")]
@@ -92,6 +113,9 @@ pub struct Standalone {
     /// listenPort, or 10911]
     #[arg(long, value_name = "PORT")]
     pub listen_port: Option<u16>,
+    /// Serve the web console too, on this machine alone unless an address is given
+    #[arg(long, value_name = "IP:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:8081")]
+    pub console: Option<std::net::SocketAddr>,
     /// Address given to clients, if the one found by itself is not reachable from where they are
     /// (brokerIP1)
     #[arg(long, value_name = "IP")]

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Program::Playground(args) => server::playground(args),
         Program::Namesrv(args) => server::namesrv(args),
         Program::Broker(args) => server::broker(args),
+        Program::Console(args) => server::console(args),
         Program::Mqadmin { args } => return skua_admin::mqadmin::main(args),
         Program::Produce(args) => return skua_admin::produce::run(&args),
         Program::Consume(args) => return skua_admin::consume::run(&args),

@@ -7,14 +7,14 @@ use anyhow::Context;
 use skua_config::{Environment, Properties, Role, Settings};
 use skua_store::StoreOptions;
 
-use crate::cli::{Broker, Common, NameServer, Standalone};
+use crate::cli::{Broker, Common, Console, NameServer, Standalone};
 use crate::environment::{self, Advertised};
-use crate::http::{Health, Http};
+use crate::http::{self, Health, Http};
 use crate::logging::LogArgs;
 use crate::playground::{self, Playground};
 use crate::role::broker::BrokerRole;
 use crate::role::namesrv::NameServer as NameServerRole;
-use crate::security::Tls;
+use crate::security::{Tls, tool_options};
 use crate::signals::Signals;
 use crate::{files, logging, signals};
 
@@ -124,6 +124,10 @@ pub fn standalone(args: Standalone) -> anyhow::Result<()> {
         if let Some(http) = &http {
             println!("  health         http://{}/health, /ready and /metrics", http.addr());
         }
+        if let Some(listen) = args.console {
+            let at = http::console::start(listen, addresses(&addr), tool_options()?).await?;
+            println!("  console        http://{at}/");
+        }
         println!("  data           {}", data.display());
         println!("  first message  echo hello | skua produce -n {addr} -t Greetings");
         until_signal(signals).await;
@@ -133,6 +137,24 @@ pub fn standalone(args: Standalone) -> anyhow::Result<()> {
         stop_http(http);
         stopped
     })
+}
+
+pub fn console(args: Console) -> anyhow::Result<()> {
+    logging::start(&args.log)?;
+    run(async {
+        let signals = Signals::listen()?;
+        let addr =
+            http::console::start(args.listen, addresses(&args.namesrv_addr), tool_options()?)
+                .await?;
+        println!("The console is at http://{addr}/ for {}", args.namesrv_addr);
+        until_signal(signals).await;
+        Ok(())
+    })
+}
+
+fn addresses(list: &str) -> Vec<String> {
+    let addrs = list.split(';').map(str::trim).filter(|addr| !addr.is_empty());
+    addrs.map(str::to_owned).collect()
 }
 
 /// The options of a store that a tool works on.

@@ -112,6 +112,11 @@ impl Cluster {
         Self { client, name_servers, timeout, rehearsal: None }
     }
 
+    /// As [`Cluster::new`], called in another way than the process's own.
+    pub fn with(options: ClientOptions, name_servers: Vec<String>, timeout: Duration) -> Self {
+        Self { client: Client::new(options), name_servers, timeout, rehearsal: None }
+    }
+
     /// From now on requests that change something are only written down.
     pub fn rehearse(&mut self) {
         self.rehearsal = Some(Rehearsal::default());

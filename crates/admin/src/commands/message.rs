@@ -18,6 +18,7 @@ use skua_protocol::request::{
 
 use super::consumer::consume_stats;
 use super::topic::{RETRY_PREFIX, groups_of};
+use crate::client::Cluster;
 use crate::client::consumer::{Consumer, PullStatus};
 use crate::client::producer::{NewMessage, Producer};
 use crate::client::route::{self, Queue};
@@ -380,15 +381,15 @@ async fn track(
 /// Everything an index holds under a key; `KEY_NOT_FOUND` becomes Java's sentence.
 /// Messages of `topic` under a key, from the brokers of `route_topic`.
 pub async fn query(
-    context: &Context<'_>,
+    cluster: &Cluster,
     route_topic: &str,
     topic: &str,
     header: &QueryMessage,
 ) -> Result<Vec<Message>, Failure> {
-    let route = context.cluster.route(route_topic).await?;
+    let route = cluster.route(route_topic).await?;
     let mut messages = Vec::new();
     for addr in route::broker_addrs(&route) {
-        let answer = context.cluster.call(&addr, Command::request(header)).await?;
+        let answer = cluster.call(&addr, Command::request(header)).await?;
         if answer.command.code == ResponseCode::QueryNotFound as i32 {
             continue;
         }
@@ -410,21 +411,30 @@ pub async fn query(
     Ok(messages)
 }
 
+/// The message that an offset id names; `None` for an id of another kind.
+pub async fn by_offset_id(
+    cluster: &Cluster,
+    topic: &str,
+    id: &str,
+) -> Result<Option<Message>, Failure> {
+    let Ok((addr, offset)) = parse_offset_id(id) else { return Ok(None) };
+    let header = ViewMessageById {
+        topic: Some(topic.into()),
+        offset: i64::try_from(offset.0).unwrap_or(-1),
+    };
+    // A unique id has the same form, but its address and offset make no sense.
+    if addr.port() == 0 || header.offset < 0 {
+        return Ok(None);
+    }
+    match cluster.broker(&addr.to_string(), &header).await {
+        Ok(answer) => Ok(answer.messages()?.into_iter().next()),
+        Err(_) => Ok(None),
+    }
+}
+
 async fn find(context: &Context<'_>, topic: &str, id: &str) -> Result<Message, Failure> {
-    if let Ok((addr, offset)) = parse_offset_id(id) {
-        let header = ViewMessageById {
-            topic: Some(topic.into()),
-            offset: i64::try_from(offset.0).unwrap_or(-1),
-        };
-        // A unique id has the same form, but its address and offset make no sense.
-        if addr.port() > 0 && header.offset >= 0 {
-            let looked = context.cluster.broker(&addr.to_string(), &header).await;
-            if let Ok(answer) = looked
-                && let Some(message) = answer.messages()?.into_iter().next()
-            {
-                return Ok(message);
-            }
-        }
+    if let Some(message) = by_offset_id(&context.cluster, topic, id).await? {
+        return Ok(message);
     }
     by_unique_id(context, topic, id)
         .await?
@@ -447,7 +457,7 @@ async fn by_unique_id(
         unique_key_query: Some(true),
         ..Default::default()
     };
-    query(context, context.get("c").unwrap_or(topic), topic, &header).await
+    query(&context.cluster, context.get("c").unwrap_or(topic), topic, &header).await
 }
 
 async fn by_id(context: &Context<'_>) -> Result<(), Failure> {
@@ -580,7 +590,8 @@ async fn by_key(context: &Context<'_>) -> Result<(), Failure> {
         last_key: context.get("l").map(Into::into),
         unique_key_query: None,
     };
-    let messages = query(context, context.get("c").unwrap_or(topic), topic, &header).await?;
+    let messages =
+        query(&context.cluster, context.get("c").unwrap_or(topic), topic, &header).await?;
     let hits = messages.iter().map(|message| {
         let offset_id = message.offset_id();
         let id = message.unique_id().unwrap_or(&offset_id);

@@ -14,7 +14,7 @@ mod export;
 mod group;
 mod kv;
 mod lite;
-mod message;
+pub(crate) mod message;
 mod namesrv;
 mod not_served;
 mod offset;
@@ -26,7 +26,7 @@ mod route;
 mod running;
 mod send;
 mod statistics;
-mod topic;
+pub(crate) mod topic;
 mod trace;
 
 use crate::mqadmin::SubCommand;

@@ -134,7 +134,7 @@ async fn query_trace(context: &Context<'_>) -> Result<(), Failure> {
         end_timestamp: context.number("e")?.unwrap_or(i64::MAX),
         ..QueryMessage::default()
     };
-    let messages = message::query(context, topic, topic, &header).await?;
+    let messages = message::query(&context.cluster, topic, topic, &header).await?;
     let found = messages.iter().flat_map(|message: &Message| {
         let plain = body::plain(message).unwrap_or_else(|_| message.body.clone());
         traces(&String::from_utf8_lossy(&plain), id, &message.born_host.ip().to_string())

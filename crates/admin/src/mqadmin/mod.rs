@@ -142,6 +142,31 @@ pub fn run(args: &[String], surroundings: Surroundings<'_>) -> u8 {
     }
 }
 
+/// The answer of one command as JSON values, from a cluster that is given; nothing is printed.
+pub fn answer(args: &[&str], cluster: Cluster) -> Result<Vec<serde_json::Value>, Failure> {
+    let [name, args @ ..] = args else { return Ok(Vec::new()) };
+    let command = find(name).ok_or_else(|| Failure::other(format!("no command {name}")))?;
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let given = Syntax::new(command.options).parse(&args)?;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    crate::block_on(async {
+        let context = Context::new(given, true, cluster, &mut out, &mut err);
+        (command.run)(&context).await.and_then(|()| context.finish())
+    })
+    .map_err(|failure| match String::from_utf8_lossy(&err).lines().next() {
+        // What a part complained of says more than that it did.
+        Some(first) if matches!(failure, Failure::Other(_)) => Failure::other(first),
+        _ => failure,
+    })?;
+    String::from_utf8_lossy(&out)
+        .lines()
+        .map(|line| {
+            serde_json::from_str(line)
+                .map_err(|cause| Failure::other(format!("{name} answered no JSON: {cause}")))
+        })
+        .collect()
+}
+
 /// What holds for one run.
 struct Settings {
     name_servers: String,

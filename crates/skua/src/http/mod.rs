@@ -2,6 +2,7 @@
 //! `/metrics` in the OpenMetrics text format. It answers from the start, also while a role is
 //! still recovering its store.
 
+pub mod console;
 mod figures;
 pub mod metric;
 pub mod process;
