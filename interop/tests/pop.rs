@@ -394,3 +394,8 @@ fn moves(from: Kind, to: Kind) {
 fn what_skua_gave_out_a_java_broker_takes_back() {
     moves(Kind::Skua, Kind::Java);
 }
+
+#[test]
+fn what_a_java_broker_gave_out_skua_takes_back() {
+    moves(Kind::Java, Kind::Skua);
+}

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -9,9 +10,10 @@ use common::{NOW, dispatch_all, entries, message, messages, open, small_options}
 use skua_protocol::record::NewRecord;
 use skua_protocol::{Millis, QueueId, QueueOffset};
 use skua_store::disk::{Crash, Faults, SimDisk};
+use skua_store::inspect::Directory;
 use skua_store::{
-    AppendError, Boundary, FileSize, KeepMore, ReadLimits, ReadStatus, RealDisk, SCHEDULE_TOPIC,
-    Store, StoreOptions,
+    AppendError, Boundary, Disk, FileSize, KeepMore, ReadLimits, ReadStatus, RealDisk,
+    SCHEDULE_TOPIC, Store, StoreOptions,
 };
 
 const QUEUE: QueueId = QueueId(0);
@@ -473,4 +475,32 @@ fn the_timer_begins_on_a_real_disk_that_has_nothing_of_it() {
         assert!(store.failure().is_none(), "{:?}", store.failure());
         store.close().expect("the store closes");
     }
+}
+
+#[test]
+fn verify_tells_of_queues_that_lack_their_first_file_or_their_folder() {
+    let disk = SimDisk::new(1);
+    let store = open(&disk);
+    for nth in 0..12u8 {
+        store.append(&message("TopicA", 0, &[nth]), NOW).expect("nothing fails");
+    }
+    dispatch_all(&store);
+    let table = br#"{"dataVersion":{},"topicConfigTable":{"TopicA":{"topicName":"TopicA"}}}"#;
+    store.config_files().write("topics.json", table).expect("nothing fails");
+    store.close().expect("nothing fails");
+    let verify = || {
+        let disk = Arc::new(disk.clone());
+        let directory = Directory::open(common::small_options(), disk).expect("readable");
+        let mut found = Vec::new();
+        directory.verify(&mut |finding| found.push(finding.what)).expect("readable");
+        found
+    };
+    assert_eq!(verify(), [""; 0]);
+    let dir = Path::new("/store/consumequeue/TopicA/0");
+    disk.remove(&dir.join("00000000000000000000")).expect("nothing fails");
+    let found = verify();
+    assert!(found.iter().any(|what| what.starts_with("begins at queue offset 5")), "{found:?}");
+    disk.remove_dir(dir).expect("nothing fails");
+    let found = verify();
+    assert!(found.iter().any(|what| what.starts_with("there are no files")), "{found:?}");
 }

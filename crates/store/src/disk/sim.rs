@@ -5,6 +5,8 @@
 //! prefix of the unsynced creations, renames and deletions. A crash of the process alone keeps
 //! everything written up to the call that it hit.
 
+mod file;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::ops::Range;
@@ -13,9 +15,10 @@ use std::sync::{Arc, Mutex};
 
 use skua_protocol::Millis;
 
+use file::SimFile;
+
 use super::{
-    Allocation, Disk, DiskError, DiskFile, DiskLock, DiskResult, Listed, Space, WindowWriter,
-    WindowsInUse, lock,
+    Allocation, Disk, DiskError, DiskFile, DiskLock, DiskResult, Listed, Space, WindowsInUse, lock,
 };
 
 /// Sectors reach the disk whole or not at all.
@@ -64,6 +67,8 @@ struct State {
     boot: u64,
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
+    /// Directories are there once something was below them, until they are deleted.
+    dirs: BTreeSet<PathBuf>,
     journal: Vec<NameChange>,
     inodes: Vec<Inode>,
     now: Millis,
@@ -213,6 +218,9 @@ impl State {
     }
 
     fn change_names(&mut self, change: NameChange) {
+        if let NameChange::Create(path, _) | NameChange::Rename(_, path) = &change {
+            self.dirs.extend(path.ancestors().skip(1).map(Path::to_owned));
+        }
         change.clone().apply(&mut self.names);
         self.journal.push(change);
     }
@@ -255,6 +263,7 @@ impl SimDisk {
             boot: 0,
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
+            dirs: BTreeSet::new(),
             journal: Vec::new(),
             inodes: Vec::new(),
             now: Millis(0),
@@ -438,6 +447,7 @@ impl Disk for SimDisk {
                 }
                 state.change_names(NameChange::Remove(path));
             }
+            state.dirs.retain(|other| !other.starts_with(dir));
             Ok(())
         })
     }
@@ -459,6 +469,9 @@ impl Disk for SimDisk {
         self.run("sync directory", dir, |state| {
             if state.crashes_now() {
                 return Err(io::Error::other("machine is down"));
+            }
+            if !state.dirs.contains(dir) {
+                return Err(io::ErrorKind::NotFound.into());
             }
             let journal = std::mem::take(&mut state.journal);
             for change in journal {
@@ -490,6 +503,7 @@ impl Disk for SimDisk {
             if !state.locks.insert(path.to_owned()) {
                 return Ok(None);
             }
+            state.dirs.extend(path.ancestors().skip(1).map(Path::to_owned));
             let lock = SimLock { disk: self.clone(), boot: state.boot, path: path.to_owned() };
             Ok(Some(Box::new(lock) as Box<dyn DiskLock>))
         })
@@ -520,110 +534,6 @@ impl Drop for SimLock {
         if state.boot == self.boot {
             state.locks.remove(&self.path);
         }
-    }
-}
-
-#[derive(Debug)]
-struct SimFile {
-    disk: SimDisk,
-    boot: u64,
-    path: PathBuf,
-    inode: usize,
-    windows: WindowsInUse,
-}
-
-impl SimFile {
-    fn run<T>(
-        &self,
-        call: &'static str,
-        run: impl FnOnce(&mut State) -> io::Result<T>,
-    ) -> DiskResult<T> {
-        let mut state = lock(&self.disk.state);
-        let result = state.alive(self.boot).and_then(|()| run(&mut state));
-        result.map_err(|e| DiskError::new(call, &self.path, e))
-    }
-}
-
-impl DiskFile for SimFile {
-    fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn len(&self) -> u64 {
-        lock(&self.disk.state).inodes[self.inode].content.len() as u64
-    }
-
-    fn set_len(&self, len: u64) -> DiskResult<()> {
-        self.run("set the length of", |state| {
-            if state.crashes_now() {
-                return Err(io::Error::other("machine is down"));
-            }
-            state.inodes[self.inode].content.resize(len as usize, 0);
-            Ok(())
-        })
-    }
-
-    fn read_at(&self, into: &mut [u8], offset: u64) -> DiskResult<()> {
-        self.run("read", |state| {
-            let content = &state.inodes[self.inode].content;
-            let from = content.get(offset as usize..offset as usize + into.len());
-            into.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
-            Ok(())
-        })
-    }
-
-    /// Every other stretch of 4 KiB is in memory.
-    fn read_cached(&self, into: &mut [u8], offset: u64) -> DiskResult<()> {
-        let last = offset + into.len().saturating_sub(1) as u64;
-        if (offset / 4096..=last / 4096).any(|page| page % 2 == 1) {
-            return Err(DiskError::new("read", &self.path, io::ErrorKind::WouldBlock));
-        }
-        self.read_at(into, offset)
-    }
-
-    fn will_need(&self, _: Range<u64>) {}
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> DiskResult<()> {
-        self.run("write", |state| state.write(self.inode, bytes, offset))
-    }
-
-    fn data(&self, from: u64) -> DiskResult<Vec<Range<u64>>> {
-        self.run("read", |state| {
-            let rest = state.inodes[self.inode].content.get(from as usize..).unwrap_or_default();
-            let first = rest.iter().position(|byte| *byte != 0);
-            Ok(first
-                .map(|first| from + first as u64..from + rest.len() as u64)
-                .into_iter()
-                .collect())
-        })
-    }
-
-    fn zero(&self, range: Range<u64>, _: Allocation) -> DiskResult<()> {
-        let zeros = vec![0; (range.end.saturating_sub(range.start)) as usize];
-        self.run("zero", |state| state.write(self.inode, &zeros, range.start))
-    }
-
-    fn window(&self, range: Range<u64>, published: usize) -> DiskResult<WindowWriter> {
-        self.windows.add(&self.path, range.clone(), || {
-            let content = self.run("map a window of", |state| {
-                let content = &state.inodes[self.inode].content;
-                let part = content.get(range.start as usize..range.end as usize);
-                Ok(part.ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
-            })?;
-            let (disk, boot, inode) = (self.disk.clone(), self.boot, self.inode);
-            let hook = Box::new(move |at: usize, bytes: &[u8]| {
-                let mut state = lock(&disk.state);
-                // A store through a mapping does not return; after the crash nobody is there.
-                if state.alive(boot).is_ok() {
-                    let _ = state.store(inode, bytes, range.start + at as u64);
-                }
-            });
-            Ok(WindowWriter::on_heap(content.into(), published, hook))
-        })
-    }
-
-    fn sync(&self) -> DiskResult<()> {
-        self.run("sync", |state| state.sync(self.inode))
     }
 }
 

@@ -152,7 +152,8 @@ impl Index {
     ) -> DiskResult<()> {
         if state.files.last().is_none_or(|newest| newest.header.count >= self.layout.entries) {
             self.add_file(state, now)?;
-        } else if state.batch.entries.len() >= BATCH_ENTRIES {
+        } else if state.batch.entries.len() >= BATCH_ENTRIES || state.batch.is_linked() {
+            // One that could not be written is linked already: what came to it now would not be.
             self.write_batch(state)?;
         }
         if let Some(newest) = state.files.last_mut() {

@@ -1,10 +1,11 @@
 //! Every record, queue entry and index entry, each checked against the others.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use skua_protocol::body::TopicConfigSerializeWrapper;
 use skua_protocol::record::{
     FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK, Record,
 };
@@ -52,6 +53,11 @@ pub struct Verified {
 
 struct Verify<'a> {
     directory: &'a Directory,
+    /// Topics of `topics.json` with plain queues.
+    topics: HashSet<String>,
+    /// Queues that have no entry for records that are there, by the first of these: its queue
+    /// offset and place.
+    lacking: BTreeMap<(String, u32), (u64, u64)>,
     tell: &'a mut dyn FnMut(Finding),
     done: Verified,
     queues: BTreeMap<(String, u32), Seen>,
@@ -70,6 +76,13 @@ struct Seen {
 }
 
 impl Directory {
+    fn plain_topics(&self) -> DiskResult<HashSet<String>> {
+        let table = self.table("topics.json")?.unwrap_or_default();
+        let table = skua_protocol::json::from_slice::<TopicConfigSerializeWrapper>(&table);
+        let topics = table.unwrap_or_default().topic_config_table.into_iter();
+        Ok(topics.filter(|(_, topic)| !topic.has_batch_queues()).map(|(name, _)| name).collect())
+    }
+
     /// Checks everything and tells each finding as it is met.
     pub fn verify(&self, tell: &mut dyn FnMut(Finding)) -> DiskResult<Verified> {
         let mut queues = BTreeMap::new();
@@ -79,6 +92,8 @@ impl Directory {
         }
         let mut verify = Verify {
             directory: self,
+            topics: self.plain_topics()?,
+            lacking: BTreeMap::new(),
             tell,
             done: Verified::default(),
             queues,
@@ -90,6 +105,7 @@ impl Directory {
         verify.checkpoint()?;
         verify.log_files();
         verify.log()?;
+        verify.lacking();
         verify.queues()?;
         for file in self.index_files()? {
             verify.index(&file)?;
@@ -114,6 +130,28 @@ impl Verify<'_> {
 
     fn note(&mut self, path: PathBuf, position: u64, what: impl Into<String>) {
         self.find(Severity::Note, path, position, what.into());
+    }
+
+    /// Queues that begin behind a record of theirs: files, or all of a folder, are gone.
+    fn lacking(&mut self) {
+        for ((topic, id), (index, offset)) in std::mem::take(&mut self.lacking) {
+            let root = self.directory.options.root.join("consumequeue");
+            let dir = root.join(&topic).join(id.to_string());
+            let first = self.queues.get(&(topic, id)).and_then(|seen| seen.files.files.first());
+            let Some((base, _)) = first else {
+                let what = format!(
+                    "there are no files, but the log has the queue's message {index} at {offset}; \
+                     so it is after the topic was deleted and made again"
+                );
+                self.note(dir, 0, what);
+                continue;
+            };
+            let what = format!(
+                "begins at queue offset {}, but the log has its message {index} at {offset}",
+                base / ENTRY_LEN as u64
+            );
+            self.damage(dir, 0, what);
+        }
     }
 
     fn checkpoint(&mut self) -> DiskResult<()> {
@@ -216,6 +254,18 @@ impl Verify<'_> {
             return Ok(());
         };
         let key = (record.topic().to_owned(), id);
+        let known = self.checkpoint.own.map_or(0, |own| own.dispatched);
+        let is_missing = self.queues.get(&key).is_none_or(|seen| {
+            let first = seen.files.files.first().map(|(base, _)| *base);
+            first.is_none_or(|first| index * (ENTRY_LEN as u64) < first)
+        });
+        if is_missing {
+            // Deleted topics leave records behind, too; what the broker knows is not among them.
+            if offset < known && self.topics.contains(record.topic()) {
+                self.lacking.entry(key).or_insert((index, offset));
+            }
+            return Ok(());
+        }
         let Some(seen) = self.queues.get(&key) else { return Ok(()) };
         let byte = index * ENTRY_LEN as u64;
         let is_covered = seen.files.files.first().is_some_and(|(base, _)| *base <= byte);
