@@ -113,6 +113,9 @@ fn needs_admin(code: RequestCode) -> bool {
             | C::SetCommitLogReadMode
             | C::SwitchTimerEngine
             | C::ResetMasterFlushOffset
+            | C::HandOver
+            | C::TakeOver
+            | C::RaftControl
             | C::AuthCreateUser
             | C::AuthUpdateUser
             | C::AuthDeleteUser

@@ -202,7 +202,7 @@ config_table! {
     inert "haMaxTimeSlaveNotCatchup": i64 = 15_000;
     /// Milliseconds between two heartbeats of replication.
     restart ha_send_heartbeat_interval "haSendHeartbeatInterval": i32 = 5000, in 1..=INT_MAX;
-    /// Not a key of RocketMQ: replicates by TLS alone, with the files of tls.server and tls.client; the same on master and slaves, all of them Skua's.
+    /// Not a key of RocketMQ: replicates by TLS alone, with the files of tls.server and tls.client; the same on all members of a broker's group, all of them Skua's.
     restart ha_tls_enable "haTlsEnable": bool = false;
     /// Bytes sent to a slave at a time.
     restart ha_transfer_batch_size "haTransferBatchSize": i32 = 32_768, in 1..=33_554_432;

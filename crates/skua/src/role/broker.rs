@@ -130,7 +130,9 @@ impl BrokerRole {
         let raft = match group {
             Some(options) => {
                 let client = client.clone();
-                let raft = Raft::start(options, &broker, &store, &asks, &settings, client).await?;
+                let tls = tls.clone();
+                let raft =
+                    Raft::start(options, &broker, &store, &asks, &settings, client, tls).await?;
                 let _ = asks.group.set(raft.control());
                 Some(raft)
             }

@@ -105,9 +105,7 @@ impl Disk for RealDisk {
     fn write_private(&self, path: &Path, content: &[u8]) -> DiskResult<()> {
         // What a crash left there would keep its own rights.
         match std::fs::remove_file(path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(DiskError::new("remove", path, e));
-            }
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(DiskError::new("remove", path, e)),
             _ => write_with_mode(path, content, 0o600),
         }
     }

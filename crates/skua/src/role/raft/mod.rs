@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::registration::Asks;
 use crate::clock;
+use crate::security::Tls;
 pub use control::Control;
 use member::{Handle, Member};
 use net::Net;
@@ -43,6 +44,7 @@ impl Raft {
         asks: &Arc<Asks>,
         settings: &Settings,
         client: Client,
+        tls: Tls,
     ) -> anyhow::Result<Self> {
         if let Some(warning) = peers::too_few(options.peers.len()) {
             tracing::warn!(members = options.peers.len(), "{warning}; use three or five");
@@ -52,7 +54,8 @@ impl Raft {
         let listener = TcpListener::bind((host.as_str(), port))
             .await
             .with_context(|| format!("cannot listen on {host}:{port} (dLegerPeers)"))?;
-        let net = Net::new(options.id, broker.registration().header.broker_addr.to_string());
+        let address = broker.registration().header.broker_addr.to_string();
+        let net = Net::new(options.id, address, tls);
         let tick = Duration::from_millis(options.tick_ms);
         let known = options.peers.iter().map(|peer| (peer.id, peer.address.clone())).collect();
         let (id, disk) = (options.id, Arc::new(RealDisk));

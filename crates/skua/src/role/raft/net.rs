@@ -15,11 +15,14 @@ use std::time::Duration;
 
 use skua_ha::Versions;
 use skua_raft::{FRAME_HEAD, PeerId, frame_len};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use skua_remoting::tls::Stream;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
+
+use crate::security::Tls;
 
 const MAGIC: &[u8; 8] = b"SKUAPEER";
 const NEWS: &[u8; 4] = b"SKNW";
@@ -64,6 +67,8 @@ struct Outgoing {
 pub struct Net {
     id: PeerId,
     client_address: String,
+    /// Members are spoken to by it alone, if replication is.
+    tls: Tls,
     runtime: tokio::runtime::Handle,
     peers: Mutex<BTreeMap<PeerId, Outgoing>>,
     /// Where clients reach the members, as they said.
@@ -78,10 +83,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Net {
-    pub fn new(id: PeerId, client_address: String) -> Arc<Self> {
+    pub fn new(id: PeerId, client_address: String, tls: Tls) -> Arc<Self> {
         Arc::new(Self {
             id,
             client_address,
+            tls,
             runtime: tokio::runtime::Handle::current(),
             peers: Mutex::default(),
             clients: Mutex::default(),
@@ -109,7 +115,8 @@ impl Net {
                 let (sender, frames) = mpsc::channel(QUEUED_MAX);
                 let bytes = Arc::<AtomicUsize>::default();
                 let greeting = self.greeting();
-                let sending = send_all(*id, address.clone(), greeting, frames, bytes.clone());
+                let tls = self.tls.clone();
+                let sending = send_all(*id, address.clone(), tls, greeting, frames, bytes.clone());
                 let task = self.runtime.spawn(sending);
                 known.insert(*id, Outgoing { address: address.clone(), sender, bytes, task });
             }
@@ -183,6 +190,10 @@ impl Net {
         stream: TcpStream,
         take: &(dyn Fn(Incoming) -> bool + Send + Sync),
     ) -> io::Result<()> {
+        let stream = match self.tls.replication.is_some() {
+            true => timeout(GREETING, self.tls.server.accept(stream)).await??,
+            false => Stream::plain(stream),
+        };
         let mut stream = BufReader::with_capacity(256 << 10, stream);
         let from = timeout(GREETING, self.greeted(&mut stream)).await??;
         let mut head = [0; FRAME_HEAD];
@@ -217,7 +228,7 @@ impl Net {
         }
     }
 
-    async fn greeted(&self, stream: &mut BufReader<TcpStream>) -> io::Result<PeerId> {
+    async fn greeted(&self, stream: &mut BufReader<Stream>) -> io::Result<PeerId> {
         let mut magic = [0; 8];
         stream.read_exact(&mut magic).await?;
         if &magic != MAGIC {
@@ -255,6 +266,7 @@ fn versions(bytes: &[u8; NEWS_LEN - 4]) -> Versions {
 async fn send_all(
     to: PeerId,
     address: String,
+    tls: Tls,
     greeting: Vec<u8>,
     mut frames: mpsc::Receiver<Vec<u8>>,
     bytes: Arc<AtomicUsize>,
@@ -262,7 +274,15 @@ async fn send_all(
     let mut pause = PAUSE_MIN;
     let mut was_there = None;
     loop {
-        let ended = match timeout(CONNECT, TcpStream::connect(&address)).await {
+        let connecting = async {
+            let stream = TcpStream::connect(&address).await?;
+            stream.set_nodelay(true)?;
+            match &tls.replication {
+                Some(tls) => tls.connect(stream, &address).await,
+                None => Ok(Stream::plain(stream)),
+            }
+        };
+        let ended = match timeout(CONNECT, connecting).await {
             Ok(Ok(stream)) => {
                 if was_there.replace(true) != Some(true) {
                     tracing::info!(member = to.0 - 1, address, "connected to a member");
@@ -288,20 +308,19 @@ async fn send_all(
 
 /// Ends without an error when nobody sends any more.
 async fn send_on(
-    mut stream: TcpStream,
+    stream: Stream,
     greeting: &[u8],
     frames: &mut mpsc::Receiver<Vec<u8>>,
     bytes: &AtomicUsize,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    timeout(STUCK, stream.write_all(greeting)).await??;
-    let (mut reader, mut writer) = stream.split();
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    timeout(STUCK, write(&mut writer, greeting)).await??;
     let mut nothing = [0; 1];
     loop {
         tokio::select! {
             frame = frames.recv() => {
                 let Some(frame) = frame else { return Ok(()) };
-                let written = timeout(STUCK, writer.write_all(&frame)).await;
+                let written = timeout(STUCK, write(&mut writer, &frame)).await;
                 bytes.fetch_sub(frame.len(), Ordering::Relaxed);
                 written??;
             }
@@ -312,4 +331,10 @@ async fn send_on(
             }
         }
     }
+}
+
+async fn write(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    writer.write_all(bytes).await?;
+    // TLS keeps what it has taken until then.
+    writer.flush().await
 }
