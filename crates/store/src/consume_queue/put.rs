@@ -133,6 +133,8 @@ impl Queues {
             self.disk.sync_dir(&self.queue_dir(queue))?;
         }
         state.tail.clear();
+        // What was written and not synced is gone with its files.
+        state.dirty = None;
         state.physical_end = 0;
         state.batches = 0..0;
         // Live, offsets beyond may be given away already.
