@@ -254,6 +254,57 @@ fn nothing_acknowledged_is_lost_over_faults() {
 }
 
 #[test]
+fn offsets_and_delayed_messages_go_on_at_the_new_leader() {
+    let mut group = Group::start(3, "");
+    group.make_topic("goeson");
+    let mut driver = Driver::start(&group.scene, Client::Java5, &group.namesrv.addr);
+    driver.run("producer p group=producers timeout=10000");
+    driver.run("send p topic=goeson mode=sync count=20 prefix=now");
+    let leader = group.wait_leader();
+    let followers: Vec<_> = (0..3).filter(|node| *node != leader).collect();
+    let fields = json!({ "consumerGroup": "TOOLS_CONSUMER", "topic": "goeson", "queueId": "0" });
+    let committed = |addr: &str| {
+        let (header, _) = wire::call(addr, 14, fields.clone(), &[])?;
+        header["extFields"]["offset"].as_str()?.parse::<i64>().ok()
+    };
+    let mut commit = fields.clone();
+    commit["commitOffset"] = "2".into();
+    wire::call(&group.nodes[leader].addr, 15, commit, &[]).expect("taken");
+    for node in followers {
+        wait_until("the offset at a follower", LIMIT, || {
+            (committed(&group.nodes[node].addr) == Some(2)).then_some(())
+        });
+    }
+    driver.run("send p topic=goeson mode=sync count=20 prefix=later delay=2");
+    group.nodes[leader].process.kill();
+    let next =
+        wait_until("another leader", LIMIT, || group.leader().filter(|next| *next != leader));
+    assert_eq!(committed(&group.nodes[next].addr), Some(2));
+    wait_until("the delayed messages", LIMIT, || {
+        let mut scanner = Driver::start(&group.scene, Client::Java5, &group.namesrv.addr);
+        scanner.try_run("scan s topic=goeson").ok()?;
+        let got = scanner.got("s");
+        (check::first_deliveries(&got).len() == 40).then_some(())
+    });
+    group.restart(leader);
+    group.wait_same_logs();
+    // Two are gone for good: the third is the group, when an operator says so.
+    group.nodes.iter_mut().for_each(|node| node.process.kill());
+    let file = group.nodes[next].dir.join("broker.conf");
+    let restore = |more: &[&str]| {
+        let mut command = skua();
+        command.args(["raft", "restore", "-c"]).arg(&file).args(more);
+        command.current_dir(&group.nodes[next].dir).status().expect("skua runs").success()
+    };
+    assert!(!restore(&[]), "not without a word about the loss");
+    assert!(restore(&["--accept-loss"]));
+    group.restart(next);
+    wait_until("a send to the one that is left", LIMIT, || {
+        wire::send(&group.nodes[next].addr, "goeson").then_some(())
+    });
+}
+
+#[test]
 fn members_come_and_go_while_clients_send() {
     let mut group = Group::start(3, "");
     group.make_topic("members");

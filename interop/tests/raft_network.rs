@@ -191,6 +191,8 @@ fn nothing_acknowledged_is_lost_over_faults_of_the_wire() {
     let got = scanner.got("s");
     check::dense(&got);
     check::at_their_offsets(&sent, &got);
+    // Nobody sends anything twice here.
+    assert_eq!(check::first_deliveries(&got).len(), got.len());
     wait_until("the logs to be the same", LIMIT, || {
         let first = field.log(0);
         (!first.is_empty() && (1..3).all(|nth| field.log(nth) == first)).then_some(())

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::Subcommand;
 use serde_json::Value;
 use skua_protocol::Command;
 use skua_protocol::request::RaftControl;
@@ -15,15 +15,8 @@ use crate::failure::{Failure, Role};
 /// A new member is filled before it votes.
 const ADD: Duration = Duration::from_secs(620);
 
-/// Show or change a group of brokers that elects its master.
-#[derive(Debug, Parser)]
-pub struct Args {
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Debug, Subcommand)]
-enum What {
+pub enum What {
     /// Terms, leader, and how far each member is
     Status(Place),
     /// Another member leads from now on; no send fails
@@ -55,7 +48,7 @@ enum What {
 }
 
 #[derive(Debug, clap::Args)]
-struct Place {
+pub struct Place {
     /// Name servers, `host:port` separated by `;`.
     #[arg(short = 'n', long, env = "NAMESRV_ADDR", default_value = "127.0.0.1:9876")]
     namesrv: String,
@@ -75,14 +68,14 @@ fn number(text: &str) -> Result<i64, String> {
     digits.parse().map_err(|_| "not a member as n1".to_owned())
 }
 
-pub fn run(args: &Args) -> ExitCode {
-    let place = match &args.what {
+pub fn run(what: &What) -> ExitCode {
+    let place = match what {
         What::Status(place)
         | What::Transfer { place, .. }
         | What::Add { place, .. }
         | What::Remove { place, .. } => place,
     };
-    match crate::block_on(ask(&args.what, place)) {
+    match crate::block_on(ask(what, place)) {
         Ok(status) if place.json => {
             println!("{status}");
             ExitCode::SUCCESS

@@ -38,7 +38,7 @@ pub enum Program {
     /// Print the messages of a topic
     Consume(skua_admin::consume::Args),
     /// Show or change a group of brokers that elects its master
-    Raft(skua_admin::raft::Args),
+    Raft(Raft),
     /// Move roles within a cluster
     Cluster(Cluster),
     /// Measure a server, or the store on a disk
@@ -54,6 +54,30 @@ pub enum Program {
     },
     /// Look at, check, repair and copy what a store's directory holds
     Store(skua_storetool::Args),
+}
+
+#[derive(Args)]
+pub struct Raft {
+    #[command(subcommand)]
+    pub what: RaftOf,
+}
+
+#[derive(Subcommand)]
+pub enum RaftOf {
+    #[command(flatten)]
+    Group(skua_admin::raft::What),
+    /// Make the member of this stopped broker its whole group: most of the others are gone for good
+    Restore(RaftRestore),
+}
+
+#[derive(Args)]
+pub struct RaftRestore {
+    /// The broker's configuration file
+    #[arg(short = 'c', long = "configFile", value_name = "FILE")]
+    pub config: PathBuf,
+    /// Do it: what the others had acknowledged and this one has not is lost
+    #[arg(long)]
+    pub accept_loss: bool,
 }
 
 #[derive(Args)]

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{BenchOf, Cli, ClusterOf, Program};
+use crate::cli::{BenchOf, Cli, ClusterOf, Program, RaftOf};
 
 fn main() -> ExitCode {
     let cli = Cli::parse_from(cli::arguments(std::env::args_os()));
@@ -43,7 +43,10 @@ fn main() -> ExitCode {
         Program::Mqadmin { args } => return skua_admin::mqadmin::main(args),
         Program::Produce(args) => return skua_admin::produce::run(&args),
         Program::Consume(args) => return skua_admin::consume::run(&args),
-        Program::Raft(args) => return skua_admin::raft::run(&args),
+        Program::Raft(raft) => match raft.what {
+            RaftOf::Group(what) => return skua_admin::raft::run(&what),
+            RaftOf::Restore(args) => server::restore_group(&args),
+        },
         Program::Cluster(cluster) => {
             let ClusterOf::Switch(args) = cluster.what;
             return skua_admin::switch::run(&args);

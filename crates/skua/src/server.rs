@@ -7,7 +7,7 @@ use anyhow::Context;
 use skua_config::{Environment, Properties, Role, Settings};
 use skua_store::StoreOptions;
 
-use crate::cli::{Broker, Common, Console, NameServer, Standalone};
+use crate::cli::{Broker, Common, Console, NameServer, RaftRestore, Standalone};
 use crate::environment::{self, Advertised};
 use crate::http::{self, Health, Http};
 use crate::logging::LogArgs;
@@ -171,6 +171,33 @@ pub fn store_options(place: &skua_storetool::Place) -> anyhow::Result<StoreOptio
     let overrides: Vec<_> = root.collect();
     let settings = load(Role::Broker, place.config.as_deref(), &overrides, &env)?;
     crate::role::store_options::store_options(&settings)
+}
+
+/// Makes the member of a stopped broker its whole group.
+pub fn restore_group(args: &RaftRestore) -> anyhow::Result<()> {
+    let (env, _) = surroundings(None, &LogArgs::default())?;
+    let settings = load(Role::Broker, Some(&args.config), &[], &env)?;
+    let options = crate::role::group_options(&settings)?;
+    let options = options.context("enableDLegerCommitLog is not true there")?;
+    let name = format!("n{}", options.id.0 - 1);
+    anyhow::ensure!(
+        args.accept_loss,
+        "nothing was done. {name} would be the only member of group {}: what the others had \
+         acknowledged and {name} has not is lost, and the others must not be started again but \
+         with empty stores, as new members. Say --accept-loss if that is wanted",
+        options.group
+    );
+    let disk: Arc<dyn skua_store::Disk> = Arc::new(skua_store::RealDisk);
+    let sole = skua_raft::make_sole(&options, &disk)?;
+    println!(
+        "{name} is the only member of group {} from its next start on: {} entries, of which {} \
+         were known to be agreed on",
+        options.group, sole.last, sole.known
+    );
+    if sole.was_suspect {
+        println!("it had not found out whether it lost messages in a power cut before");
+    }
+    Ok(())
 }
 
 fn stop_http(http: Option<Http>) {

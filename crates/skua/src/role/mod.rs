@@ -17,6 +17,7 @@ mod watch;
 
 use std::time::Duration;
 
+pub use raft::peers::group_options;
 use skua_remoting::{BindOptions, Limits, Server, ServerOptions};
 
 use crate::security::Tls;
