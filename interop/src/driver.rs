@@ -180,6 +180,12 @@ impl Driver {
         }
     }
 
+    /// As `kill -STOP` and `kill -CONT` of the client's process.
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
+        assert!(status.is_ok_and(|s| s.success()), "kill {signal} {}", self.child.id());
+    }
+
     /// Stops all clients in order and ends the process.
     pub fn finish(mut self) {
         self.stdin = None;

@@ -31,7 +31,12 @@ pub struct Relay {
 
 impl Relay {
     pub fn start(to: SocketAddr) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        Self::start_at(([127, 0, 0, 1], 0).into(), to)
+    }
+
+    /// As [`Relay::start`], at this address.
+    pub fn start_at(at: SocketAddr, to: SocketAddr) -> Self {
+        let listener = TcpListener::bind(at).expect("a free port");
         let addr = listener.local_addr().expect("bound");
         let state = Arc::<State>::default();
         let shared = state.clone();

@@ -1,0 +1,136 @@
+//! Figures of replication, printed, for Skua and for Java; they need a quiet machine, so nothing is
+//! measured unless asked for:
+//!
+//! - `RATES_SECONDS=10`: sends a second with 1, 16 and 64 under way, asynchronous and double
+//!   writing, the link as it is and with 2 ms each way. Needs network namespaces.
+//! - `TAKEOVER_RUNS=5`: from `kill -9` of a master until the consumer has, from the slave, what was
+//!   waiting for it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use skua_interop::{
+    Broker, Client, Driver, Kind, Namesrv, Net, Relay, Scene, Tuning, skua, wait_until, wire,
+};
+
+const LIMIT: Duration = Duration::from_secs(180);
+const DELAY: Duration = Duration::from_millis(2);
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// A setting that is not known before the test runs; tests end with their process.
+fn setting(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+/// Settings with which RocketMQ 5 writes twice, too.
+fn of_role(kind: Kind, is_double: bool) -> Vec<&'static str> {
+    match (kind, is_double) {
+        (_, false) => vec!["brokerRole=ASYNC_MASTER"],
+        (Kind::Skua, true) => vec!["brokerRole=SYNC_MASTER"],
+        (Kind::Java, true) => vec!["brokerRole=SYNC_MASTER", "inSyncReplicas=2"],
+    }
+}
+
+#[test]
+fn rates_with_and_without_delay() {
+    let Some(seconds) = number("RATES_SECONDS") else { return };
+    for kind in [Kind::Java, Kind::Skua] {
+        for is_double in [false, true] {
+            rates(kind, is_double, seconds);
+        }
+    }
+}
+
+fn rates(kind: Kind, is_double: bool, seconds: u64) {
+    let Some(mut net) = Net::start() else { return };
+    let scene = Scene::new();
+    let (names, master_node, slave_node) = (net.node(), net.node(), net.node());
+    let namesrv = Namesrv::start_at(&scene, Kind::Skua, "namesrv", &names.place());
+    // The slave is told to come to this process, which stands between the two.
+    let relay = {
+        let at: SocketAddr = (net.here(), 10_912).into();
+        Relay::start_at(at, (master_node.ip, 10_912).into())
+    };
+    let member = |node: &skua_interop::Node, folder: &str, own: Vec<&'static str>| {
+        let mut settings = vec![
+            setting(format!("brokerIP1={}", node.ip)),
+            setting(format!("brokerIP2={}", net.here())),
+            "haListenPort=10912",
+            "mappedFileSizeCommitLog=268435456",
+        ];
+        settings.extend(own);
+        let tuning = Tuning { settings, java_options: Some("-Xms1g -Xmx1g") };
+        let place = node.place();
+        let mut broker = Broker::start_at(&scene, kind, folder, &namesrv.addr, tuning, place);
+        broker.wait_registered();
+        broker
+    };
+    let master = member(&master_node, "broker-a", of_role(kind, is_double));
+    let own = vec!["brokerName=broker-a", "brokerId=1", "brokerRole=SLAVE"];
+    let _slave = member(&slave_node, "slave", own);
+    wait_until("the topic", LIMIT, || wire::send(&master.addr, "Rates").then_some(()));
+    wait_until("the slave", LIMIT, || wire::is_followed(&master.addr).then_some(()));
+    for delay in [Duration::ZERO, DELAY] {
+        relay.delay(delay);
+        for senders in [1, 16, 64] {
+            let mut command = skua();
+            command.args(["bench", "produce", "--json", "-t", "Rates", "-b", &master.addr]);
+            command.args(["-i", &senders.to_string(), "-d", &seconds.to_string()]);
+            let output = command.output().expect("it runs");
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            let mode = if is_double { "double write" } else { "asynchronous" };
+            println!("{kind:?}, {mode}, {delay:?} each way, {senders} senders: {report}");
+        }
+    }
+}
+
+#[test]
+fn from_the_kill_of_a_master_to_what_waits_at_its_slave() {
+    let Some(runs) = number("TAKEOVER_RUNS") else { return };
+    // What clients do by themselves, and what they can be told.
+    for poll_ms in [30_000, 1000] {
+        for kind in [Kind::Java, Kind::Skua] {
+            let times: Vec<_> = (0..runs).map(|_| takeover(kind, poll_ms)).collect();
+            println!("{kind:?}, routes looked up every {poll_ms} ms: {times:.2?}");
+        }
+    }
+}
+
+fn takeover(kind: Kind, poll_ms: u64) -> Duration {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let member = |folder: &str, own: &[&'static str]| {
+        let mut settings = vec!["slaveReadEnable=true", "brokerIP2=127.0.0.1"];
+        settings.extend(own);
+        let tuning = Tuning { settings, java_options: None };
+        let mut broker = Broker::start_tuned(&scene, kind, folder, &namesrv.addr, tuning);
+        broker.wait_registered();
+        broker
+    };
+    let mut master = member("broker-a", &of_role(kind, true));
+    let slave = member("slave", &["brokerName=broker-a", "brokerId=1", "brokerRole=SLAVE"]);
+    wait_until("the topic", LIMIT, || wire::send(&master.addr, "taken").then_some(()));
+    wait_until("the slave", LIMIT, || wire::is_followed(&master.addr).then_some(()));
+    wait_until("the topic at the slave", LIMIT, || {
+        let (_, body) = wire::call(&slave.addr, 21, serde_json::json!({}), &[])?;
+        String::from_utf8_lossy(&body).contains("\"taken\"").then_some(())
+    });
+    let mut consumer = Driver::start(&scene, Client::Java5, &namesrv.addr);
+    consumer.run(&format!("consumer c group=readers topic=taken kind=concurrent poll={poll_ms}"));
+    consumer.wait_got("c", 1);
+    let mut producer = Driver::start(&scene, Client::Java5, &namesrv.addr);
+    producer.run("producer p group=producers timeout=20000");
+    // More than the answers to the pulls under way bring: the rest is the slave's to give.
+    consumer.signal("-STOP");
+    producer.run("send p topic=taken mode=sync count=400 prefix=waiting");
+    master.process.kill();
+    let killed = Instant::now();
+    consumer.signal("-CONT");
+    consumer.wait_got("c", 401);
+    let all = consumer.got("c")[400].at;
+    all.saturating_duration_since(killed)
+}
