@@ -1,8 +1,7 @@
-use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,14 @@ struct State {
     delay_ms: AtomicU64,
     over: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
+}
+
+impl State {
+    fn wait_while_stalled(&self) {
+        while self.mode.load(Ordering::SeqCst) == STALL {
+            thread::sleep(LOOK);
+        }
+    }
 }
 
 /// A link that can be stalled, cut and made longer, between whoever connects to it and `to`.
@@ -99,42 +106,40 @@ fn connect(state: &Arc<State>, a: TcpStream, b: TcpStream) {
     state.streams.lock().unwrap_or_else(PoisonError::into_inner).extend([a, b]);
 }
 
-fn pump(state: &State, mut from: TcpStream, mut to: TcpStream) {
-    let mut on_the_way: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
-    let mut bytes = vec![0; 64 << 10];
-    let mut held = 0;
-    loop {
-        if state.mode.load(Ordering::SeqCst) == STALL {
-            thread::sleep(LOOK);
-            continue;
-        }
-        while let Some((due, _)) = on_the_way.front()
-            && *due <= Instant::now()
-        {
-            let (_, bytes) = on_the_way.pop_front().expect("looked at just now");
-            held -= bytes.len();
-            if to.write_all(&bytes).is_err() {
+/// One direction: a thread reads and notes when bytes are due, another writes them then. A socket's
+/// time limit would be no clock for this, since the kernel rounds it up by milliseconds.
+fn pump(state: &Arc<State>, mut from: TcpStream, mut to: TcpStream) {
+    let held = Arc::<AtomicUsize>::default();
+    let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
+    let writer = thread::spawn({
+        let (state, held) = (state.clone(), held.clone());
+        let from = from.try_clone();
+        move || {
+            for (due, bytes) in receiver {
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                state.wait_while_stalled();
+                held.fetch_sub(bytes.len(), Ordering::SeqCst);
+                if to.write_all(&bytes).is_err() {
+                    break;
+                }
+            }
+            let _ = to.shutdown(Shutdown::Both);
+            if let Ok(from) = from {
                 let _ = from.shutdown(Shutdown::Both);
-                return;
             }
         }
-        let next = on_the_way.front().map(|(due, _)| due.saturating_duration_since(Instant::now()));
-        let wait = next.unwrap_or(LOOK).clamp(Duration::from_micros(200), LOOK);
-        if held > ON_THE_WAY_MAX {
-            thread::sleep(wait);
-            continue;
+    });
+    let mut bytes = vec![0; 64 << 10];
+    loop {
+        state.wait_while_stalled();
+        while held.load(Ordering::SeqCst) > ON_THE_WAY_MAX && !writer.is_finished() {
+            thread::sleep(LOOK);
         }
-        let _ = from.set_read_timeout(Some(wait));
-        match from.read(&mut bytes) {
-            Ok(0) => break,
-            Ok(len) => {
-                let delay = Duration::from_millis(state.delay_ms.load(Ordering::SeqCst));
-                held += len;
-                on_the_way.push_back((Instant::now() + delay, bytes[..len].to_vec()));
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            Err(_) => break,
+        let Ok(len @ 1..) = from.read(&mut bytes) else { break };
+        let delay = Duration::from_millis(state.delay_ms.load(Ordering::SeqCst));
+        held.fetch_add(len, Ordering::SeqCst);
+        if sender.send((Instant::now() + delay, bytes[..len].to_vec())).is_err() {
+            break;
         }
     }
-    let _ = to.shutdown(Shutdown::Both);
 }
