@@ -48,5 +48,7 @@ pub struct PolicyEntryInfo {
     pub decision: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
+    /// From everywhere if empty; then it is left out, as by Java.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub source_ips: Vec<String>,
 }
