@@ -295,15 +295,6 @@ impl Store {
             self.queues.delete_all().map_err(failed)?;
             self.disk.sync_dir(&self.options.root).map_err(failed)?;
         }
-        // First: the log cannot tell them any more.
-        for EndedQueue { topic, queue_id, next } in ended {
-            if !is_storable_topic(topic) || self.queues.is_batch(topic) {
-                continue;
-            }
-            let queue = self.queues.get(topic, *queue_id).map_err(no_space_or(&failed))?;
-            self.queues.go_on_at(&queue, next.0).map_err(no_space_or(&failed))?;
-        }
-        self.queues.flush(0, &|| ()).map_err(failed)?;
         if let Some(own) = &mut checkpoint.own {
             // Or the next start would take what is missing for damage.
             (own.flushed, own.dispatched) = (0, 0);
@@ -317,7 +308,17 @@ impl Store {
         dispatcher.position = at.0;
         lock(&self.dispatched).0 = at.0;
         self.gate.restart(at.0);
-        self.log.make_first(at.0)
+        self.log.make_first(at.0)?;
+        // Last: until then the log is empty, and whoever fills it asks for them again.
+        for EndedQueue { topic, queue_id, next } in ended {
+            if !is_storable_topic(topic) || self.queues.is_batch(topic) {
+                continue;
+            }
+            let queue = self.queues.get(topic, *queue_id).map_err(no_space_or(&failed))?;
+            self.queues.go_on_at(&queue, next.0).map_err(no_space_or(&failed))?;
+        }
+        self.queues.flush(0, &|| ()).map_err(failed)?;
+        Ok(())
     }
 
     /// The disk failed: the next start is to know it.

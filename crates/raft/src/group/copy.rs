@@ -25,6 +25,8 @@ const SILENCE_MS: i64 = 3000;
 pub(super) struct Copying {
     pub offer: Offer,
     asked: Millis,
+    /// Where to begin, and which queues have ended before, is known in this life.
+    told: bool,
 }
 
 impl Copying {
@@ -104,7 +106,8 @@ impl Group {
             tracing::info!(end = offer.end, "the commit log is copied from the leader");
             self.rebuild()?;
         }
-        self.copying = Some(Copying { offer, asked: self.now });
+        let told = self.copying.as_ref().is_some_and(|copying| copying.told);
+        self.copying = Some(Copying { offer, asked: self.now, told });
         self.want()
     }
 
@@ -121,7 +124,11 @@ impl Group {
                 self.store.truncate_to(end)?;
             }
         }
-        let at = self.store.appended().0;
+        let mut at = self.store.appended().0;
+        if at == self.store.min_physical_offset().0 && !copying.told {
+            // An empty log may lack what an earlier life was told with its beginning.
+            at = 0;
+        }
         if at == copying.offer.end {
             let message = copying.offer.message.clone();
             let _ = self.node.step(message);
@@ -140,7 +147,10 @@ impl Group {
         ended: &[EndedQueue],
     ) -> Result<(), GroupError> {
         let Some(copying) = self.copying_from(from) else { return Ok(()) };
-        if min <= self.store.appended().0 || min > copying.offer.end {
+        let at = self.store.appended().0;
+        let is_empty = at == self.store.min_physical_offset().0;
+        let asked = is_empty && !copying.told;
+        if (min <= at && !asked) || min > copying.offer.end {
             return Ok(());
         }
         if !min.is_multiple_of(self.store.commit_log_file_size()) {
@@ -152,7 +162,12 @@ impl Group {
         // What is between is nowhere any more, and what is here of no use without it.
         self.forget_log()?;
         match self.store.begin_anew(PhysicalOffset(min), ended) {
-            Ok(()) => self.want(),
+            Ok(()) => {
+                if let Some(copying) = &mut self.copying {
+                    copying.told = true;
+                }
+                self.want()
+            }
             // Asked for again in a while.
             Err(ReplicateError::NoSpace(_)) => Ok(()),
             Err(cause) => Err(cause.into()),
@@ -166,10 +181,16 @@ impl Group {
     }
 
     pub(super) fn take_chunk(&mut self, from: u64, chunk: &Chunk) -> Result<(), GroupError> {
-        let at = self.store.appended().0;
+        let mut at = self.store.appended().0;
         let Some(copying) = self.copying_from(from) else { return Ok(()) };
-        let end = copying.offer.end;
+        let (end, told) = (copying.offer.end, copying.told);
         self.leader_heard = self.now;
+        if chunk.at == 0 && at > 0 && at == self.store.min_physical_offset().0 && !told {
+            // This leader has everything from the start.
+            self.forget_log()?;
+            self.store.begin_anew(PhysicalOffset(0), &[])?;
+            at = 0;
+        }
         let file = self.store.commit_log_file_size();
         let fits = u64::from(chunk.len) <= file - at % file;
         if chunk.at != at || at + u64::from(chunk.len) > end || !fits {

@@ -66,6 +66,11 @@ impl Queues {
             }
             _ => slots,
         };
+        let at = max * ENTRY_LEN as u64;
+        if state.tail.is_empty() && state.files.contains(&at) {
+            // Blanks before may be of a life that did not come to sync the file and its name.
+            self.note_dirty(queue, state, self.base(queue, at)..at);
+        }
         self.write(queue, state, max, slots, !extended.is_empty())?;
         for slot in slots {
             state.push(*slot, self.tail_entries);
