@@ -109,6 +109,10 @@ fn client(scene: &Scene, client: Client, namesrv: &str, properties: &[String]) -
 fn works(mut driver: Driver, topic: &str) {
     let group = format!("g{}", std::process::id());
     driver.run("producer p group=producers timeout=8000");
+    // A JVM that has just started may take longer for its first handshake than its client waits.
+    wait_until("a first send", LIMIT, || {
+        driver.try_run(&format!("send p topic={topic} mode=sync count=1 prefix=first")).ok()
+    });
     driver.run(&format!("send p topic={topic} mode=sync count=20 prefix=a size=3000"));
     driver.run(&format!("consumer c group={group}-{topic} topic={topic} kind=concurrent"));
     driver.wait_got("c", 20);
