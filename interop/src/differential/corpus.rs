@@ -9,7 +9,8 @@
 //!                                  or with a connection of its own `broker:one`
 //!   body TEXT                      the body; `json …` says the same; `hex 00ff`; `size N`
 //!   message BODY|name:value,…      one item of a batch's body; may be repeated
-//!   until CODE                     asks again until the answer has this code
+//!   until CODE                     asks again until the answer has this code, and a pulled queue
+//!                                  has the same end twice
 //!   save NAME field                keeps a field of the answer for `${NAME}`;
 //!                                  `save NAME @msgId` keeps the physical offset within the id
 //!   read KIND                      how the answer's body is read: messages, json, lines, text, hex

@@ -8,7 +8,7 @@ use bytes::{BufMut, BytesMut};
 use serde_json::{Value, json};
 use skua_protocol::command::{FLAG_ONE_WAY, FLAG_RESPONSE, HeaderCodec, Language};
 use skua_protocol::header::Fields;
-use skua_protocol::{Command, frame};
+use skua_protocol::{Command, RequestCode, frame};
 
 use super::Answers;
 use super::connection::{Connection, Heard};
@@ -102,13 +102,20 @@ impl Player {
         }
     }
 
-    /// The answer, or with `until` the first one that has this code.
+    /// The answer, or with `until` the first one that has this code; of pulls the first whose
+    /// queue ends where it did before, since messages come into their queue one by one.
     fn ask_until(&mut self, request: &Request, mut opaque: i32) -> Value {
         let deadline = Instant::now() + UNTIL;
+        let is_pull = request.code == RequestCode::PullMessage as i32;
+        let mut last_end = None;
         loop {
             let heard = self.connection(&request.server).answer(opaque);
             let enough = match (&heard, request.until) {
-                (Heard::Frame(command), Some(code)) => command.code == code,
+                (Heard::Frame(command), Some(code)) => {
+                    let end = command.fields.get("maxOffset").map(str::to_owned);
+                    let before = last_end.replace(end.clone());
+                    command.code == code && (!is_pull || before == Some(end))
+                }
                 _ => true,
             };
             if enough || Instant::now() > deadline {
