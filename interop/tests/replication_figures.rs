@@ -10,16 +10,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use skua_interop::dice::number;
 use skua_interop::{
     Broker, Client, Driver, Kind, Namesrv, Net, Relay, Scene, Tuning, skua, wait_until, wire,
 };
 
 const LIMIT: Duration = Duration::from_secs(180);
 const DELAY: Duration = Duration::from_millis(2);
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
 
 /// A setting that is not known before the test runs; tests end with their process.
 fn setting(text: String) -> &'static str {
