@@ -1,0 +1,35 @@
+//! Official clients and the Java server against Skua, in one binary: it links once, and the tests of
+//! every file run side by side. One file's tests: `cargo test -p skua-interop replication_faults::`.
+
+mod access;
+mod clients;
+mod cluster;
+mod crash;
+mod differential;
+mod directory;
+mod filters;
+mod full_disk;
+mod hostile;
+mod light_queues;
+mod mixed;
+mod mqadmin;
+mod mqadmin_golden;
+mod network_faults;
+mod other_clients;
+mod pop;
+mod queue_kinds;
+mod quickstart;
+mod raft;
+mod raft_network;
+mod replication;
+mod replication_faults;
+mod replication_figures;
+mod replication_strangers;
+mod request_reply;
+mod rolling_move;
+mod static_topics;
+mod switch;
+mod timers;
+mod tls;
+mod trace;
+mod transactions;
