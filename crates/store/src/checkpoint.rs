@@ -165,6 +165,15 @@ impl CheckpointFile {
         Ok(Checkpoint::decode(&disk.read_whole(&self.path)?.unwrap_or_default()))
     }
 
+    /// Makes durable what was read, if there is a file.
+    pub(crate) fn save_again(&self, disk: &dyn Disk, checkpoint: &Checkpoint) -> DiskResult<()> {
+        match disk.open(&self.path) {
+            Ok(_) => self.write(disk, checkpoint),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// In place: everything lies in the first sector, which is written whole or not at all.
     pub(crate) fn write(&self, disk: &dyn Disk, checkpoint: &Checkpoint) -> DiskResult<()> {
         let file = match disk.open(&self.path) {

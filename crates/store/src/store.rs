@@ -120,6 +120,11 @@ impl Store {
 
         let checkpoint_file = CheckpointFile::new(&options.root);
         let mut checkpoint = checkpoint_file.read(&*disk)?;
+        if last_run != LastRun::Closed {
+            // What was read may be in the page cache only; a power cut must not bring back marks
+            // that were taken down before the log was cut.
+            checkpoint_file.save_again(&*disk, &checkpoint)?;
+        }
         let handles = Arc::new(Handles::new(Arc::clone(&disk), options.open_files));
         let log = Arc::new(CommitLog::open(&options, Arc::clone(&disk), Arc::clone(&handles))?);
         let queues =
