@@ -12,13 +12,11 @@
 //! - [`Net`], [`Node`]: a network namespace for each server.
 //! - [`Admin`]: the unmodified mqadmin, many commands in one JVM.
 //! - [`golden`]: command lines for both mqadmins, and what their output has in common.
-//! - [`dice`]: seeds of runs of faults.
 //! - [`check`]: what was sent against what was received.
 //! - [`differential`]: one corpus of requests to both servers, answers compared.
 
 mod admin;
 pub mod check;
-pub mod dice;
 pub mod differential;
 mod driver;
 mod event;

@@ -4,26 +4,10 @@
 
 mod world;
 
+use skua_seeds::Random;
 use world::{Kind, World};
 
 const SEEDS: u64 = 10_000;
-
-/// Splitmix64.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    pub fn one_in(&mut self, bound: u64) -> bool {
-        self.below(bound) == 0
-    }
-}
 
 fn run(seed: u64) {
     let mut random = Random(seed);
@@ -42,16 +26,5 @@ fn run(seed: u64) {
 
 #[test]
 fn the_slaves_log_is_a_prefix_of_the_masters_whatever_happens() {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    };
-    for seed in seeds {
-        let outcome = std::panic::catch_unwind(|| run(seed));
-        if let Err(panic) = outcome {
-            eprintln!("SEED={seed}");
-            std::panic::resume_unwind(panic);
-        }
-    }
+    skua_seeds::each(SEEDS, run);
 }

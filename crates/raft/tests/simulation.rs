@@ -4,8 +4,6 @@
 
 mod cluster;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use cluster::{Cluster, Wire};
 use skua_raft::{Change, PeerId};
 use skua_store::disk::{Crash, Faults};
@@ -256,63 +254,19 @@ impl Run {
     }
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 /// The seeds to run: `SEED=n` that one, `SEEDS=n` that many, from `FROM=n` on.
-fn seeds() -> std::ops::Range<u64> {
-    let from = number("FROM").unwrap_or(0);
-    match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => from..from + number("SEEDS").unwrap_or(SEEDS),
-    }
-}
-
 #[test]
 fn whatever_happens_nothing_acknowledged_is_lost() {
-    let seeds = seeds();
-    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let threads = number("THREADS").unwrap_or_else(cores);
-    let next = AtomicU64::new(seeds.start);
-    let totals = [const { AtomicU64::new(0) }; 4];
-    let failed = AtomicBool::new(false);
-    let work = || {
-        while !failed.load(Ordering::Relaxed) {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
-                return;
-            }
-            if seed > seeds.start && seed.is_multiple_of(1000) {
-                eprintln!("at seed {seed}");
-            }
-            match std::panic::catch_unwind(|| Run::new(seed).run()) {
-                Ok(outcome) => {
-                    let Outcome { acknowledged, elections, changes, copies, .. } = outcome;
-                    for (total, count) in
-                        totals.iter().zip([acknowledged as u64, elections, changes, copies])
-                    {
-                        total.fetch_add(count, Ordering::Relaxed);
-                    }
-                }
-                Err(_) => {
-                    eprintln!("replay with SEED={seed}");
-                    failed.store(true, Ordering::Relaxed);
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(work);
-        }
-    });
-    let [acknowledged, elections, changes, copies] = totals.map(AtomicU64::into_inner);
+    let outcomes = skua_seeds::each(SEEDS, |seed| Run::new(seed).run());
+    let total = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
     println!(
-        "{acknowledged} messages acknowledged, {elections} elections, {changes} changes of \
-         members, {copies} logs that do not begin at the first entry"
+        "{} messages acknowledged, {} elections, {} changes of members, {} logs that do not begin \
+         at the first entry",
+        total(|outcome| outcome.acknowledged as u64),
+        total(|outcome| outcome.elections),
+        total(|outcome| outcome.changes),
+        total(|outcome| outcome.copies)
     );
-    assert!(!failed.load(Ordering::Relaxed), "a seed failed; its number stands above");
 }
 
 #[test]

@@ -9,24 +9,12 @@ use std::sync::Arc;
 use common::{NOW, dispatch_all, message, messages, small_options};
 use skua_protocol::record::NewRecord;
 use skua_protocol::{Millis, QueueId};
+use skua_seeds::Random;
 use skua_store::disk::{Crash, Faults, SimDisk};
 use skua_store::{ReadLimits, RetentionRules, Store, StoreOptions};
 
 const TOPIC: &str = "Compacted";
 const SEEDS: u64 = 1000;
-
-/// Splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
 
 fn open(disk: &SimDisk, now: i64) -> Store {
     let retention = RetentionRules {
@@ -184,21 +172,9 @@ fn only_the_latest_of_each_key_is_served_and_stays_when_the_log_expires() {
 
 #[test]
 fn whatever_crashes_the_latest_of_each_key_is_there() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    };
-    let mut with_deletions = 0;
-    let many = seeds.end - seeds.start > 100;
-    for seed in seeds {
-        let ran = std::panic::catch_unwind(|| run(seed)).unwrap_or_else(|panic| {
-            eprintln!("replay with SEED={seed}");
-            std::panic::resume_unwind(panic)
-        });
-        with_deletions += u32::from(ran);
-    }
-    assert!(!many || with_deletions > 0, "nothing expired in any seed");
+    let runs = skua_seeds::each(SEEDS, run);
+    let with_deletions = runs.iter().filter(|deleted| **deleted).count();
+    assert!(runs.len() < 100 || with_deletions > 0, "nothing expired in any seed");
 }
 
 /// True if files of the log were deleted.

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use common::{NOW, dispatch_all, message, small_options};
 use skua_protocol::record::{FLAG_INNER_BATCH, FLAG_NEED_UNWRAP, Record, encode_batch_item};
 use skua_protocol::{Millis, QueueId};
+use skua_seeds::Random;
 use skua_store::disk::{Crash, SimDisk};
 use skua_store::{
     Disk, FileSize, IndexOptions, KeyKind, KeyQuery, ReadLimits, ReadStatus, SCHEDULE_TOPIC, Store,
@@ -24,23 +25,6 @@ const TOPICS: [&str; 5] = ["TopicA", "TopicB", SCHEDULE_TOPIC, BATCH_TOPIC, TIME
 const BATCH_TOPIC: &str = "Batch";
 const QUEUES: u32 = 2;
 const MESSAGES: usize = 120;
-
-/// Splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound.max(1)
-    }
-
-    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len() as u64) as usize]
-    }
-}
 
 struct Sent {
     topic: &'static str,
@@ -270,13 +254,8 @@ fn begins_anew(image: &Image, files: &BTreeMap<PathBuf, Vec<u8>>, sent: &Sent) -
     offset(files) != offset(&image.files) && offset(files) == Some(vec![0; 8])
 }
 
-#[derive(Default)]
-struct Counts {
-    stopped: u64,
-    opened: u64,
-}
-
-fn run(seed: u64, counts: &mut Counts) {
+/// True if the store opened.
+fn run(seed: u64) -> bool {
     let mut random = Random(seed);
     let image = random.pick(images());
     let (files, story) = corrupt(image, &mut random);
@@ -290,11 +269,9 @@ fn run(seed: u64, counts: &mut Counts) {
         Err(error) => {
             let text = error.to_string();
             assert!(text.contains("/store/"), "{story} {text} names no file");
-            counts.stopped += 1;
-            return;
+            return false;
         }
     };
-    counts.opened += 1;
     dispatch_all(&store);
     let mut served: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
     for (topic, id) in store.queue_list().expect("nothing fails") {
@@ -367,6 +344,7 @@ fn run(seed: u64, counts: &mut Counts) {
     assert_eq!(read.status, ReadStatus::Found, "{story}");
     store.files_due(Millis(NOW.0 + 1000));
     store.close().expect("nothing fails");
+    true
 }
 
 fn read_all(store: &Store, topic: &str, id: QueueId, with: &mut dyn FnMut(&[u8])) {
@@ -387,25 +365,11 @@ fn read_all(store: &Store, topic: &str, id: QueueId, with: &mut dyn FnMut(&[u8])
     panic!("reading {topic}/{id} does not come to an end");
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 #[test]
 fn whatever_happens_to_the_files_what_is_served_is_right() {
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    };
-    let many = seeds.end - seeds.start > 100;
-    let mut counts = Counts::default();
-    for seed in seeds {
-        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed, &mut counts)));
-        if let Err(panic) = ran {
-            eprintln!("replay with SEED={seed}");
-            std::panic::resume_unwind(panic);
-        }
-    }
-    println!("{} starts succeeded, {} stopped", counts.opened, counts.stopped);
-    assert!(!many || (counts.opened > 100 && counts.stopped > 10));
+    let runs = skua_seeds::each(SEEDS, run);
+    let opened = runs.iter().filter(|opened| **opened).count();
+    let stopped = runs.len() - opened;
+    println!("{opened} starts succeeded, {stopped} stopped");
+    assert!(runs.len() < 100 || (opened > 100 && stopped > 10));
 }

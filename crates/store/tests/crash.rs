@@ -9,12 +9,12 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use common::{NOW, dispatch_all, entries, host, messages, small_options};
 use skua_protocol::record::{FLAG_INNER_BATCH, FLAG_NEED_UNWRAP, NewRecord, encode_batch_item};
 use skua_protocol::{Millis, QueueId};
+use skua_seeds::Random;
 use skua_store::disk::{Crash, Faults, SimDisk};
 use skua_store::{AppendError, Disk, Receipt, RetentionRules, Store, StoreOptions};
 
@@ -23,19 +23,6 @@ const TOPICS: [&str; 4] = ["TopicA", "TopicB", "%RETRY%group", BATCH_TOPIC];
 /// Its queues are of the batch kind.
 const BATCH_TOPIC: &str = "Batch";
 const TAG: i64 = 2_598_919; // "TagA" by Java's hash
-
-/// Splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
 
 /// One message that may or must be there.
 struct Stored {
@@ -325,55 +312,10 @@ fn run(seed: u64) -> u64 {
     deleted
 }
 
-/// The seeds to run: `SEED=n` that one, `SEEDS=n` that many, from `FROM=n` on.
-fn seeds() -> std::ops::Range<u64> {
-    let from = number("FROM").unwrap_or(0);
-    match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => from..from + number("SEEDS").unwrap_or(SEEDS),
-    }
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 #[test]
 fn whatever_crashes_what_was_promised_is_there_and_nothing_else() {
-    let seeds = seeds();
-    let many = seeds.end - seeds.start >= 100;
-    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let threads = number("THREADS").unwrap_or_else(cores);
-    let next = AtomicU64::new(seeds.start);
-    let with_deletions = AtomicU64::new(0);
-    let failed = AtomicBool::new(false);
-    let work = || {
-        while !failed.load(Ordering::Relaxed) {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
-                return;
-            }
-            if seed > seeds.start && seed.is_multiple_of(10_000) {
-                eprintln!("at seed {seed}");
-            }
-            match std::panic::catch_unwind(|| run(seed)) {
-                Ok(deleted) => {
-                    with_deletions.fetch_add(u64::from(deleted > 0), Ordering::Relaxed);
-                }
-                Err(_) => {
-                    eprintln!("replay with SEED={seed}");
-                    failed.store(true, Ordering::Relaxed);
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(work);
-        }
-    });
-    assert!(!failed.load(Ordering::Relaxed), "a seed failed; its number stands above");
-    let with_deletions = with_deletions.load(Ordering::Relaxed);
+    let deleted = skua_seeds::each(SEEDS, run);
+    let with_deletions = deleted.iter().filter(|end| **end > 0).count();
     println!("{with_deletions} seeds had files of the log deleted");
-    assert!(!many || with_deletions > 0, "nothing expired in any seed");
+    assert!(deleted.len() < 100 || with_deletions > 0, "nothing expired in any seed");
 }

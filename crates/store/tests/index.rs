@@ -13,6 +13,7 @@ use common::{NOW, dispatch_all, message, small_options};
 use serde_json::Value;
 use skua_protocol::Millis;
 use skua_protocol::record::{NewRecord, Record};
+use skua_seeds::Random;
 use skua_store::disk::{Crash, Disk, Faults, SimDisk};
 use skua_store::{IndexOptions, KeyKind, KeyQuery, RealDisk, RetentionRules, Store, StoreOptions};
 use tempfile::TempDir;
@@ -168,19 +169,6 @@ fn index_files_of_other_lengths_are_left_alone() {
     assert!(before.iter().all(|file| after.contains(file)));
 }
 
-/// Splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
-
 fn sim_options() -> StoreOptions {
     let sizes = IndexOptions { hash_slots: 5, entries: 23 };
     StoreOptions { index: Some(sizes), ..small_options() }
@@ -322,15 +310,5 @@ fn run(seed: u64) {
 
 #[test]
 fn whatever_crashes_each_message_in_the_log_is_found_by_its_keys() {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    };
-    for seed in seeds {
-        if let Err(panic) = std::panic::catch_unwind(|| run(seed)) {
-            eprintln!("replay with SEED={seed}");
-            std::panic::resume_unwind(panic);
-        }
-    }
+    skua_seeds::each(SEEDS, run);
 }

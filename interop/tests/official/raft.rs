@@ -7,8 +7,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use skua_interop::dice::{Random, number};
 use skua_interop::{Client, Driver, Kind, Namesrv, Process, Scene, check, skua, wait_until, wire};
+use skua_seeds::{Random, number};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const FAULTS: u64 = 5;

@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use skua_interop::dice::{Random, number};
 use skua_interop::{
     Broker, Client, Driver, Kind, Namesrv, Net, Node, Scene, Tuning, check, skua, wait_until, wire,
 };
+use skua_seeds::{Random, number};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const FAULTS: u64 = 6;

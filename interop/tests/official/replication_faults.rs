@@ -6,10 +6,10 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use skua_interop::dice::{Random, number};
 use skua_interop::{
     Broker, Client, Driver, Kind, Namesrv, Relay, Scene, Tuning, check, wait_until, wire,
 };
+use skua_seeds::{Random, number};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const FAULTS: u64 = 6;

@@ -10,10 +10,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use skua_interop::dice::number;
 use skua_interop::{
     Broker, Client, Driver, Kind, Namesrv, Net, Relay, Scene, Tuning, skua, wait_until, wire,
 };
+use skua_seeds::number;
 
 const LIMIT: Duration = Duration::from_secs(180);
 const DELAY: Duration = Duration::from_millis(2);

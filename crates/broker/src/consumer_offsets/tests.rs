@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use skua_seeds::Random;
+
 use super::*;
 use crate::files::SaveError;
 use crate::files::tests::MemoryFiles;
@@ -94,27 +96,6 @@ fn an_unchanged_table_is_not_written_again() {
 /// How many seeds are tried; `SEED=n` tries one, `SEEDS=n` that many.
 const SEEDS: u64 = 10_000;
 
-fn seeds() -> std::ops::Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    }
-}
-
-/// SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ z >> 31) % end
-    }
-}
-
 /// What a table must know: by group, topic and queue.
 type Known = BTreeMap<(u64, u64, i32), i64>;
 
@@ -132,7 +113,7 @@ fn committed(table: &ConsumerOffsets) -> Known {
 /// Commits, resets, deletions, writes and restarts in any order: what was committed is known,
 /// what was written is known after a restart, and a reset is taken exactly once.
 fn play(seed: u64) {
-    let mut chance = Chance(seed);
+    let mut chance = Random(seed);
     let files = std::sync::Arc::new(crate::files::tests::MemoryFiles::default());
     let file = ConfigFile::new(files, FILE);
     let mut table = ConsumerOffsets::new(1, Millis(0));
@@ -196,11 +177,5 @@ fn play(seed: u64) {
 
 #[test]
 fn offsets_are_kept_under_every_seed() {
-    for seed in seeds() {
-        let played = std::panic::catch_unwind(|| play(seed));
-        if let Err(cause) = played {
-            eprintln!("SEED={seed}");
-            std::panic::resume_unwind(cause);
-        }
-    }
+    skua_seeds::each(SEEDS, play);
 }

@@ -6,6 +6,7 @@
 use skua_protocol::properties::Properties;
 use skua_protocol::record::{Record, stamp};
 use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
+use skua_seeds::Random;
 
 use super::order::{Acked, OrderedPop, Orders};
 use super::receipt::Receipt;
@@ -19,45 +20,6 @@ const STEPS: usize = 45;
 const TOPIC: &str = "T";
 const RETRY: &str = "%RETRY%g_T";
 const BROKER: &str = "broker-a";
-
-/// SplitMix64: small, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn one_in(&mut self, chances: u64) -> bool {
-        self.below(chances) == 0
-    }
-}
-
-fn seeds() -> Vec<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    match number("SEED") {
-        Some(seed) => vec![seed],
-        None => (0..number("SEEDS").unwrap_or(SEEDS)).collect(),
-    }
-}
-
-fn every_seed(run: impl Fn(u64)) {
-    for seed in seeds() {
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed)));
-        if let Err(panic) = result {
-            eprintln!("replay with SEED={seed}");
-            std::panic::resume_unwind(panic);
-        }
-    }
-}
 
 /// What a message's consumers may expect.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,7 +53,7 @@ struct Offsets {
 }
 
 struct World {
-    dice: Dice,
+    dice: Random,
     now: i64,
     /// Queues of the topic and of its retry topic: which message stands where.
     normal: Vec<usize>,
@@ -107,7 +69,7 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         Self {
-            dice: Dice(seed),
+            dice: Random(seed),
             now: 1_700_000_000_000,
             normal: Vec::new(),
             retry: Vec::new(),
@@ -374,7 +336,7 @@ impl World {
 
 #[test]
 fn every_message_is_acknowledged_or_comes_again_and_none_too_early() {
-    every_seed(|seed| {
+    skua_seeds::each(SEEDS, |seed| {
         let mut world = World::new(seed);
         for _ in 0..STEPS {
             world.step();
@@ -386,8 +348,8 @@ fn every_message_is_acknowledged_or_comes_again_and_none_too_early() {
 /// One ordered queue with several consumers.
 #[test]
 fn ordered_pops_keep_their_order_over_restarts() {
-    every_seed(|seed| {
-        let mut dice = Dice(seed);
+    skua_seeds::each(SEEDS, |seed| {
+        let mut dice = Random(seed);
         let files = std::sync::Arc::new(MemoryFiles::default());
         let open =
             || Orders::open(ConfigFile::new(files.clone(), super::order::FILE)).expect("whole");

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use skua_protocol::{Millis, PhysicalOffset};
+use skua_seeds::Random;
 
 use super::half_queue::{GivenUp, Half, HalfQueue, Identity, Progress, Rules, Standing};
 use super::work::{self, Chunk, Committed, Copied, Queues, Round, Turn};
@@ -22,23 +23,6 @@ const STEPS: u64 = 120;
 const OP_SIZE_MAX: usize = 12;
 const OP_INTERVAL_MS: i64 = 300;
 const RULES: Rules = Rules { timeout_ms: 1000, check_max: 6, reserved_ms: 1_000_000 };
-
-/// Splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
 
 #[derive(Clone, Debug)]
 struct Message {
@@ -475,13 +459,5 @@ fn run(seed: u64) {
 
 #[test]
 fn no_half_message_is_lost_delivered_early_or_delivered_twice() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    };
-    for seed in seeds {
-        let failed = std::panic::catch_unwind(|| run(seed));
-        assert!(failed.is_ok(), "SEED={seed}");
-    }
+    skua_seeds::each(SEEDS, run);
 }

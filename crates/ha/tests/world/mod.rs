@@ -12,8 +12,7 @@ use skua_ha::{
 };
 use skua_protocol::record::{MAGIC_END_OF_FILE, NewRecord, Peek, next, stamp};
 use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
-
-use crate::Random;
+use skua_seeds::Random;
 
 pub const FILE: u64 = 2048;
 const GROUP: u64 = 77;

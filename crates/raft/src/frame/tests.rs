@@ -1,20 +1,9 @@
 //! Frames there and back, and bytes that are none.
 
+use skua_seeds::{Random, number};
+
 use super::*;
 use crate::options::{Peer, PeerId};
-
-/// Splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound.max(1)
-    }
-}
 
 const HEAD: Head = Head { group: 5, origin: 0, life: 3, from: 2, to: 1 };
 
@@ -95,7 +84,7 @@ fn every_frame_comes_back_as_it_was() {
 
 #[test]
 fn bytes_that_are_no_frame_are_refused_whatever_they_are() {
-    let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(200_000);
+    let seeds = number("SEEDS").unwrap_or(200_000);
     let frames: Vec<_> = bodies().iter().map(|body| encode(&HEAD, body)).collect();
     let mut random = Random(1);
     let mut taken = 0;

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skua_protocol::Millis;
 use skua_raft::{Effect, GroupOptions, Peer, PeerId, Role};
+use skua_seeds::Random;
 use skua_store::disk::Crash;
 
 pub use check::Truth;
@@ -19,24 +20,6 @@ pub const NOW: i64 = 1_700_000_000_000;
 pub const TICK_MS: i64 = 25;
 /// A step of the simulation.
 pub const STEP_MS: i64 = 5;
-
-/// Splitmix64.
-#[derive(Clone, Debug)]
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound.max(1)
-    }
-
-    pub fn one_in(&mut self, bound: u64) -> bool {
-        self.below(bound) == 0
-    }
-}
 
 /// How the wire is.
 #[derive(Clone, Debug)]

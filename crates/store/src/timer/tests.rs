@@ -11,6 +11,7 @@ use skua_protocol::properties::{
 };
 use skua_protocol::record::{NewRecord, Record, stamp};
 use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
+use skua_seeds::Random;
 
 use super::*;
 use crate::disk::{Crash, DiskError, Faults, SimDisk};
@@ -22,19 +23,6 @@ const SEEDS: u64 = 10_000;
 const NOW: i64 = 1_700_000_000_000;
 const PRECISION: i64 = 1000;
 const WINDOW: i64 = 9;
-
-/// Splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
 
 /// A commit log and the timer topic's queue.
 #[derive(Default)]
@@ -424,23 +412,8 @@ fn run(seed: u64) -> (usize, bool) {
 
 #[test]
 fn nothing_is_early_nothing_is_lost_and_twice_only_after_a_crash() {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    };
-    let (mut messages, mut crashed) = (0, 0);
-    for seed in seeds {
-        match std::panic::catch_unwind(|| run(seed)) {
-            Ok((sent, crash)) => {
-                messages += sent;
-                crashed += u64::from(crash);
-            }
-            Err(panic) => {
-                eprintln!("replay with SEED={seed}");
-                std::panic::resume_unwind(panic);
-            }
-        }
-    }
+    let runs = skua_seeds::each(SEEDS, run);
+    let messages: u64 = runs.iter().map(|(sent, _)| *sent as u64).sum();
+    let crashed = runs.iter().filter(|(_, crash)| *crash).count();
     println!("{messages} messages, {crashed} seeds with a crash");
 }
