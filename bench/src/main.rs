@@ -6,9 +6,14 @@
 
 mod figures;
 mod floor;
+mod generator;
+mod growth;
 mod picture;
+mod runs;
 mod servers;
+mod setup;
 mod table;
+mod usage;
 mod work;
 
 use std::path::PathBuf;
@@ -45,20 +50,30 @@ struct Args {
     /// status 1 if one is missed. For the test command; takes about a minute.
     #[arg(long)]
     gate: bool,
+    /// In place of the table: what a send costs Skua with more and more topics, queues, groups,
+    /// connections and stored messages. Writes `growth.md`, `growth.json` and `growth.svg`.
+    #[arg(long, conflicts_with = "gate")]
+    growth: bool,
     /// Where `results.md`, `results.json` and `results.svg` go.
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
 }
 
+impl Args {
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|text| name.contains(text.as_str()))
+    }
+}
+
 fn main() -> io::Result<ExitCode> {
     let mut args = Args::parse();
+    if args.growth {
+        growth::run(&args)?;
+        eprintln!("written to {}", args.out.display());
+        return Ok(ExitCode::SUCCESS);
+    }
     args.without_java |= args.gate;
-    let chosen = |work: &Work| {
-        if args.gate && work.gate.is_none() {
-            return false;
-        }
-        args.only.is_empty() || args.only.iter().any(|text| work.name.contains(text.as_str()))
-    };
+    let chosen = |work: &Work| (!args.gate || work.gate.is_some()) && args.wants(work.name);
     let mut figures = Figures::default();
     for setup in Setup::ALL {
         let works: Vec<&Work> =
@@ -66,19 +81,22 @@ fn main() -> io::Result<ExitCode> {
         if works.is_empty() {
             continue;
         }
-        let servers = Servers::start(setup, &args, &mut figures);
+        let mut servers = Servers::start(setup, &args, &mut figures);
         for round in 0..args.rounds {
             for work in &works {
                 for competitor in Competitor::ALL {
+                    if work.once && round > 0 {
+                        continue;
+                    }
                     let Some(run) = servers.run(competitor, work, &args) else { continue };
                     eprintln!(
-                        "{} round {}: {}, {competitor:?}: {:.0}/s",
+                        "{} round {}: {}, {competitor:?}: {}",
                         setup.name(),
                         round + 1,
                         work.name,
-                        run.per_second
+                        table::brief(&run, work.unit)
                     );
-                    figures.add(work.name, competitor, run);
+                    figures.add((work.name, work.unit), competitor, run);
                 }
             }
         }

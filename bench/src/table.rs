@@ -5,6 +5,9 @@ use std::fmt::Write;
 use crate::figures::{Figures, Row, Run};
 use crate::servers::Competitor;
 
+/// Share of a core from which on the generator is told of.
+const BUSY: f64 = 0.9;
+
 pub fn markdown(figures: &Figures) -> String {
     let mut text = String::from(
         "| work | floor | Java 5.5.0 | Skua | Skua : Java | Skua : floor |\n|---|---|---|---|---|---|\n",
@@ -69,6 +72,11 @@ fn line(text: &mut String, cells: &[String]) {
 
 /// Rates are compared where they are free, times where the rate is given.
 fn compare(work: &str, skua: &Row, other: &Row) -> String {
+    if let (Some(value), Some(of_other)) = (skua.value(), other.value())
+        && other.median(|run| run.per_second) == 0.0
+    {
+        return format!("{:.2}", value / of_other);
+    }
     if work.starts_with("end to end") {
         let p50 = skua.median(|run| run.p50_ms) / other.median(|run| run.p50_ms);
         let p999 = skua.median(|run| run.p999_ms) / other.median(|run| run.p999_ms);
@@ -80,18 +88,27 @@ fn compare(work: &str, skua: &Row, other: &Row) -> String {
 fn describe(row: &Row) -> String {
     let rate = |run: &Run| run.per_second;
     let (least, most) = row.range(rate);
-    let mut text = format!("{}/s", number(row.median(rate)));
-    if row.runs.len() > 1 {
-        write!(text, " ({}–{})", number(least), number(most)).expect("into a string");
+    let mut text = String::new();
+    if most > 0.0 {
+        write!(text, "{}/s", number(row.median(rate))).expect("into a string");
+        if row.runs.len() > 1 {
+            write!(text, " ({}–{})", number(least), number(most)).expect("into a string");
+        }
+    }
+    if let Some(value) = row.value() {
+        let comma = if text.is_empty() { "" } else { ", " };
+        write!(text, "{comma}{} {}", number(value), row.unit.unwrap_or_default())
+            .expect("into a string");
     }
     let ms = |of: fn(&Run) -> f64| row.median(of);
     if ms(|run| run.p50_ms) > 0.0 {
         write!(
             text,
-            ", p50 {:.3}, p99 {:.2}, p99.9 {:.2} ms",
+            ", p50 {:.3}, p99 {:.2}, p99.9 {:.2}, p99.99 {:.2} ms",
             ms(|run| run.p50_ms),
             ms(|run| run.p99_ms),
-            ms(|run| run.p999_ms)
+            ms(|run| run.p999_ms),
+            ms(|run| run.p9999_ms)
         )
         .expect("into a string");
     }
@@ -99,11 +116,29 @@ fn describe(row: &Row) -> String {
         let cpu = row.median(|run| run.cpu_per_million.unwrap_or(0.0));
         write!(text, ", {cpu:.1} CPU s a million").expect("into a string");
     }
+    // Then the rate is the generator's as much as the server's.
+    let busy = row.median(|run| run.generator_busy.unwrap_or(0.0));
+    if busy > BUSY {
+        write!(text, ", generator {:.0} % busy", busy * 100.0).expect("into a string");
+    }
     let refused: u64 = row.runs.iter().map(|run| run.refused).sum();
     if refused > 0 {
         write!(text, ", {refused} refused").expect("into a string");
     }
     text
+}
+
+/// One run, for the log.
+pub fn brief(run: &Run, unit: Option<&str>) -> String {
+    match run.value {
+        Some(value) if run.per_second == 0.0 => {
+            format!("{} {}", number(value), unit.unwrap_or_default())
+        }
+        Some(value) => {
+            format!("{}/s, {} {}", number(run.per_second), number(value), unit.unwrap_or_default())
+        }
+        None => format!("{}/s", number(run.per_second)),
+    }
 }
 
 /// With thousands set apart.
@@ -139,15 +174,13 @@ mod tests {
         let run = |per_second| Run {
             per_second,
             p50_ms: 1.0,
-            p99_ms: 2.0,
-            p999_ms: 3.0,
-            refused: 0,
             cpu_per_million: Some(4.0),
+            ..Run::default()
         };
         for rate in [300.0, 100.0, 200.0] {
-            figures.add("send", Competitor::Skua, run(rate));
+            figures.add(("send", None), Competitor::Skua, run(rate));
         }
-        figures.add("send", Competitor::Java, run(50.0));
+        figures.add(("send", None), Competitor::Java, run(50.0));
         let text = markdown(&figures);
         assert!(text.contains("| 200/s (100–300), p50 1.000"), "{text}");
         assert!(text.contains("| 4.00 | – |"), "{text}");

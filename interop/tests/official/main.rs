@@ -11,6 +11,7 @@ mod filters;
 mod full_disk;
 mod hostile;
 mod light_queues;
+mod load;
 mod mixed;
 mod mqadmin;
 mod mqadmin_golden;

@@ -16,7 +16,8 @@ use super::frames::{self, Answer, Template};
 use super::line::{Line, LineError};
 use super::moment;
 use super::produce::remark;
-use super::report::{Report, Setting, Tally};
+use super::report::{Report, Setting, Tally, Watch};
+use super::schedule::Schedule;
 use super::target::Target;
 use super::{BenchError, Pace};
 use crate::client::Cluster;
@@ -36,10 +37,22 @@ pub struct Plan {
     pub batch: i32,
     /// Start at the end and wait for new messages.
     pub follow: bool,
+    /// Of the server: which messages come.
+    pub filter: Filter,
+    /// Pulls a second of all connections, if they leave by the clock.
+    pub rate: Option<u32>,
     pub codec: HeaderCodec,
     pub pace: Pace,
     /// Longest wait for any answer.
     pub timeout: Duration,
+}
+
+/// A subscription that goes with each pull.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// `TAG` or `SQL92`.
+    pub kind: &'static str,
+    pub expression: String,
 }
 
 struct Clock {
@@ -98,7 +111,9 @@ pub async fn run(cluster: &Cluster, target: &Target, plan: &Plan) -> Result<Repo
         lines.push(Line::connect(&target.brokers[index % brokers], plan.timeout).await?);
     }
 
-    let measure_from = Instant::now() + plan.pace.warm_up;
+    let watch = Watch::start();
+    let start = Instant::now();
+    let measure_from = start + plan.pace.warm_up;
     let clock = Rc::new(Clock {
         measure_from,
         measure_until: plan.pace.duration.map(|duration| measure_from + duration),
@@ -106,22 +121,25 @@ pub async fn run(cluster: &Cluster, target: &Target, plan: &Plan) -> Result<Repo
         broken: Cell::new(false),
         last_answer: Cell::new(measure_from),
     });
-    let tasks: Vec<_> = lines
-        .into_iter()
-        .zip(shares)
-        .map(|(line, idle)| {
-            let places = plan.in_flight.div_ceil(connections).min(idle.len());
-            let fetcher = Fetcher {
-                line,
-                idle,
-                busy: (0..places).map(|_| None).collect(),
-                follow: plan.follow,
-                clock: Rc::clone(&clock),
-                tally: RefCell::new(Tally::new()),
-            };
-            tokio::task::spawn_local(fetcher.drive())
-        })
-        .collect();
+    let mut tasks = Vec::with_capacity(connections);
+    for (index, (line, idle)) in lines.into_iter().zip(shares).enumerate() {
+        let places = plan.in_flight.div_ceil(connections).min(idle.len());
+        let schedule = plan
+            .rate
+            .map(|rate| Schedule::new(start, rate, index, connections))
+            .transpose()
+            .map_err(BenchError::Timer)?;
+        let fetcher = Fetcher {
+            line,
+            idle,
+            busy: (0..places).map(|_| None).collect(),
+            follow: plan.follow,
+            schedule,
+            clock: Rc::clone(&clock),
+            tally: RefCell::new(Tally::new()),
+        };
+        tasks.push(tokio::task::spawn_local(fetcher.drive()));
+    }
 
     let mut tally = Tally::new();
     let mut unanswered = 0;
@@ -146,6 +164,8 @@ pub async fn run(cluster: &Cluster, target: &Target, plan: &Plan) -> Result<Repo
         brokers: target.brokers.clone(),
         in_flight: plan.in_flight,
         connections,
+        watch,
+        last,
     };
     Ok(Report::new(setting, &tally, until.saturating_duration_since(measure_from), unanswered))
 }
@@ -158,8 +178,8 @@ fn template(topic: &str, queue: &Queue, plan: &Plan) -> Result<Template, BenchEr
         max_msg_nums: plan.batch,
         sys_flag: PULL_SUBSCRIPTION | if plan.follow { PULL_SUSPEND } else { 0 },
         suspend_timeout_millis: HOLD.as_millis() as i64,
-        subscription: Some("*".into()),
-        expression_type: Some("TAG".into()),
+        subscription: Some(plan.filter.expression.as_str().into()),
+        expression_type: Some(plan.filter.kind.into()),
         ..Default::default()
     };
     let mut fields: Fields = header.to_fields();
@@ -176,6 +196,7 @@ struct Fetcher {
     /// By place in flight: the queue being pulled and since when.
     busy: Vec<Option<(Reading, Instant)>>,
     follow: bool,
+    schedule: Option<Schedule>,
     clock: Rc<Clock>,
     tally: RefCell<Tally>,
 }
@@ -191,8 +212,8 @@ impl Fetcher {
         let mut failed = None;
         loop {
             let result = match self.fill() {
-                Ok(()) if self.busy.iter().all(Option::is_none) => break,
-                Ok(()) => self.receive().await,
+                Ok(false) if self.busy.iter().all(Option::is_none) => break,
+                Ok(_) => self.receive().await,
                 Err(cause) => Err(cause),
             };
             if let Err(cause) = result {
@@ -205,24 +226,37 @@ impl Fetcher {
         Ended { tally: self.tally.into_inner(), unanswered, failed }
     }
 
-    fn fill(&mut self) -> Result<(), LineError> {
+    /// Pulls as far as places are free and pulls are due; false if none will follow.
+    fn fill(&mut self) -> Result<bool, LineError> {
         let now = Instant::now();
         if self.clock.is_over(now) {
-            return Ok(());
+            return Ok(false);
         }
         for (place, slot) in self.busy.iter_mut().enumerate().filter(|(_, slot)| slot.is_none()) {
+            if self.idle.is_empty() {
+                break;
+            }
+            let sent = match &mut self.schedule {
+                None => now,
+                Some(schedule) => match schedule.take(now) {
+                    Some(due) => due,
+                    None => break,
+                },
+            };
             let Some(reading) = self.idle.pop_front() else { break };
             let mut offset = [0; OFFSET_MARK.len()];
             frames::digits(reading.offset, &mut offset);
             reading.template.write(place as u32, &[&offset], &mut self.line.output);
-            *slot = Some((reading, now));
+            *slot = Some((reading, sent));
         }
-        self.line.flush()
+        self.line.flush().map(|()| !self.idle.is_empty())
     }
 
     async fn receive(&mut self) -> Result<(), LineError> {
-        let Self { line, idle, busy, follow, clock, tally } = self;
-        line.answers(|answer, arrived| {
+        let Self { line, idle, busy, follow, schedule, clock, tally } = self;
+        let free = busy.iter().any(Option::is_none) && !idle.is_empty();
+        let schedule = schedule.as_ref().filter(|_| free && !clock.is_over(Instant::now()));
+        let answers = line.answers(|answer, arrived| {
             let Some((mut reading, sent)) = busy.get_mut(answer.slot()).and_then(Option::take)
             else {
                 return;
@@ -232,8 +266,15 @@ impl Fetcher {
             if !ended {
                 idle.push_back(reading);
             }
-        })
-        .await
+        });
+        match schedule {
+            None => answers.await,
+            Some(schedule) => tokio::select! {
+                biased;
+                done = answers => done,
+                due = schedule.wait() => due.map_err(LineError::Timer),
+            },
+        }
     }
 }
 
@@ -261,8 +302,9 @@ fn take(
                     tally.end_to_end.saturating_record(u64::try_from(micros).unwrap_or(0).max(1));
                 }
             });
-            reading.offset = moved.unwrap_or(reading.offset + messages);
+            let next = moved.unwrap_or(reading.offset + messages);
             if measured {
+                tally.gone_over += next.saturating_sub(reading.offset);
                 tally.messages += messages;
                 tally.bytes += bytes;
                 let micros = arrived.duration_since(sent).as_micros().max(1) as u64;
@@ -270,10 +312,16 @@ fn take(
                 clock.left.set(clock.left.get().saturating_sub(messages));
                 clock.last_answer.set(arrived);
             }
+            reading.offset = next;
             false
         }
         Some(ResponseCode::PullRetryImmediately | ResponseCode::PullOffsetMoved) => {
-            reading.offset = moved.unwrap_or(reading.offset);
+            let next = moved.unwrap_or(reading.offset);
+            if measured {
+                tally.gone_over += next.saturating_sub(reading.offset);
+                clock.last_answer.set(arrived);
+            }
+            reading.offset = next;
             false
         }
         Some(ResponseCode::PullNotFound) => !follow,

@@ -206,6 +206,27 @@ impl Answer<'_> {
     }
 }
 
+impl<'a> Answer<'a> {
+    /// An extension field that is a text without escapes.
+    pub fn text(&self, name: &str) -> Option<&'a str> {
+        let bytes = match self.codec {
+            HeaderCodec::Json => {
+                let quoted = format!("\"{name}\":\"");
+                let text =
+                    self.header.get(find(self.header, quoted.as_bytes())? + quoted.len()..)?;
+                text.get(..text.iter().position(|byte| *byte == b'"')?)?
+            }
+            HeaderCodec::Binary => {
+                let at = find(self.header, name.as_bytes())?;
+                let text = self.header.get(at + name.len()..)?;
+                let len = u32::from_be_bytes(*text.first_chunk()?) as usize;
+                text.get(4..4 + len)?
+            }
+        };
+        std::str::from_utf8(bytes).ok()
+    }
+}
+
 fn number_after(text: &[u8], at: Option<usize>, skip: usize) -> Option<i64> {
     let digits = text.get(at? + skip..)?;
     let (negative, digits) = match digits.first()? {
@@ -266,6 +287,7 @@ mod tests {
         for codec in [HeaderCodec::Json, HeaderCodec::Binary] {
             let mut fields = Fields::new();
             fields.push("nextBeginOffset", "12");
+            fields.push("startOffsetInfo", "0 3 17");
             let mut answer = Command::success();
             answer.code = 19;
             answer.fields = fields;
@@ -280,6 +302,8 @@ mod tests {
             assert_eq!((answer.code, answer.slot(), answer.is_response), (19, 3, true));
             assert_eq!(answer.number("nextBeginOffset"), Some(12));
             assert_eq!(answer.number("minOffset"), None);
+            assert_eq!(answer.text("startOffsetInfo"), Some("0 3 17"));
+            assert_eq!(answer.text("msgOffsetInfo"), None);
             assert_eq!((answer.body, answer.frame.len()), (&b"xy"[..], bytes.len()));
         }
     }

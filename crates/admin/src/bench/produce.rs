@@ -14,7 +14,7 @@ use skua_protocol::header::Fields;
 use super::frames::{self, Answer, Template};
 use super::line::{Line, LineError, WRITE_LEN};
 use super::moment;
-use super::report::{Report, Setting, Tally};
+use super::report::{Report, Setting, Tally, Watch};
 use super::schedule::Schedule;
 use super::target::Target;
 use super::{BenchError, Pace};
@@ -35,6 +35,10 @@ pub struct Plan {
     pub size: usize,
     pub codec: HeaderCodec,
     pub tag: Option<String>,
+    /// Properties for each message, names and values.
+    pub properties: Vec<(String, String)>,
+    /// Of so many messages of a queue one has tag and properties, the others have none.
+    pub one_in: u32,
     /// Messages of a request.
     pub batch: usize,
     /// Requests a second of all connections, if they are sent by the clock.
@@ -68,11 +72,19 @@ pub async fn run(targets: &[Target], plan: &Plan) -> Result<Report, BenchError> 
             .iter()
             .flat_map(|target| target.queues.iter().map(|queue| (&target.topic, queue)))
             .filter(|(_, queue)| &queue.addr == addr)
-            .map(|(topic, queue)| template(topic, queue, plan, &body))
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(|(topic, queue)| {
+                Ok(Templates {
+                    marked: template(topic, queue, plan, &body, true)?,
+                    plain: (plan.one_in > 1)
+                        .then(|| template(topic, queue, plan, &body, false))
+                        .transpose()?,
+                })
+            })
+            .collect::<Result<Vec<_>, BenchError>>()?;
         senders.push((Line::connect(addr, plan.timeout).await?, templates, places, index));
     }
 
+    let watch = Watch::start();
     let start = Instant::now();
     let measure_from = start + plan.pace.warm_up;
     let clock = Rc::new(Clock {
@@ -93,6 +105,7 @@ pub async fn run(targets: &[Target], plan: &Plan) -> Result<Report, BenchError> 
             line,
             templates,
             next_queue: index,
+            one_in: plan.one_in as usize,
             sent_at: vec![start; places],
             free: (0..places as u32).rev().collect(),
             schedule,
@@ -129,18 +142,29 @@ pub async fn run(targets: &[Target], plan: &Plan) -> Result<Report, BenchError> 
         brokers: brokers.into_iter().cloned().collect(),
         in_flight: plan.in_flight,
         connections: plan.connections,
+        watch,
+        last: clock.last_answer.get(),
     };
     Ok(Report::new(setting, &tally, until.saturating_duration_since(measure_from), unanswered))
 }
 
 /// A send of `body` to `queue`, with holes for birth, unique ids and the moment in each body.
-fn template(topic: &str, queue: &Queue, plan: &Plan, body: &[u8]) -> Result<Template, BenchError> {
+fn template(
+    topic: &str,
+    queue: &Queue,
+    plan: &Plan,
+    body: &[u8],
+    marked: bool,
+) -> Result<Template, BenchError> {
     let properties = |unique_end: &str| {
         let unique =
             format!("7F000001{:04X}{:08X}{unique_end}", std::process::id() as u16, 0x5B0A_u32);
         let mut properties = format!("UNIQ_KEY\u{1}{unique}\u{2}WAIT\u{1}true\u{2}");
-        if let Some(tag) = &plan.tag {
+        if let Some(tag) = plan.tag.as_ref().filter(|_| marked) {
             properties.push_str(&format!("TAGS\u{1}{tag}\u{2}"));
+        }
+        for (name, value) in plan.properties.iter().filter(|_| marked) {
+            properties.push_str(&format!("{name}\u{1}{value}\u{2}"));
         }
         properties
     };
@@ -196,7 +220,7 @@ fn template(topic: &str, queue: &Queue, plan: &Plan, body: &[u8]) -> Result<Temp
 }
 
 /// Printable bytes that do not repeat early; larger ones begin with the place of a moment.
-fn payload(size: usize) -> Vec<u8> {
+pub fn payload(size: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut body: Vec<u8> = (0..size)
         .map(|_| {
@@ -212,10 +236,18 @@ fn payload(size: usize) -> Vec<u8> {
     body
 }
 
+/// The requests for one queue.
+struct Templates {
+    marked: Template,
+    /// Without tag and properties, where not all messages have them.
+    plain: Option<Template>,
+}
+
 struct Sender {
     line: Line,
-    templates: Vec<Template>,
+    templates: Vec<Templates>,
     next_queue: usize,
+    one_in: usize,
     /// By place in flight: when its request was handed over.
     sent_at: Vec<Instant>,
     free: Vec<u32>,
@@ -283,7 +315,13 @@ impl Sender {
                 },
             };
             let Some(place) = self.free.pop() else { break };
-            let template = &self.templates[self.next_queue % self.templates.len()];
+            let queues = self.templates.len();
+            let templates = &self.templates[self.next_queue % queues];
+            let round = self.next_queue / queues;
+            let template = match &templates.plain {
+                Some(plain) if !round.is_multiple_of(self.one_in) => plain,
+                _ => &templates.marked,
+            };
             self.next_queue += 1;
             // Milliseconds within the month and a counter, as in Java's unique ids.
             let mut next_unique = || {

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
+
+use super::moment;
 
 /// Latencies are kept in microseconds up to a minute, with three digits.
 pub fn histogram() -> Histogram<u64> {
@@ -17,6 +20,8 @@ pub fn histogram() -> Histogram<u64> {
 pub struct Tally {
     pub messages: u64,
     pub bytes: u64,
+    /// How far pulls moved on: with a filter more than the messages that came.
+    pub gone_over: u64,
     /// Messages not counted above, by the server's code, each with its first remark.
     pub errors: BTreeMap<i32, (u64, String)>,
     /// From the request's writing to its answer.
@@ -30,6 +35,7 @@ impl Tally {
         Self {
             messages: 0,
             bytes: 0,
+            gone_over: 0,
             errors: BTreeMap::new(),
             latency: histogram(),
             end_to_end: histogram(),
@@ -43,6 +49,7 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.messages += other.messages;
         self.bytes += other.bytes;
+        self.gone_over += other.gone_over;
         for (code, (count, remark)) in &other.errors {
             self.error(*code, *count, || remark.clone());
         }
@@ -59,6 +66,7 @@ pub struct Latency {
     pub p50: f64,
     pub p99: f64,
     pub p999: f64,
+    pub p9999: f64,
     pub max: f64,
 }
 
@@ -73,6 +81,7 @@ impl Latency {
             p50: at(0.5),
             p99: at(0.99),
             p999: at(0.999),
+            p9999: at(0.9999),
             max: histogram.max() as f64 / 1e3,
         })
     }
@@ -80,9 +89,37 @@ impl Latency {
 
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mean, p50, p99, p999, max } = self;
-        write!(f, "mean {mean:.3}  p50 {p50:.3}  p99 {p99:.3}  p99.9 {p999:.3}  max {max:.3} ms")
+        let Self { mean, p50, p99, p999, p9999, max } = self;
+        write!(
+            f,
+            "mean {mean:.3}  p50 {p50:.3}  p99 {p99:.3}  p99.9 {p999:.3}  p99.99 {p9999:.3}  \
+             max {max:.3} ms"
+        )
     }
+}
+
+/// CPU time of this process beside the time that passes.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    started: Instant,
+    cpu: Duration,
+}
+
+impl Watch {
+    pub fn start() -> Self {
+        Self { started: Instant::now(), cpu: cpu_time() }
+    }
+
+    /// Share of one core.
+    pub fn busy(&self) -> f64 {
+        let passed = self.started.elapsed().as_secs_f64().max(1e-9);
+        cpu_time().saturating_sub(self.cpu).as_secs_f64() / passed
+    }
+}
+
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -106,6 +143,13 @@ pub struct Report {
     pub messages: u64,
     pub messages_per_second: f64,
     pub megabytes_per_second: f64,
+    /// Messages that pulls went over, whether a filter let them pass or not.
+    pub gone_over: u64,
+    pub gone_over_per_second: f64,
+    /// Share of one core that this process took: near 1 it is itself what limits the rate.
+    pub generator_busy: f64,
+    /// When the last of them was answered, in milliseconds since the epoch.
+    pub ended_at: f64,
     pub latency_ms: Option<Latency>,
     pub end_to_end_ms: Option<Latency>,
     pub errors: Vec<ErrorCount>,
@@ -121,6 +165,10 @@ pub struct Setting {
     pub brokers: Vec<String>,
     pub in_flight: usize,
     pub connections: usize,
+    /// Runs since the load began.
+    pub watch: Watch,
+    /// The last answer that was counted.
+    pub last: Instant,
 }
 
 impl Report {
@@ -135,6 +183,10 @@ impl Report {
             message_bytes: tally.bytes.checked_div(tally.messages).unwrap_or(0),
             seconds,
             messages: tally.messages,
+            gone_over: tally.gone_over,
+            gone_over_per_second: tally.gone_over as f64 / seconds,
+            generator_busy: setting.watch.busy(),
+            ended_at: moment::now() as f64 / 1e6 - setting.last.elapsed().as_secs_f64() * 1e3,
             messages_per_second: tally.messages as f64 / seconds,
             megabytes_per_second: tally.bytes as f64 / seconds / 1e6,
             latency_ms: Latency::of(&tally.latency),
@@ -171,12 +223,16 @@ impl fmt::Display for Report {
             "{:.0} messages/s  {:.2} MB/s  ({} messages in {:.2} s)",
             self.messages_per_second, self.megabytes_per_second, self.messages, self.seconds
         )?;
+        if self.gone_over > self.messages {
+            writeln!(f, "gone over: {} ({:.0}/s)", self.gone_over, self.gone_over_per_second)?;
+        }
         if let Some(latency) = &self.latency_ms {
             writeln!(f, "latency: {latency}")?;
         }
         if let Some(latency) = &self.end_to_end_ms {
             writeln!(f, "end to end: {latency}")?;
         }
+        writeln!(f, "generator: {:.0} % of one core", self.generator_busy * 100.0)?;
         for ErrorCount { code, count, remark } in &self.errors {
             writeln!(f, "code {code}: {count} times, first: {remark}")?;
         }

@@ -1,0 +1,124 @@
+//! What servers hold and how they come back: connections, name server's tables, a start after a
+//! crash.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use skua_interop::skua;
+
+use crate::Args;
+use crate::figures::Run;
+use crate::generator::{Sends, number, pace, run_of, with_cpu};
+use crate::servers::Group;
+use crate::setup::first_acknowledgement;
+use crate::usage::{cpu_seconds, status_kib};
+
+/// Bodies of what fills a store before it is killed: 64 in a request.
+const FILL_BATCH: u32 = 64;
+const FILL_STORED: u64 = 1024 + 150;
+/// For memory to come to rest.
+const REST: Duration = Duration::from_secs(1);
+
+/// A `skua bench` that holds what it made until it is dropped.
+pub struct Held {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    /// What it printed last.
+    pub report: Value,
+}
+
+impl Held {
+    pub fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the skua binary runs");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let mut held = Self { child, output, report: Value::Null };
+        held.read();
+        held
+    }
+
+    /// Waits for its next report.
+    fn read(&mut self) {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("its report");
+        self.report =
+            serde_json::from_str(&line).unwrap_or_else(|e| panic!("`{line}` of skua bench: {e}"));
+    }
+
+    /// Connections to a broker, and consumer groups that they are of.
+    pub fn connections(broker: &str, count: u32, groups: u32, topic: &str) -> Self {
+        let mut command = skua();
+        command.args(["bench", "connect", "--broker", broker, "--topic", topic]);
+        command.args(["--count", &count.to_string(), "--groups", &groups.to_string()]);
+        Self::start(command)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Group {
+    /// Memory of a server for each idle connection.
+    pub fn connections(&self, count: u32) -> Run {
+        let broker = &self.brokers[0];
+        let resident = || status_kib(broker.process.id(), "RssAnon:");
+        let before = resident();
+        let held = Held::connections(&broker.addr, count, 0, "idle");
+        thread::sleep(REST);
+        let kib = (resident() - before).max(0.0) / f64::from(count);
+        let refused = number(&held.report["refused"]) as u64;
+        Run { value: Some(kib), refused, ..Run::default() }
+    }
+
+    /// As `kill -9` with a store of so many bytes, then from its start until it takes a message.
+    pub fn recover(&mut self, mib: u64) -> Run {
+        let batches = mib * 1024 * 1024 / FILL_STORED;
+        let sends = Sends { batch: FILL_BATCH, ..Sends::plain(16) };
+        self.fill("recover", sends, &batches.to_string(), &[]);
+        let broker = &mut self.brokers[0];
+        broker.process.kill();
+        let started = Instant::now();
+        broker.launch_again();
+        let took = first_acknowledgement(&broker.addr, started);
+        broker.wait_registered();
+        Run { value: Some(took.as_secs_f64() * 1e3), ..Run::default() }
+    }
+
+    /// Brokers that register their topics again and again; what the name server then takes.
+    pub fn register(&self, brokers: u32, topics: u32, args: &Args) -> Run {
+        let pid = self.namesrv.process.id();
+        let before = cpu_seconds(&[pid]);
+        let held = self.simulate(brokers, topics, args);
+        self.of_name_server(&held.report, cpu_seconds(&[pid]) - before, args)
+    }
+
+    /// The questions of clients that come after.
+    pub fn routes(&self, brokers: u32, topics: u32, args: &Args) -> Run {
+        let pid = self.namesrv.process.id();
+        let mut held = self.simulate(brokers, topics, args);
+        let before = cpu_seconds(&[pid]);
+        held.read();
+        self.of_name_server(&held.report, cpu_seconds(&[pid]) - before, args)
+    }
+
+    fn simulate(&self, brokers: u32, topics: u32, args: &Args) -> Held {
+        let mut command = skua();
+        command.args(["bench", "namesrv", "-n", &self.namesrv.addr]).args(pace(args));
+        command.args(["--brokers", &brokers.to_string(), "--topics", &topics.to_string()]);
+        Held::start(command)
+    }
+
+    fn of_name_server(&self, report: &Value, spent: f64, args: &Args) -> Run {
+        let mut run = with_cpu(run_of(report), spent, report, args);
+        run.value = Some(status_kib(self.namesrv.process.id(), "VmRSS:") / 1024.0);
+        run
+    }
+}

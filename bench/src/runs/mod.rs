@@ -1,0 +1,96 @@
+//! Doing a work once.
+
+mod clock;
+mod cold;
+mod hold;
+mod read;
+mod service;
+
+pub use hold::Held;
+
+use crate::Args;
+use crate::figures::Run;
+use crate::floor;
+use crate::generator::{self, QUEUES, Sends, number, pace, run_of, with_cpu};
+use crate::servers::{Echo, Group};
+use crate::usage::cpu_seconds;
+use crate::work::{Load, Work};
+
+use std::time::Duration;
+
+/// With each message of a pull's answer, beside its body.
+const AROUND_A_BODY: u32 = 150;
+
+impl Echo {
+    /// None where the echo server says nothing about the work.
+    pub fn run(&self, work: &Work, args: &Args) -> Option<Run> {
+        match work.load {
+            Load::Send { size, in_flight, batch, topics } => {
+                let sends = Sends { size, in_flight, batch, topics, queues: queues_of(topics) };
+                let before = cpu_seconds(&[self.id()]);
+                let target = ["--broker", &self.addr];
+                let report = generator::produce(&target, "floor", sends, &pace(args));
+                let spent = cpu_seconds(&[self.id()]) - before;
+                Some(with_cpu(run_of(&report), spent, &report, args))
+            }
+            // What a pull's answer carries: bodies and about a hundred bytes with each.
+            Load::CatchUp { size, .. } => {
+                let rate = floor::loopback_copy(Duration::from_secs(1)).expect("the loopback");
+                let per_second = rate / f64::from(size + AROUND_A_BODY);
+                Some(Run { per_second, ..Run::default() })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Group {
+    pub fn run(&mut self, work: &Work, args: &Args) -> Run {
+        match work.load {
+            Load::Send { size, in_flight, batch, topics } => {
+                let sends = Sends { size, in_flight, batch, topics, queues: queues_of(topics) };
+                let topic = if topics == 1 { "send" } else { "many" };
+                self.send(topic, sends, args)
+            }
+            Load::CatchUp { size, pulls, queues } => self.catch_up(size, pulls, queues),
+            Load::Filter { by } => self.filter(by),
+            Load::EndToEnd { rate } => self.end_to_end(rate, args),
+            Load::Cold { pulls } => self.cold(pulls, args),
+            Load::BesideReader { reader } => self.beside_reader(reader, args),
+            Load::Pop { in_flight } => self.pop(in_flight, args),
+            Load::Transactions { in_flight } => self.transactions(in_flight, args),
+            Load::Delayed => self.delayed(),
+            Load::Timers => self.timers(),
+            Load::Connections { count } => self.connections(count),
+            Load::Recover { mib } => self.recover(mib),
+            Load::Register { brokers, topics } => self.register(brokers, topics, args),
+            Load::Routes { brokers, topics } => self.routes(brokers, topics, args),
+        }
+    }
+
+    /// Sends for as long as the program's arguments say.
+    pub fn send(&self, topic: &str, sends: Sends, args: &Args) -> Run {
+        let pace = pace(args);
+        let pace: Vec<&str> = pace.iter().map(String::as_str).collect();
+        let before = cpu_seconds(&self.pids());
+        let report = self.produce(topic, sends, &pace);
+        let spent = cpu_seconds(&self.pids()) - before;
+        with_cpu(run_of(&report), spent, &report, args)
+    }
+
+    /// What `load` does with so many messages, by its report.
+    fn counted(&self, messages: &str, load: impl FnOnce(&Self) -> serde_json::Value) -> Run {
+        let before = cpu_seconds(&self.pids());
+        let report = load(self);
+        let spent = cpu_seconds(&self.pids()) - before;
+        let mut run = run_of(&report);
+        run.cpu_per_million = Some(spent / number(&report[messages]) * 1e6);
+        run
+    }
+}
+
+/// Thousands of topics have one queue each: every queue of Java's is a file in its address space,
+/// of which Linux gives it 65,530.
+fn queues_of(topics: u32) -> u32 {
+    if topics > 1000 { 1 } else { QUEUES }
+}

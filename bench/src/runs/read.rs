@@ -1,0 +1,74 @@
+//! Reading what is in the page cache: all of it, and what a filter lets pass.
+
+use serde_json::json;
+use skua_interop::wire;
+
+use super::AROUND_A_BODY;
+use crate::figures::Run;
+use crate::generator::{Sends, number};
+use crate::servers::Group;
+use crate::work::FilterBy;
+
+/// Messages that catching up reads: as many of each server's, all in the page cache.
+const CATCH_UP_BYTES: u64 = 400 * 1024 * 1024;
+/// Of so many messages a filter lets one pass.
+const ONE_IN: &str = "100";
+/// More than there are: a run with it ends when all queues have ended.
+const ALL: &str = "1000000000";
+
+impl Group {
+    pub fn catch_up(&self, size: u32, pulls: u32, queues: u32) -> Run {
+        let topic = format!("catch-up-{size}-{queues}");
+        let count = (CATCH_UP_BYTES / u64::from(size + AROUND_A_BODY)).to_string();
+        let counted = ["--count", &count, "--warm-up", "0"];
+        if self.fill(&topic, Sends { size, queues, ..Sends::plain(64) }, &count, &[]) {
+            // Once for the compiler's sake.
+            self.consume(&topic, pulls, &counted);
+        }
+        self.counted("messages", |group| group.consume(&topic, pulls, &counted))
+    }
+
+    /// The rate is of the messages that are gone over, not of the few that come.
+    pub fn filter(&self, by: FilterBy) -> Run {
+        let topic = "filter";
+        let plain = Sends::plain(64);
+        let count = (CATCH_UP_BYTES / u64::from(plain.size + AROUND_A_BODY)).to_string();
+        let marks = ["--tag", "wanted", "--property", "kind=7", "--one-in", ONE_IN];
+        let wanted = match by {
+            FilterBy::Tag => ["--tag", "wanted"],
+            FilterBy::Sql => ["--sql", "kind = 7"],
+        };
+        let pace = [&wanted[..], &["--count", ALL, "--warm-up", "0"]].concat();
+        if self.fill(topic, plain, &count, &marks) {
+            self.consume(topic, 8, &pace);
+        }
+        let mut over = 0.0;
+        let run = self.counted("goneOver", |group| {
+            let report = group.consume(topic, 8, &pace);
+            over = number(&report["goneOverPerSecond"]);
+            report
+        });
+        Run { per_second: over, ..run }
+    }
+
+    /// So many messages into `topic`, if it is empty; whether it was.
+    pub fn fill(&self, topic: &str, sends: Sends, count: &str, more: &[&str]) -> bool {
+        let empty = is_empty(&self.brokers[0].addr, topic);
+        if empty {
+            let pace = [&["--count", count, "--warm-up", "0"], more].concat();
+            self.produce(topic, sends, &pace);
+        }
+        empty
+    }
+}
+
+/// Whether nothing was sent to the first queue of `topic` (request GET_MAX_OFFSET).
+fn is_empty(broker: &str, topic: &str) -> bool {
+    const GET_MAX_OFFSET: i32 = 30;
+    let fields = json!({ "topic": topic, "queueId": "0" });
+    let answer = wire::call(broker, GET_MAX_OFFSET, fields, &[]);
+    let offset = answer.and_then(|(header, _)| {
+        header["extFields"]["offset"].as_str().and_then(|text| text.parse::<i64>().ok())
+    });
+    offset.unwrap_or(0) == 0
+}
