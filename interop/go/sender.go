@@ -65,22 +65,36 @@ func (s *sender) Shutdown() error {
 	return s.producer.Shutdown()
 }
 
-// flood sends until halt.
+// flood sends until halt, and tells when each send was begun and ended.
 func (s *sender) flood(c command) {
 	pause := time.Duration(c.number("pause", 0)) * time.Millisecond
+	var next atomic.Int64
 	s.flooding.Store(true)
-	s.flooded.Add(1)
-	go func() {
-		defer s.flooded.Done()
-		for i := 0; s.flooding.Load(); i++ {
-			m := message(c, i)
-			result, err := s.producer.SendSync(context.Background(), m)
-			if err = s.sent(result, err, m); err != nil {
-				tell("lost by=%s %s", s.name, body(m.Body))
+	for i := 0; i < c.number("threads", 1); i++ {
+		s.flooded.Add(1)
+		go func() {
+			defer s.flooded.Done()
+			for s.flooding.Load() {
+				m := message(c, int(next.Add(1)-1))
+				begun := micros()
+				result, err := s.producer.SendSync(context.Background(), m)
+				when := fmt.Sprintf(" begun=%d ended=%d", begun, micros())
+				if err = s.sentAt(when, result, err, m); err != nil {
+					tell("lost by=%s %s", s.name, body(m.Body))
+					// Must not spin while the server is away.
+					time.Sleep(20 * time.Millisecond)
+				}
+				time.Sleep(pause)
 			}
-			time.Sleep(pause)
-		}
-	}()
+		}()
+	}
+}
+
+var started = time.Now()
+
+// micros is microseconds since the epoch by a clock that nobody sets back.
+func micros() int64 {
+	return started.UnixMicro() + time.Since(started).Microseconds()
 }
 
 func (s *sender) halt() {
@@ -149,6 +163,10 @@ func (s *sender) async(ctx context.Context, messages []*primitive.Message) error
 }
 
 func (s *sender) sent(result *primitive.SendResult, err error, messages ...*primitive.Message) error {
+	return s.sentAt("", result, err, messages...)
+}
+
+func (s *sender) sentAt(when string, result *primitive.SendResult, err error, messages ...*primitive.Message) error {
 	if err != nil {
 		return err
 	}
@@ -157,8 +175,9 @@ func (s *sender) sent(result *primitive.SendResult, err error, messages ...*prim
 	}
 	// The client knows no id for each message of a batch: the first's offset is all there is.
 	for i, m := range messages {
-		tell("sent by=%s topic=%s queue=%d offset=%d %s tag=%s id=%s", s.name, m.Topic,
-			result.MessageQueue.QueueId, result.QueueOffset+int64(i), body(m.Body), m.GetTags(), result.MsgID)
+		tell("sent by=%s topic=%s broker=%s queue=%d offset=%d %s tag=%s id=%s%s", s.name, m.Topic,
+			result.MessageQueue.BrokerName, result.MessageQueue.QueueId, result.QueueOffset+int64(i), body(m.Body),
+			m.GetTags(), result.MsgID, when)
 	}
 	return nil
 }

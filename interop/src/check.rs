@@ -30,6 +30,14 @@ pub fn same_set(sent: &[Event], got: &[Event]) {
     each_once(sent, &first_deliveries(got));
 }
 
+/// Every message sent was received; others may be, too.
+pub fn contains_all(sent: &[Event], got: &[Event]) {
+    let got: BTreeSet<_> = got.iter().map(Event::message).collect();
+    let missing: Vec<_> = sent.iter().filter(|event| !got.contains(&event.message())).collect();
+    let few = &missing[..missing.len().min(5)];
+    assert!(missing.is_empty(), "{} of {} sent are missing: {few:?}", missing.len(), sent.len());
+}
+
 /// The events without repetitions of a message.
 pub fn first_deliveries(got: &[Event]) -> Vec<Event> {
     let mut seen = BTreeSet::new();
@@ -57,6 +65,33 @@ pub fn in_order_of_sends(sent: &[Event]) {
         }
     }
 }
+
+/// What was sent to a queue after another send was answered stands behind that other, whoever sent
+/// them; as told with the times of a flood.
+pub fn in_order_of_answers(sent: &[Event]) {
+    let mut queues = BTreeMap::<_, Vec<_>>::new();
+    for event in sent {
+        queues.entry((event.get("broker"), event.number("queue"))).or_default().push(event);
+    }
+    for (queue, mut begun) in queues {
+        let mut ended = begun.clone();
+        begun.sort_by_key(|event| event.number("begun"));
+        ended.sort_by_key(|event| event.number("ended"));
+        let mut ended = ended.into_iter().peekable();
+        let mut last = -1;
+        for event in begun {
+            let begun = event.number("begun") - CLOCKS_APART;
+            while let Some(before) = ended.next_if(|other| other.number("ended") < begun) {
+                last = last.max(before.number("offset"));
+            }
+            let offset = event.number("offset");
+            assert!(last < offset, "{queue:?}: {offset} was given after {last}: {event:?}");
+        }
+    }
+}
+
+/// Microseconds that clocks of two processes may differ by.
+const CLOCKS_APART: i64 = 1000;
 
 /// Within each queue the queue offsets are 0, 1, 2 … up to the last, in this order.
 pub fn dense(got: &[Event]) {
@@ -106,6 +141,19 @@ mod tests {
         assert!(fails(|| each_once(&sent, &events(&[(0, "a")]))));
         assert!(fails(|| each_once(&sent, &events(&[(0, "a"), (1, "b"), (2, "c")]))));
         assert!(fails(|| each_once(&sent, &events(&[(0, "a"), (1, "b"), (1, "b")]))));
+    }
+
+    #[test]
+    fn an_offset_that_went_back_after_an_answer_is_told() {
+        let sends = |of: [(i64, i64, i64); 2]| {
+            of.map(|(offset, begun, ended)| {
+                let times = format!("begun={begun}000 ended={ended}000");
+                Event::parse(&format!("sent broker=b queue=0 offset={offset} {times}"))
+            })
+        };
+        in_order_of_answers(&sends([(0, 1, 2), (1, 4, 5)]));
+        in_order_of_answers(&sends([(1, 1, 6), (0, 4, 9)]));
+        assert!(fails(|| in_order_of_answers(&sends([(1, 1, 2), (0, 4, 5)]))));
     }
 
     #[test]

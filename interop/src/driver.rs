@@ -137,6 +137,12 @@ impl Driver {
         events.iter().filter(|e| e.word == word).cloned().collect()
     }
 
+    /// How much was told so far with this word, by the client of this name.
+    pub fn count(&self, word: &str, by: &str) -> usize {
+        let events = self.told.events.lock().expect("no panic under it");
+        events.iter().filter(|e| e.word == word && e.get("by") == by).count()
+    }
+
     /// All that the consumer of this name got so far.
     pub fn got(&self, by: &str) -> Vec<Event> {
         self.told("got").into_iter().filter(|e| e.get("by") == by).collect()

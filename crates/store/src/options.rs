@@ -201,6 +201,9 @@ pub struct StoreOptions {
     pub open_files: usize,
     /// Entries of an active queue kept in memory.
     pub queue_tail_entries: usize,
+    /// With that many queues to be made durable at the end, the file system is synced instead of
+    /// the files of each.
+    pub sync_at_once_from: usize,
 }
 
 impl StoreOptions {
@@ -238,6 +241,7 @@ impl StoreOptions {
             hot_windows: 2,
             open_files: 1024,
             queue_tail_entries: 256,
+            sync_at_once_from: 256,
         }
     }
 

@@ -543,6 +543,16 @@ impl Store {
         })
     }
 
+    /// Entries of many queues by one call, behind the log's records that they point to.
+    fn flush_many_queues(&self) -> DiskResult<()> {
+        let flushed = self.flush_log().and_then(|()| self.queues.flush_at_once());
+        flushed.inspect_err(|cause| {
+            if !cause.is_full() {
+                self.fail(cause.clone());
+            }
+        })
+    }
+
     fn save(&self) -> DiskResult<()> {
         let mut checkpoint = lock(&self.checkpoint);
         let (dispatched, logics_timestamp) = *lock(&self.dispatched);
@@ -638,6 +648,7 @@ impl Store {
                 .dispatch_all()
                 .and_then(|()| self.finish_index())
                 .and_then(|()| self.close_timer())
+                .and_then(|()| self.flush_many_queues())
                 .and_then(|()| self.flush_all()),
         };
         self.mark.end(FlushError::Closed);

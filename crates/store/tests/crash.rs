@@ -219,7 +219,15 @@ fn options(seed: u64) -> StoreOptions {
     };
     let batch_topics = vec![BATCH_TOPIC.to_owned()];
     let consume_queue_ext = seed % 2 == 1;
-    StoreOptions { retention, batch_topics, consume_queue_ext, ..small_options() }
+    // At the end the queues' file system is synced, or their files are.
+    let sync_at_once_from = if seed % 3 == 0 { usize::MAX } else { 1 + (seed % 5) as usize };
+    StoreOptions {
+        retention,
+        batch_topics,
+        consume_queue_ext,
+        sync_at_once_from,
+        ..small_options()
+    }
 }
 
 fn open(disk: &SimDisk, seed: u64, now: i64) -> Store {

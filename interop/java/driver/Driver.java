@@ -15,7 +15,7 @@ import org.apache.rocketmq.remoting.RPCHook;
  * send     NAME topic=T mode=sync|async|oneway|batch count=N prefix=P [tags=A,B] [size=N] [delay=L] [queue=Q] [props=K:V;…]
  *          [timer=delay:MS|sec:S|deliver:MS] [due=MS]   due: what receivers are told of the delay
  * recall   NAME topic=T handle=H                   takes back a timer message
- * flood    NAME topic=T prefix=P [threads=N] [pause=MS]   sends until `halt NAME`
+ * flood    NAME topic=T prefix=P [threads=N] [pause=MS]   sends until `halt NAME`; tells when each was begun and ended
  * halt     NAME
  * consumer NAME namesrv=A group=G topic=T kind=concurrent|orderly|broadcast|pop|lite [tags=EXPR] [sql=EXPR] [trace=true] [ak=USER sk=SECRET]
  *          [fail=N] [retries=N] [delay=L] [poll=MS] fail: how often each message is refused

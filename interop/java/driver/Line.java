@@ -8,7 +8,15 @@ import org.apache.rocketmq.common.message.MessageExt;
  * libraries print.
  */
 final class Line {
+    private static final long WALL = System.currentTimeMillis() * 1000;
+    private static final long STARTED = System.nanoTime();
+
     private final StringBuilder text = new StringBuilder("@");
+
+    /** Microseconds since the epoch by a clock that nobody sets back. */
+    static long micros() {
+        return WALL + (System.nanoTime() - STARTED) / 1000;
+    }
 
     static Line of(String word) {
         return new Line().word(word);

@@ -139,7 +139,7 @@ final class Receiver {
                 PullResult result = pull(consumer, queue, selector, offset);
                 if (result.getPullStatus() == PullStatus.FOUND) {
                     for (MessageExt m : result.getMsgFoundList()) {
-                        Line.of("got", by, m).print();
+                        Line.of("got", by, m).add("broker", queue.getBrokerName()).print();
                     }
                 }
                 if (result.getNextBeginOffset() <= offset) {

@@ -163,7 +163,11 @@ final class Sender implements Driver.Client {
                 while (flooding) {
                     Message m = message(c, next.getAndIncrement());
                     try {
-                        sent(m, producer.send(m));
+                        long begun = Line.micros();
+                        SendResult result = producer.send(m);
+                        check(result);
+                        sentLine(m, result, result.getQueueOffset(), result.getMsgId())
+                            .add("begun", begun).add("ended", Line.micros()).print();
                         pause(pause);
                     } catch (Exception e) {
                         // What the broker said stands in the cause.
@@ -299,9 +303,14 @@ final class Sender implements Driver.Client {
     }
 
     private void sent(Message m, SendResult result, long offset, String id) {
-        Line.of("sent").add("by", name).add("topic", m.getTopic())
-            .add("queue", result.getMessageQueue().getQueueId()).add("offset", offset).body(m.getBody())
-            .add("tag", m.getTags()).add("id", id).add("handle", handle(result)).print();
+        sentLine(m, result, offset, id).print();
+    }
+
+    private Line sentLine(Message m, SendResult result, long offset, String id) {
+        MessageQueue queue = result.getMessageQueue();
+        return Line.of("sent").add("by", name).add("topic", m.getTopic())
+            .add("broker", queue.getBrokerName()).add("queue", queue.getQueueId()).add("offset", offset)
+            .body(m.getBody()).add("tag", m.getTags()).add("id", id).add("handle", handle(result));
     }
 
     private static void check(SendResult result) {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::entry::{ENTRY_LEN, Slot};
 use super::queue::{Queue, QueueState};
@@ -190,6 +191,39 @@ impl Queues {
         later.append(&mut dirty);
         lock(&self.dirty).append(&mut later);
         result.and_then(|()| self.sync_topics(&new_in, between))
+    }
+
+    /// Makes the entries of all queues durable by one sync of their file system, if they are many:
+    /// a sync for each file waits for the disk each time. Nobody is served meanwhile.
+    pub(crate) fn flush_at_once(&self) -> DiskResult<()> {
+        let Some(file_system) = &self.file_system else { return Ok(()) };
+        if lock(&self.dirty).len() < self.sync_at_once_from {
+            return Ok(());
+        }
+        let any_batch = self.any_batch.load(Ordering::Relaxed);
+        if !file_system.holds(&self.dir) || (any_batch && !file_system.holds(&self.batch_dir)) {
+            return Ok(());
+        }
+        let mut flushed = Vec::new();
+        for queue in std::mem::take(&mut *lock(&self.dirty)) {
+            // A statement of its own: the lock ends with it.
+            let range = queue.state().dirty.take();
+            flushed.extend(range.map(|range| (queue, range)));
+        }
+        let mut synced = file_system.sync();
+        for (queue, _) in &flushed {
+            if synced.is_ok() && !queue.is_deleted() {
+                synced = self.sync_extension(queue);
+            }
+        }
+        if synced.is_err() {
+            for (queue, range) in flushed {
+                self.note_dirty(&queue, &mut queue.state(), range);
+            }
+            return synced;
+        }
+        lock(&self.warm).extend(flushed.into_iter().map(|(queue, _)| queue));
+        Ok(())
     }
 
     /// Makes what is new in the topics' folders durable, and the folders themselves.

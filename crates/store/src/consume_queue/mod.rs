@@ -33,7 +33,7 @@ pub(crate) use queue::Queue;
 use queue::merge;
 
 use crate::commit_log::CommitLog;
-use crate::disk::{Disk, DiskError, DiskResult, lock};
+use crate::disk::{Disk, DiskError, DiskResult, FileSystem, lock};
 use crate::error::OpenError;
 use crate::handles::Handles;
 use crate::multi_dispatch::is_lmq;
@@ -89,6 +89,9 @@ pub(crate) struct Queues {
     hopeless: Mutex<HashSet<(u64, u64)>>,
     /// Queues with entries that are not durable.
     dirty: Mutex<Vec<Arc<Queue>>>,
+    /// The root's, held from the start: it tells of writes that failed since.
+    file_system: Option<Arc<dyn FileSystem>>,
+    sync_at_once_from: usize,
     /// Queues whose newest entries are in memory, as the flush last saw them.
     warm: Mutex<Vec<Arc<Queue>>>,
 }
@@ -125,6 +128,7 @@ impl Queues {
             found,
             "mappedFileSizeConsumeQueueExt",
         )?;
+        let file_system = disk.file_system(&options.root)?;
         Ok(Self {
             disk,
             log,
@@ -153,6 +157,8 @@ impl Queues {
             any_deleted: AtomicBool::new(false),
             hopeless: Mutex::default(),
             dirty: Mutex::default(),
+            file_system,
+            sync_at_once_from: options.sync_at_once_from.max(1),
             warm: Mutex::default(),
         })
     }

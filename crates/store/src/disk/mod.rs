@@ -124,6 +124,15 @@ impl Space {
 /// A held lock file; released when dropped.
 pub trait DiskLock: Send + Sync + fmt::Debug {}
 
+/// A file system, held open.
+pub trait FileSystem: Send + Sync + fmt::Debug + 'static {
+    /// Whether `dir` is on it, too.
+    fn holds(&self, dir: &Path) -> bool;
+
+    /// Makes everything durable that was written, created, renamed or deleted on it.
+    fn sync(&self) -> DiskResult<()>;
+}
+
 /// Files and directories.
 pub trait Disk: Send + Sync + fmt::Debug + 'static {
     /// Opens an existing file for reading and writing.
@@ -164,6 +173,10 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     fn sync_dir(&self, dir: &Path) -> DiskResult<()>;
 
     fn space(&self, path: &Path) -> DiskResult<Space>;
+
+    /// The file system that holds `dir`, to make all that is on it durable in one call. `None` where
+    /// such a call would not tell of every write that failed since it was opened here.
+    fn file_system(&self, dir: &Path) -> DiskResult<Option<Arc<dyn FileSystem>>>;
 
     /// Takes the lock file that keeps a second broker, Java's too, out of the directory
     /// (Java: `DefaultMessageStore`, a write lock by `fcntl` on the file's first byte).

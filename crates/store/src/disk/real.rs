@@ -16,8 +16,8 @@ use rustix::fs::{FallocateFlags, FlockOperation};
 use skua_protocol::Millis;
 
 use super::{
-    Allocation, Disk, DiskError, DiskFile, DiskLock, DiskResult, Listed, Space, WINDOW_ALIGNMENT,
-    WindowWriter, WindowsInUse, lock,
+    Allocation, Disk, DiskError, DiskFile, DiskLock, DiskResult, FileSystem, Listed, Space,
+    WINDOW_ALIGNMENT, WindowWriter, WindowsInUse, lock,
 };
 
 /// Bytes of zeros written at a time where the file system cannot zero or reserve by itself.
@@ -173,6 +173,18 @@ impl Disk for RealDisk {
         })
     }
 
+    fn file_system(&self, dir: &Path) -> DiskResult<Option<Arc<dyn FileSystem>>> {
+        let open = || -> io::Result<Option<Arc<dyn FileSystem>>> {
+            let file = File::open(dir)?;
+            if !tells_of_failed_writes(&file)? {
+                return Ok(None);
+            }
+            let device = file.metadata()?.dev();
+            Ok(Some(Arc::new(RealFileSystem { file, device, dir: dir.to_owned() })))
+        };
+        open().map_err(|e| DiskError::new("open", dir, e))
+    }
+
     fn lock(&self, path: &Path) -> DiskResult<Option<Box<dyn DiskLock>>> {
         let fail = |e: io::Error| DiskError::new("lock", path, e);
         if let Some(dir) = path.parent() {
@@ -202,6 +214,48 @@ impl Disk for RealDisk {
         held.insert(id);
         Ok(Some(Box::new(RealLock { id, _file: file })))
     }
+}
+
+#[derive(Debug)]
+struct RealFileSystem {
+    file: File,
+    device: u64,
+    dir: PathBuf,
+}
+
+impl FileSystem for RealFileSystem {
+    fn holds(&self, dir: &Path) -> bool {
+        std::fs::metadata(dir).is_ok_and(|metadata| metadata.dev() == self.device)
+    }
+
+    fn sync(&self) -> DiskResult<()> {
+        #[cfg(target_os = "linux")]
+        let synced = rustix::fs::syncfs(&self.file).map_err(io::Error::from);
+        #[cfg(not(target_os = "linux"))]
+        let synced = self.file.sync_all();
+        synced.map_err(|e| DiskError::new("sync the file system of", &self.dir, e))
+    }
+}
+
+/// Whether `syncfs` fails if a write to the file's file system has failed since the file was
+/// opened: from Linux 5.8 on, on file systems that note it themselves.
+#[cfg(target_os = "linux")]
+fn tells_of_failed_writes(file: &File) -> io::Result<bool> {
+    const EXT4: i64 = 0xEF53;
+    const XFS: i64 = 0x5846_5342;
+    const BTRFS: i64 = 0x9123_683E;
+    const TMPFS: i64 = 0x0102_1994;
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut parts = release.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
+    let version: (u32, u32) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    let kind = i64::try_from(rustix::fs::fstatfs(file)?.f_type).unwrap_or(0);
+    Ok(version >= (5, 8) && [EXT4, XFS, BTRFS, TMPFS].contains(&kind))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tells_of_failed_writes(_: &File) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// Device and inode of the lock files this process holds.

@@ -18,7 +18,8 @@ use skua_protocol::Millis;
 use file::SimFile;
 
 use super::{
-    Allocation, Disk, DiskError, DiskFile, DiskLock, DiskResult, Listed, Space, WindowsInUse, lock,
+    Allocation, Disk, DiskError, DiskFile, DiskLock, DiskResult, FileSystem, Listed, Space,
+    WindowsInUse, lock,
 };
 
 /// Sectors reach the disk whole or not at all.
@@ -251,6 +252,73 @@ impl State {
             file.save(sector);
         }
         Ok(())
+    }
+}
+
+impl State {
+    /// Everything becomes durable; in a crash any sectors and a prefix of the changes of names, as
+    /// a failure leaves it, too.
+    fn sync_all(&mut self) -> io::Result<()> {
+        let crashes = self.crashes_now();
+        let fails = match &mut self.faults.sync_fails_in {
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        };
+        let is_whole = !crashes && !fails;
+        let kept = match is_whole {
+            true => self.journal.len(),
+            false => self.below(self.journal.len() as u64 + 1) as usize,
+        };
+        for change in self.journal.drain(..kept) {
+            change.apply(&mut self.durable_names);
+        }
+        for inode in 0..self.inodes.len() {
+            let file = &mut self.inodes[inode];
+            if is_whole {
+                file.durable.resize(file.content.len(), 0);
+            }
+            let sectors: Vec<u64> = file.unsynced.iter().copied().collect();
+            for sector in sectors {
+                if is_whole || self.below(2) == 0 {
+                    self.inodes[inode].save(sector);
+                }
+            }
+            if !crashes {
+                // Also what could not be written counts as clean.
+                self.inodes[inode].unsynced.clear();
+            }
+        }
+        if crashes {
+            return Err(io::Error::other("machine is down"));
+        }
+        if fails {
+            self.faults.sync_fails_in = None;
+            return Err(io::Error::other("medium error"));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct SimFileSystem {
+    disk: SimDisk,
+    boot: u64,
+    dir: PathBuf,
+}
+
+impl FileSystem for SimFileSystem {
+    fn holds(&self, _: &Path) -> bool {
+        true
+    }
+
+    fn sync(&self) -> DiskResult<()> {
+        let mut state = lock(&self.disk.state);
+        let synced = state.alive(self.boot).and_then(|()| state.sync_all());
+        synced.map_err(|e| DiskError::new("sync the file system of", &self.dir, e))
     }
 }
 
@@ -495,6 +563,14 @@ impl Disk for SimDisk {
             let available = if state.faults.no_space { 0 } else { total - used.sum::<u64>() };
             let available = state.faults.available.unwrap_or(available).min(total);
             Ok(Space { total, available, free: available })
+        })
+    }
+
+    fn file_system(&self, dir: &Path) -> DiskResult<Option<Arc<dyn FileSystem>>> {
+        self.run("open", dir, |state| {
+            let (disk, dir) = (self.clone(), dir.to_owned());
+            let opened = SimFileSystem { disk, boot: state.boot, dir };
+            Ok(Some(Arc::new(opened) as Arc<dyn FileSystem>))
         })
     }
 

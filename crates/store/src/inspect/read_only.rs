@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::{
-    Allocation, Disk, DiskError, DiskFile, DiskLock, DiskResult, Listed, Space, WindowWriter,
+    Allocation, Disk, DiskError, DiskFile, DiskLock, DiskResult, FileSystem, Listed, Space,
+    WindowWriter,
 };
 
 #[derive(Debug)]
@@ -51,6 +52,10 @@ impl Disk for ReadOnly {
 
     fn rename(&self, from: &Path, _: &Path) -> DiskResult<()> {
         refused("rename", from)
+    }
+
+    fn file_system(&self, _: &Path) -> DiskResult<Option<Arc<dyn FileSystem>>> {
+        Ok(None)
     }
 
     fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
