@@ -20,6 +20,9 @@ use crate::disk::{Allocation, DiskError, DiskResult};
 use crate::error::ReadError;
 use crate::multi_dispatch::is_lmq;
 
+/// An entry's size in it.
+const SIZE_AT: u64 = 8;
+const SIZE_LEN: usize = 4;
 /// Entries looked at one by one where the last is not that of a record.
 const NEAR_END: u64 = 1024;
 
@@ -174,7 +177,11 @@ impl Queues {
             // Its record has expired. Or it is half of an entry, which shows in the order.
             let Some(before) = index.checked_sub(1) else { return Ok(true) };
             return match self.slot(queue, before) {
-                Ok(before) => Ok(before.is_blank() || before.end() <= slot.physical_offset),
+                // Nothing follows what was never written, but for what a cut has left.
+                Ok(before) => {
+                    let follows = before.is_written() && before.end() <= slot.physical_offset;
+                    Ok(before.is_blank() || follows)
+                }
                 Err(cause) if cause.is_not_found() => Ok(true),
                 Err(cause) => Err(cause),
             };
@@ -208,7 +215,18 @@ impl Queues {
         state: &mut QueueState,
         end: u64,
     ) -> DiskResult<()> {
-        self.cut_after_byte(queue, state, end * ENTRY_LEN as u64)
+        let end_byte = end * ENTRY_LEN as u64;
+        if state.files.contains(&end_byte) {
+            let base = self.base(queue, end_byte);
+            let file = self.file(queue, base)?;
+            let mut size = [0; SIZE_LEN];
+            file.read_at(&mut size, end_byte - base + SIZE_AT)?;
+            if size != [0; SIZE_LEN] {
+                // First of all: half an entry looks like that of an older record, but for this.
+                file.write_at(&[0; SIZE_LEN], end_byte - base + SIZE_AT)?;
+            }
+        }
+        self.cut_after_byte(queue, state, end_byte)
     }
 
     pub(super) fn cut_after_byte(

@@ -15,6 +15,11 @@ const QUEUE: QueueId = QueueId(0);
 const FILE_SIZE: u64 = 100;
 
 fn queues(disk: &SimDisk) -> Queues {
+    queues_of_log(disk, 0)
+}
+
+/// Of a log whose records before `min` have expired.
+fn queues_of_log(disk: &SimDisk, min: u64) -> Queues {
     let mut options = StoreOptions::new("/store");
     options.consume_queue_file_size = FileSize::Exactly(FILE_SIZE);
     options.queue_tail_entries = 3;
@@ -22,6 +27,7 @@ fn queues(disk: &SimDisk) -> Queues {
     let handles = Arc::new(Handles::new(Arc::clone(&disk), 4));
     let log = CommitLog::open(&options, Arc::clone(&disk), Arc::clone(&handles));
     let log = Arc::new(log.expect("there is nothing to fail"));
+    log.start_at(min, 0);
     let queues = Queues::open(&options, disk, log, handles).expect("there is nothing to fail");
     queues.recovered().expect("there is nothing to fail");
     queues
@@ -107,4 +113,25 @@ fn cooling_frees_the_entries_in_memory_of_idle_queues_only() {
     assert_eq!(entries(&queues, 0, 9).len(), 2);
     queues.put(&queue, 2, &[slot(20)]).expect("nothing fails");
     assert!(in_memory(2));
+}
+
+#[test]
+fn half_an_entry_that_a_cut_has_left_is_not_taken_for_that_of_an_expired_record() {
+    let disk = SimDisk::new(1);
+    {
+        let queues = queues(&disk);
+        let queue = queues.get("TopicA", QUEUE).expect("readable");
+        let slots = [slot(60), slot(200), slot(210), slot(220), slot(230)];
+        queues.put(&queue, 0, &slots).expect("nothing fails");
+    }
+    // The second is cut, and of the third what comes before its size.
+    let file = Path::new("/store/consumequeue/TopicA/0/00000000000000000000");
+    disk.open(file).and_then(|file| file.write_at(&[0; 28], 20)).expect("writable");
+    let queues = queues_of_log(&disk, 100);
+    queues.trust_below(100);
+    let queue = queues.get("TopicA", QUEUE).expect("readable");
+    assert_eq!((queue.min(), queue.max()), (1, 1));
+    queues.put(&queue, 1, &[slot(200), slot(210)]).expect("nothing fails");
+    let found: Vec<_> = entries(&queues, 1, 9).iter().map(|e| e.physical_offset.0).collect();
+    assert_eq!(found, [200, 210]);
 }
