@@ -7,12 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use skua_interop::skua;
+use skua_interop::{skua, wait_until, wire};
 
 use crate::Args;
 use crate::figures::Run;
 use crate::generator::{Sends, number, pace, run_of, with_cpu};
-use crate::servers::Group;
+use crate::servers::{Group, PATIENCE};
 use crate::setup::first_acknowledgement;
 use crate::usage::{cpu_seconds, status_kib};
 
@@ -31,13 +31,31 @@ pub struct Held {
 }
 
 impl Held {
-    pub fn start(mut command: Command) -> Self {
+    /// Waits for its first report.
+    pub fn start(command: Command) -> Self {
+        let mut held = Self::started(command);
+        held.read();
+        held
+    }
+
+    pub fn started(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the skua binary runs");
         let output = BufReader::new(child.stdout.take().expect("piped"));
-        let mut held = Self { child, output, report: Value::Null };
-        held.read();
-        held
+        Self { child, output, report: Value::Null }
+    }
+
+    /// The report of a command that ends with it, if it comes in time.
+    pub fn read_within(&mut self, limit: Duration) -> Option<Value> {
+        let deadline = Instant::now() + limit;
+        while self.child.try_wait().expect("a child of this process").is_none() {
+            if Instant::now() >= deadline {
+                return None;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.read();
+        Some(self.report.take())
     }
 
     /// Waits for its next report.
@@ -97,7 +115,8 @@ impl Group {
         let pid = self.namesrv.process.id();
         let before = cpu_seconds(&[pid]);
         let held = self.simulate(brokers, topics, args);
-        self.of_name_server(&held.report, cpu_seconds(&[pid]) - before, args)
+        let spent = cpu_seconds(&[pid]) - before;
+        self.of_name_server(held, spent, args)
     }
 
     /// The questions of clients that come after.
@@ -106,19 +125,27 @@ impl Group {
         let mut held = self.simulate(brokers, topics, args);
         let before = cpu_seconds(&[pid]);
         held.read();
-        self.of_name_server(&held.report, cpu_seconds(&[pid]) - before, args)
+        let spent = cpu_seconds(&[pid]) - before;
+        self.of_name_server(held, spent, args)
     }
 
     fn simulate(&self, brokers: u32, topics: u32, args: &Args) -> Held {
         let mut command = skua();
-        command.args(["bench", "namesrv", "-n", &self.namesrv.addr]).args(pace(args));
+        command.args(["bench", "namesrv", "-n", &self.namesrv.addr, "--timeout", "60"]);
+        command.args(pace(args));
         command.args(["--brokers", &brokers.to_string(), "--topics", &topics.to_string()]);
         Held::start(command)
     }
 
-    fn of_name_server(&self, report: &Value, spent: f64, args: &Args) -> Run {
-        let mut run = with_cpu(run_of(report), spent, report, args);
+    /// Lets the simulated brokers go, so that the next start with none.
+    fn of_name_server(&self, held: Held, spent: f64, args: &Args) -> Run {
+        let mut run = with_cpu(run_of(&held.report), spent, &held.report, args);
         run.value = Some(status_kib(self.namesrv.process.id(), "VmRSS:") / 1024.0);
+        drop(held);
+        wait_until("the simulated brokers to be forgotten", PATIENCE, || {
+            let list = wire::cluster_list(&self.namesrv.addr)?;
+            (!list.contains("bench-broker")).then_some(())
+        });
         run
     }
 }

@@ -1,8 +1,10 @@
 //! What a server does beside plain sends and pulls: pops, delayed messages, transactions.
 
-use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
+
+use super::Held;
 use crate::Args;
 use crate::figures::Run;
 use crate::generator::{
@@ -18,6 +20,9 @@ const DELAYED: u32 = 50_000;
 const LEVEL_MS: f64 = 1000.0;
 /// All timer messages are due this long after the first is sent: more than their sending takes.
 const DUE_AFTER: Duration = Duration::from_secs(8);
+
+/// Longest wait for the last of them after that.
+const LATEST: Duration = Duration::from_secs(60);
 
 impl Group {
     pub fn pop(&self, in_flight: u32, args: &Args) -> Run {
@@ -48,12 +53,12 @@ impl Group {
 
     /// The rate of the sends; the times are how late messages come.
     pub fn delayed(&self) -> Run {
-        let (sent, received, spent) = self.send_delayed("delay", "DELAY=1");
-        let mut run = with_times(run_of(&sent), &received["endToEndMs"]);
+        let (run, received) = self.send_delayed("delay", "DELAY=1");
+        let Some(received) = received else { return run };
+        let mut run = with_times(run, &received["endToEndMs"]);
         for time in [&mut run.p50_ms, &mut run.p99_ms, &mut run.p999_ms, &mut run.p9999_ms] {
             *time = (*time - LEVEL_MS).max(0.0);
         }
-        run.cpu_per_million = Some(spent / f64::from(DELAYED) * 1e6);
         run
     }
 
@@ -61,30 +66,28 @@ impl Group {
     pub fn timers(&self) -> Run {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
         let due = (now + DUE_AFTER).as_millis();
-        let (sent, received, spent) =
-            self.send_delayed("timer", &format!("TIMER_DELIVER_MS={due}"));
-        let mut run = run_of(&sent);
-        run.value = Some(number(&received["endedAt"]) - due as f64);
-        run.cpu_per_million = Some(spent / f64::from(DELAYED) * 1e6);
-        run
+        let (run, received) = self.send_delayed("timer", &format!("TIMER_DELIVER_MS={due}"));
+        let after = |received: Value| number(&received["endedAt"]) - due as f64;
+        Run { value: received.map(after), ..run }
     }
 
-    /// Reports of sends and of a consumer that waits for all of them, and CPU seconds.
-    fn send_delayed(
-        &self,
-        topic: &str,
-        property: &str,
-    ) -> (serde_json::Value, serde_json::Value, f64) {
+    /// The sends, and the report of a consumer that waits for all of them; none if they do not come.
+    fn send_delayed(&self, topic: &str, property: &str) -> (Run, Option<Value>) {
         let count = DELAYED.to_string();
         // The topic has to be there before its consumer.
         self.produce(topic, Sends::plain(1), &["--count", "8", "--warm-up", "0"]);
         let mut consumer = bench("consume", &["-n", &self.namesrv.addr], topic);
         consumer.args(["--follow", "-i", "8", "--warm-up", "0", "--count", &count]);
         let before = cpu_seconds(&self.pids());
-        let consumer = thread::spawn(move || report(consumer));
+        let mut consumer = Held::started(consumer);
         let pace = ["--property", property, "--count", &count, "--warm-up", "0"];
         let sent = self.produce(topic, Sends::plain(64), &pace);
-        let received = consumer.join().expect("the consumer's thread");
-        (sent, received, cpu_seconds(&self.pids()) - before)
+        let received = consumer.read_within(DUE_AFTER + LATEST);
+        if received.is_none() {
+            eprintln!("  not all messages came within {} s", LATEST.as_secs());
+        }
+        let mut run = run_of(&sent);
+        run.cpu_per_million = Some((cpu_seconds(&self.pids()) - before) / f64::from(DELAYED) * 1e6);
+        (run, received)
     }
 }
