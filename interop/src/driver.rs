@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -33,6 +34,7 @@ pub enum Encoding {
 #[derive(Debug, Default)]
 struct Told {
     events: Mutex<Vec<Event>>,
+    counts: Mutex<BTreeMap<String, usize>>,
     more: Condvar,
 }
 
@@ -95,7 +97,11 @@ impl Driver {
             move || {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                     if let Some(line) = line.strip_prefix("@ ") {
-                        told.events.lock().expect("no panic under it").push(Event::parse(line));
+                        let event = Event::parse(line);
+                        let mut counts = told.counts.lock().expect("no panic under it");
+                        *counts.entry(event.word.clone()).or_default() += 1;
+                        drop(counts);
+                        told.events.lock().expect("no panic under it").push(event);
                         told.more.notify_all();
                     }
                 }
@@ -129,6 +135,12 @@ impl Driver {
             ends.find(|e| e.plain[0] == id).cloned()
         });
         if last.word == "end" { Ok(()) } else { Err(last.plain[1..].join(" ")) }
+    }
+
+    /// How much was told so far with this word: cheap, however much it is.
+    pub fn counted(&self, word: &str) -> usize {
+        let counts = self.told.counts.lock().expect("no panic under it");
+        counts.get(word).copied().unwrap_or(0)
     }
 
     /// All that was told so far with this word.

@@ -20,6 +20,18 @@ impl Volume {
         let status = Command::new("mount").args(["-o", &options]).arg(&self.dir).status();
         assert!(status.is_ok_and(|status| status.success()), "{options}");
     }
+
+    /// Leaves at most this much space; true once it is so.
+    pub fn squeeze(&self, left: usize) -> bool {
+        let mut df = Command::new("df");
+        let output = df.args(["--output=used", "-B1"]).arg(&self.dir).output().expect("df runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let used: usize = text.lines().nth(1).and_then(|n| n.trim().parse().ok()).expect("bytes");
+        let options = format!("remount,size={}", used + left);
+        // More may be in use by now than it may become.
+        let status = Command::new("mount").args(["-o", &options]).arg(&self.dir).status();
+        status.is_ok_and(|status| status.success())
+    }
 }
 
 impl Drop for Volume {

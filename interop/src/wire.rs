@@ -11,6 +11,17 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// One request and its answer's header and body; nothing if nobody answers.
 pub fn call(addr: &str, code: i32, fields: Value, body: &[u8]) -> Option<(Value, Vec<u8>)> {
+    call_within(LIMIT, addr, code, fields, body)
+}
+
+/// As [`call`], with this time for connecting and for each piece of the answer.
+pub fn call_within(
+    limit: Duration,
+    addr: &str,
+    code: i32,
+    fields: Value,
+    body: &[u8],
+) -> Option<(Value, Vec<u8>)> {
     let header = json!({
         "code": code, "flag": 0, "language": "JAVA", "opaque": 1,
         "serializeTypeCurrentRPC": "JSON", "version": 513, "extFields": fields,
@@ -19,8 +30,8 @@ pub fn call(addr: &str, code: i32, fields: Value, body: &[u8]) -> Option<(Value,
     let length = |n: usize| u32::try_from(n).expect("a small request").to_be_bytes();
     let frame =
         [&length(4 + header.len() + body.len()), &length(header.len()), &header[..], body].concat();
-    let mut stream = TcpStream::connect_timeout(&addr.parse().ok()?, LIMIT).ok()?;
-    stream.set_read_timeout(Some(LIMIT)).ok()?;
+    let mut stream = TcpStream::connect_timeout(&addr.parse().ok()?, limit).ok()?;
+    stream.set_read_timeout(Some(limit)).ok()?;
     stream.write_all(&frame).ok()?;
 
     let mut lengths = [0; 8];
@@ -47,6 +58,13 @@ pub fn send(broker: &str, topic: &str) -> bool {
         "g": "1700000000000", "h": "0", "i": "", "j": "0", "k": "false", "l": "0", "m": "false",
     });
     call(broker, 310, fields, b"first").is_some_and(|(header, _)| header["code"] == 0)
+}
+
+/// What a member of a group that elects its master says of it, if it answers soon.
+pub fn raft_status(broker: &str) -> Option<Value> {
+    let fields = json!({ "action": "status" });
+    let (header, body) = call_within(Duration::from_secs(1), broker, 770_003, fields, &[])?;
+    (header["code"] == 0).then(|| serde_json::from_slice(&body).ok())?
 }
 
 /// Whether the master sees a slave that has all of its log (code 907).

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -88,6 +88,8 @@ pub(crate) struct RoleState {
     losses: AtomicU64,
     /// What belongs to the master is sent on to it.
     sends_on: AtomicBool,
+    /// When a request was sent on last, in milliseconds; 0: never.
+    sent_on: AtomicI64,
     /// Changes of any kind, and who waits for the next.
     changes: Mutex<Changes>,
     /// One change at a time.
@@ -121,6 +123,7 @@ impl RoleState {
             packed: AtomicU64::new(pack(role)),
             losses: AtomicU64::new(0),
             sends_on: AtomicBool::new(false),
+            sent_on: AtomicI64::new(0),
             changes: Mutex::default(),
             changing: Mutex::default(),
             passing: Default::default(),
@@ -269,6 +272,15 @@ impl Broker {
     /// not: clients may not know yet who it is. Consumers are served, too.
     pub fn send_on_to_master(&self) {
         self.role.sends_on.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn sends_one_on(&self, now: Millis) {
+        self.role.sent_on.store(now.0, Ordering::Relaxed);
+    }
+
+    /// When a client with an old route last brought something that was the master's.
+    pub fn sent_on_at(&self) -> Millis {
+        Millis(self.role.sent_on.load(Ordering::Relaxed))
     }
 
     /// The master is elsewhere, or is known now.

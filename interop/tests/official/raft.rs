@@ -13,26 +13,26 @@ use skua_seeds::{Random, number};
 const LIMIT: Duration = Duration::from_secs(120);
 const FAULTS: u64 = 5;
 
-struct Node {
-    addr: String,
-    dir: std::path::PathBuf,
-    process: Process,
+pub(super) struct Node {
+    pub addr: String,
+    pub dir: std::path::PathBuf,
+    pub process: Process,
 }
 
-struct Group {
-    scene: Scene,
-    namesrv: Namesrv,
-    nodes: Vec<Node>,
+pub(super) struct Group {
+    pub scene: Scene,
+    pub namesrv: Namesrv,
+    pub nodes: Vec<Node>,
 }
 
-fn start(dir: &std::path::Path, namesrv: &str) -> Process {
+pub(super) fn start(dir: &std::path::Path, namesrv: &str) -> Process {
     let mut command = skua();
     command.args(["broker", "-n", namesrv, "-c"]).arg(dir.join("broker.conf")).current_dir(dir);
     Process::start(&mut command, dir.join("broker.log"))
 }
 
 impl Group {
-    fn start(size: usize, settings: &str) -> Self {
+    pub fn start(size: usize, settings: &str) -> Self {
         let scene = Scene::new();
         let namesrv = Namesrv::start(&scene, Kind::Skua);
         // A broker's ports are three next to each other; the peer port is the fourth.
@@ -63,20 +63,18 @@ impl Group {
         group
     }
 
-    fn status(&self, node: usize) -> Option<Value> {
-        let fields = json!({ "action": "status" });
-        let (header, body) = wire::call(&self.nodes[node].addr, 770_003, fields, &[])?;
-        (header["code"] == 0).then(|| serde_json::from_slice(&body).ok())?
+    pub fn status(&self, node: usize) -> Option<Value> {
+        wire::raft_status(&self.nodes[node].addr)
     }
 
-    fn leader(&self) -> Option<usize> {
+    pub fn leader(&self) -> Option<usize> {
         let leads =
             |node: &usize| self.status(*node).is_some_and(|status| status["role"] == "leader");
         (0..self.nodes.len()).find(leads)
     }
 
     /// The one that leads, once it takes messages.
-    fn wait_leader(&self) -> usize {
+    pub fn wait_leader(&self) -> usize {
         let leader = wait_until("a leader", LIMIT, || self.leader());
         wait_until("a master at the name server", LIMIT, || {
             let list = wire::cluster_list(&self.namesrv.addr)?;
@@ -90,7 +88,7 @@ impl Group {
         self.restart(node);
     }
 
-    fn restart(&mut self, node: usize) {
+    pub fn restart(&mut self, node: usize) {
         let process = start(&self.nodes[node].dir, &self.namesrv.addr);
         self.nodes[node].process = process;
     }
@@ -109,7 +107,7 @@ impl Group {
         files
     }
 
-    fn wait_same_logs(&self) {
+    pub fn wait_same_logs(&self) {
         wait_until("the logs to be the same", LIMIT, || {
             let first = self.log(0);
             let same = |node: usize| self.log(node) == first;
@@ -117,7 +115,7 @@ impl Group {
         });
     }
 
-    fn make_topic(&self, topic: &str) {
+    pub fn make_topic(&self, topic: &str) {
         wait_until("the topic", LIMIT, || {
             let made = skua()
                 .args(["mqadmin", "updateTopic", "-c", "DefaultCluster", "-t", topic])
@@ -126,9 +124,49 @@ impl Group {
             made.is_ok_and(|made| made.status.success()).then_some(())
         });
     }
+
+    /// Starts one more broker, as member `id`, that names itself and the others; these do not know
+    /// it yet. Gives the address of its peer port.
+    pub fn newcomer(&mut self, id: usize) -> String {
+        let port = skua_interop::free_port();
+        let file = self.nodes[0].dir.join("broker.conf");
+        let first = fs::read_to_string(file).expect("its file");
+        let peers = first.lines().find(|line| line.starts_with("dLegerPeers=")).expect("given");
+        let dir = self.scene.folder(&format!("node-{id}"));
+        let own = first.lines().filter(|line| {
+            !["listenPort=", "storePath", "dLegerPeers=", "dLegerSelfId="]
+                .iter()
+                .any(|key| line.trim_start().starts_with(key))
+        });
+        let address = format!("127.0.0.1:{}", port + 1);
+        let text = format!(
+            "{}\nlistenPort={port}\nstorePathRootDir={1}/store\n\
+             storePathCommitLog={1}/store/commitlog\n{peers};n{id}-{address}\ndLegerSelfId=n{id}\n",
+            own.collect::<Vec<_>>().join("\n"),
+            dir.display()
+        );
+        fs::write(dir.join("broker.conf"), text).expect("a configuration file");
+        let process = start(&dir, &self.namesrv.addr);
+        self.nodes.push(Node { addr: format!("127.0.0.1:{port}"), dir, process });
+        address
+    }
+
+    /// `skua raft`; gives how many members there are then.
+    pub fn change(&self, words: &[&str]) -> usize {
+        let output = skua()
+            .arg("raft")
+            .args(&words[..1])
+            .args(["--json", "-n", &self.namesrv.addr, "-b", "group"])
+            .args(&words[1..])
+            .output()
+            .expect("skua runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let status: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        status["members"].as_array().expect("members").len()
+    }
 }
 
-fn wait_sent(driver: &Driver, more: usize) {
+pub(super) fn wait_sent(driver: &Driver, more: usize) {
     let before = driver.told("sent").len();
     driver.wait("more sends", |events| {
         events.iter().filter(|event| event.word == "sent").count() >= before + more
@@ -136,7 +174,7 @@ fn wait_sent(driver: &Driver, more: usize) {
 }
 
 /// Nothing acknowledged is missing or out of its place, queues have no gaps, logs are the same.
-fn check_history(group: &Group, drivers: &[&Driver], topic: &str) {
+pub(super) fn check_history(group: &Group, drivers: &[&Driver], topic: &str) {
     let sent: Vec<_> = drivers.iter().flat_map(|driver| driver.sent(topic)).collect();
     let mut scanner = Driver::start(&group.scene, Client::Java5, &group.namesrv.addr);
     scanner.run(&format!("scan s topic={topic}"));
@@ -296,42 +334,11 @@ fn members_come_and_go_while_clients_send() {
     driver.run("producer p group=producers timeout=10000");
     driver.run("flood p topic=members prefix=m threads=2 size=300 pause=1");
     wait_sent(&driver, 200);
-    // The fourth names itself and the others; the others do not know it yet.
-    let port = skua_interop::free_port();
-    let first = fs::read_to_string(group.nodes[0].dir.join("broker.conf")).expect("its file");
-    let peers = first.lines().find(|line| line.starts_with("dLegerPeers=")).expect("given");
-    let dir = group.scene.folder("node-3");
-    let own = first.lines().filter(|line| {
-        !["listenPort=", "storePath", "dLegerPeers=", "dLegerSelfId="]
-            .iter()
-            .any(|key| line.trim_start().starts_with(key))
-    });
-    let text = format!(
-        "{}\nlistenPort={port}\nstorePathRootDir={2}/store\nstorePathCommitLog={2}/store/commitlog\n\
-         {peers};n3-127.0.0.1:{1}\ndLegerSelfId=n3\n",
-        own.collect::<Vec<_>>().join("\n"),
-        port + 1,
-        dir.display()
-    );
-    fs::write(dir.join("broker.conf"), text).expect("a configuration file");
-    let process = start(&dir, &group.namesrv.addr);
-    group.nodes.push(Node { addr: format!("127.0.0.1:{port}"), dir, process });
-    let raft = |words: &[&str]| {
-        let output = skua()
-            .arg("raft")
-            .args(&words[..1])
-            .args(["--json", "-n", &group.namesrv.addr, "-b", "group"])
-            .args(&words[1..])
-            .output()
-            .expect("skua runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let status: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        status["members"].as_array().expect("members").len()
-    };
-    assert_eq!(raft(&["add", "n3", &format!("127.0.0.1:{}", port + 1)]), 4);
+    let address = group.newcomer(3);
+    assert_eq!(group.change(&["add", "n3", &address]), 4);
     wait_sent(&driver, 100);
     let gone = (group.wait_leader() + 1) % 3;
-    assert_eq!(raft(&["remove", &format!("n{gone}")]), 3);
+    assert_eq!(group.change(&["remove", &format!("n{gone}")]), 3);
     group.nodes[gone].process.kill();
     wait_sent(&driver, 100);
     driver.run("halt p");

@@ -70,6 +70,7 @@ pub(super) fn serve(call: &Call<'_>, request: Command) -> Outcome {
         answer.fields.push(NOT_TAKEN, "true");
         return Outcome::Reply(answer);
     }
+    call.broker.sends_one_on(call.now);
     let mut request = request;
     request.fields.push(FROM, call.peer.remote_addr().to_string());
     let (broker, now) = (call.broker.clone(), call.now);

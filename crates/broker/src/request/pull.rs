@@ -432,10 +432,12 @@ fn read_cached(broker: &Broker, pull: &Pull) -> Option<Read> {
 }
 
 fn answer_of(broker: &Broker, pull: &Pull, read: Read, now: Millis) -> Command {
+    // A slave may be behind what the consumer has seen elsewhere: only a master knows better.
+    let is_ahead = read.status == ReadStatus::OffsetOverflowBadly && broker.is_slave();
     let found = Found {
-        code: code_of(read.status, pull.from),
+        code: if is_ahead { ResponseCode::PullNotFound } else { code_of(read.status, pull.from) },
         status: read.status.name(),
-        next_offset: read.next_offset,
+        next_offset: if is_ahead { pull.from } else { read.next_offset },
         min_offset: read.min_offset,
         max_offset: read.max_offset,
         count: read.count,

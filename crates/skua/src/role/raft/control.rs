@@ -18,6 +18,11 @@ const LOOK: Duration = Duration::from_millis(5);
 const TRANSFER: Duration = Duration::from_secs(5);
 /// How long requests that began before may take.
 const IDLE: Duration = Duration::from_secs(1);
+/// Clients look up routes every 30 s unless told otherwise; who has brought nothing for so long
+/// has another route, or is not sending.
+const SEE_OFF: Duration = Duration::from_secs(35);
+const SEE_OFF_LOOK: Duration = Duration::from_millis(100);
+const QUIET_MS: i64 = 1500;
 /// How often a preferred leader is looked for.
 const PREFER: Duration = Duration::from_secs(3);
 /// Milliseconds since a member was heard, and bytes that it lags behind, if it is to lead.
@@ -210,10 +215,26 @@ impl Control {
     /// Gives the leadership to somebody, if this member has it.
     pub async fn leave(&self) {
         let status = self.status();
-        if let (Role::Leader { .. }, Some(to)) = (status.role, Self::successor(&status))
-            && let Err(cause) = self.transfer(to).await
-        {
-            tracing::warn!(cause, "the leadership was not given away");
+        if let (Role::Leader { .. }, Some(to)) = (status.role, Self::successor(&status)) {
+            match self.transfer(to).await {
+                // Whoever sends has the time to come.
+                Ok(()) => sleep(Duration::from_millis(QUIET_MS as u64)).await,
+                Err(cause) => tracing::warn!(cause, "the leadership was not given away"),
+            }
+        }
+    }
+
+    /// Before it ends: sends on what clients bring that do not know yet who leads, until they do.
+    pub async fn see_off(&self) {
+        let Some(broker) = self.broker.upgrade() else { return };
+        let began = Instant::now();
+        loop {
+            let follows = matches!(self.status().role, Role::Follower { leader: Some(_) });
+            let quiet_ms = clock::now().0.saturating_sub(broker.sent_on_at().0);
+            if !follows || quiet_ms >= QUIET_MS || began.elapsed() >= SEE_OFF {
+                return;
+            }
+            sleep(SEE_OFF_LOOK).await;
         }
     }
 

@@ -55,7 +55,9 @@ impl Raft {
             .await
             .with_context(|| format!("cannot listen on {host}:{port} (dLegerPeers)"))?;
         let address = broker.registration().header.broker_addr.to_string();
-        let net = Net::new(options.id, address, tls);
+        let own = options.peers.iter().find(|peer| peer.id == options.id);
+        let own = own.context("a member of its own group")?.address.clone();
+        let net = Net::new(options.id, address, own, tls);
         let tick = Duration::from_millis(options.tick_ms);
         let known = options.peers.iter().map(|peer| (peer.id, peer.address.clone())).collect();
         let (id, disk) = (options.id, Arc::new(RealDisk));
@@ -85,9 +87,11 @@ impl Raft {
         self.control.clone()
     }
 
-    /// Gives the leadership away, if this member has it and another can take it.
+    /// Gives the leadership away, if this member has it and another can take it, and sends on what
+    /// clients bring with old routes until they have the new one.
     pub async fn leave(&self) {
         self.control.leave().await;
+        self.control.see_off().await;
     }
 
     /// Ends in order, before the store is closed.

@@ -2,14 +2,19 @@
 //!
 //! ```text
 //! first, once:  | 8 "SKUAPEER" | 8 member | 2 length | address for clients |
+//!               | 2 length | address for members |
 //! then frames:  of the group (`skua_raft::frame_len`), or
 //!               | 4 "SKNW" | 5 x 8 versions of the leader's tables |
 //! ```
 //! A connection carries one direction. What cannot be sent now is dropped: the group repeats it.
+//!
+//! Who is not known as a member here may be one all the same: a member that was away, or is new,
+//! reads in the log who the others are, and gets that log from one that it does not know yet. It is
+//! answered where it says that it is, as long as it stays connected.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::security::Tls;
 
@@ -35,6 +40,8 @@ const OUT_MAX: usize = 64 << 20;
 const IN_MAX: usize = 128 << 20;
 /// Frames that wait for one peer.
 const QUEUED_MAX: usize = 4096;
+/// Different ones that may be connected here.
+const GUESTS_MAX: usize = 32;
 /// Connections that peers may have open here.
 const CONNECTIONS_MAX: usize = 64;
 const CONNECT: Duration = Duration::from_secs(2);
@@ -64,13 +71,24 @@ struct Outgoing {
     task: JoinHandle<()>,
 }
 
+/// One that is connected here, a member as far as is known or not.
+struct Guest {
+    address: String,
+    connection: u64,
+}
+
 pub struct Net {
     id: PeerId,
     client_address: String,
+    peer_address: String,
     /// Members are spoken to by it alone, if replication is.
     tls: Tls,
     runtime: tokio::runtime::Handle,
     peers: Mutex<BTreeMap<PeerId, Outgoing>>,
+    /// Members, and where they are, as the group said last.
+    members: Mutex<BTreeMap<PeerId, String>>,
+    guests: Mutex<BTreeMap<PeerId, Guest>>,
+    connections: AtomicU64,
     /// Where clients reach the members, as they said.
     clients: Mutex<BTreeMap<PeerId, String>>,
     /// Told when one has said so, and of the versions of a leader's tables.
@@ -83,13 +101,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Net {
-    pub fn new(id: PeerId, client_address: String, tls: Tls) -> Arc<Self> {
+    pub fn new(id: PeerId, client_address: String, peer_address: String, tls: Tls) -> Arc<Self> {
         Arc::new(Self {
             id,
             client_address,
+            peer_address,
             tls,
             runtime: tokio::runtime::Handle::current(),
             peers: Mutex::default(),
+            members: Mutex::default(),
+            guests: Mutex::default(),
+            connections: AtomicU64::new(0),
             clients: Mutex::default(),
             news: watch::Sender::new(None),
             held: Arc::default(),
@@ -100,35 +122,53 @@ impl Net {
         lock(&self.clients).get(&of).cloned()
     }
 
-    /// Where the members are; connections to others end.
+    /// Where the members are; connections to others end, save to guests.
     pub fn set_peers(self: &Arc<Self>, peers: &BTreeMap<PeerId, String>) {
+        {
+            let mut members = lock(&self.members);
+            if *members != *peers {
+                members.clone_from(peers);
+            }
+        }
+        self.connect_all();
+    }
+
+    fn connect_all(self: &Arc<Self>) {
+        let mut wanted = lock(&self.members).clone();
+        for (id, guest) in &*lock(&self.guests) {
+            wanted.entry(*id).or_insert_with(|| guest.address.clone());
+        }
+        // An old list may have another member where this one is now.
+        wanted.retain(|id, address| *id != self.id && *address != self.peer_address);
         let mut known = lock(&self.peers);
         known.retain(|id, peer| {
-            let stays = peers.get(id) == Some(&peer.address);
+            let stays = wanted.get(id) == Some(&peer.address);
             if !stays {
                 peer.task.abort();
             }
             stays
         });
-        for (id, address) in peers.iter().filter(|(id, _)| **id != self.id) {
-            if !known.contains_key(id) {
+        for (id, address) in wanted {
+            known.entry(id).or_insert_with(|| {
                 let (sender, frames) = mpsc::channel(QUEUED_MAX);
                 let bytes = Arc::<AtomicUsize>::default();
                 let greeting = self.greeting();
                 let tls = self.tls.clone();
-                let sending = send_all(*id, address.clone(), tls, greeting, frames, bytes.clone());
+                let sending = send_all(id, address.clone(), tls, greeting, frames, bytes.clone());
                 let task = self.runtime.spawn(sending);
-                known.insert(*id, Outgoing { address: address.clone(), sender, bytes, task });
-            }
+                Outgoing { address, sender, bytes, task }
+            });
         }
     }
 
     fn greeting(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(self.id.0.to_be_bytes());
-        let address = &self.client_address.as_bytes()[..self.client_address.len().min(ADDRESS_MAX)];
-        bytes.extend((address.len() as u16).to_be_bytes());
-        bytes.extend(address);
+        for address in [&self.client_address, &self.peer_address] {
+            let address = &address.as_bytes()[..address.len().min(ADDRESS_MAX)];
+            bytes.extend((address.len() as u16).to_be_bytes());
+            bytes.extend(address);
+        }
         bytes
     }
 
@@ -186,8 +226,28 @@ impl Net {
     }
 
     async fn receive_all(
-        &self,
+        self: &Arc<Self>,
         stream: TcpStream,
+        take: &(dyn Fn(Incoming) -> bool + Send + Sync),
+    ) -> io::Result<()> {
+        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
+        let received = self.receive(stream, connection, take).await;
+        let left = {
+            let mut guests = lock(&self.guests);
+            let count = guests.len();
+            guests.retain(|_, guest| guest.connection != connection);
+            guests.len() < count
+        };
+        if left {
+            self.connect_all();
+        }
+        received
+    }
+
+    async fn receive(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        connection: u64,
         take: &(dyn Fn(Incoming) -> bool + Send + Sync),
     ) -> io::Result<()> {
         let stream = match self.tls.replication.is_some() {
@@ -195,7 +255,7 @@ impl Net {
             false => Stream::plain(stream),
         };
         let mut stream = BufReader::with_capacity(256 << 10, stream);
-        let from = timeout(GREETING, self.greeted(&mut stream)).await??;
+        let from = timeout(GREETING, self.greeted(&mut stream, connection)).await??;
         let mut head = [0; FRAME_HEAD];
         loop {
             stream.read_exact(&mut head[..4]).await?;
@@ -228,27 +288,44 @@ impl Net {
         }
     }
 
-    async fn greeted(&self, stream: &mut BufReader<Stream>) -> io::Result<PeerId> {
+    async fn greeted(
+        self: &Arc<Self>,
+        stream: &mut BufReader<Stream>,
+        connection: u64,
+    ) -> io::Result<PeerId> {
         let mut magic = [0; 8];
         stream.read_exact(&mut magic).await?;
         if &magic != MAGIC {
             return Err(io::Error::other("it is no member of a Skua group"));
         }
         let from = PeerId(stream.read_u64().await?);
-        let len = usize::from(stream.read_u16().await?);
-        if len > ADDRESS_MAX {
-            return Err(io::Error::other(format!("an address of {len} bytes")));
+        let client_address = read_address(stream).await?;
+        let address = read_address(stream).await?;
+        if from == self.id || from.0 == 0 {
+            return Err(io::Error::other(format!("member {} is no other", from.0)));
         }
-        let mut address = vec![0; len];
-        stream.read_exact(&mut address).await?;
-        let address = String::from_utf8(address).map_err(io::Error::other)?;
-        if !lock(&self.peers).contains_key(&from) {
-            return Err(io::Error::other(format!("member {} is not known here", from.0)));
+        {
+            let mut guests = lock(&self.guests);
+            if guests.len() >= GUESTS_MAX && !guests.contains_key(&from) {
+                return Err(io::Error::other("too many are connected"));
+            }
+            guests.insert(from, Guest { address, connection });
         }
-        lock(&self.clients).insert(from, address);
+        self.connect_all();
+        lock(&self.clients).insert(from, client_address);
         self.news.send_modify(|_| {});
         Ok(from)
     }
+}
+
+async fn read_address(stream: &mut BufReader<Stream>) -> io::Result<String> {
+    let len = usize::from(stream.read_u16().await?);
+    if len > ADDRESS_MAX {
+        return Err(io::Error::other(format!("an address of {len} bytes")));
+    }
+    let mut address = vec![0; len];
+    stream.read_exact(&mut address).await?;
+    String::from_utf8(address).map_err(io::Error::other)
 }
 
 fn versions(bytes: &[u8; NEWS_LEN - 4]) -> Versions {
@@ -287,8 +364,13 @@ async fn send_all(
                 if was_there.replace(true) != Some(true) {
                     tracing::info!(member = to.0 - 1, address, "connected to a member");
                 }
-                pause = PAUSE_MIN;
-                send_on(stream, &greeting, &mut frames, &bytes).await
+                let began = Instant::now();
+                let ended = send_on(stream, &greeting, &mut frames, &bytes).await;
+                // One that is turned away at once is not asked again at once.
+                if began.elapsed() > PAUSE_MAX {
+                    pause = PAUSE_MIN;
+                }
+                ended
             }
             Ok(Err(error)) => Err(error),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
