@@ -41,6 +41,6 @@ pub use ports::free as free_port;
 pub use process::Process;
 pub use relay::Relay;
 pub use scene::Scene;
-pub use server::{Broker, Cluster, Kind, Namesrv, Tuning, mqadmin, skua};
+pub use server::{Broker, Cluster, Kind, Namesrv, Tuning, mqadmin, mqadmin_writing, skua};
 pub use volume::Volume;
 pub use wait::wait_until;

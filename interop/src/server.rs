@@ -382,12 +382,22 @@ fn standalone(dir: &Path, (namesrv, listen): (u16, u16)) -> Process {
 /// # Panics
 /// When it exits with an error.
 pub fn mqadmin(arguments: &[&str]) -> String {
+    run_mqadmin(&mut process::command(files::java_server()), arguments)
+}
+
+/// As [`mqadmin`], with what it writes into the folder for temporary files kept in `temporary`.
+///
+/// # Panics
+/// When it exits with an error.
+pub fn mqadmin_writing(temporary: &Path, arguments: &[&str]) -> String {
+    let mut command = process::command(files::java_server());
+    run_mqadmin(command.env("SKUA_JAVA_TMP", temporary), arguments)
+}
+
+fn run_mqadmin(command: &mut Command, arguments: &[&str]) -> String {
     files::cache();
-    let output = process::command(files::java_server())
-        .arg("mqadmin")
-        .args(arguments)
-        .output()
-        .expect("java-server is a script of this folder");
+    let output = command.arg("mqadmin").args(arguments).output();
+    let output = output.expect("java-server is a script of this folder");
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     assert!(output.status.success(), "mqadmin {arguments:?}: {}\n{text}", output.status);

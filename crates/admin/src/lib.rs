@@ -15,6 +15,7 @@ pub mod failure;
 pub mod mqadmin;
 pub mod produce;
 pub mod raft;
+mod static_topic;
 pub mod switch;
 mod text;
 mod time;

@@ -225,8 +225,6 @@ fn the_help_of_every_command_is_javas() {
 #[test]
 fn what_skua_does_not_have_is_answered_with_the_reason_and_2() {
     for line in [
-        "updateStaticTopic -c C -t T -qn 4",
-        "remappingStaticTopic -c C -t T",
         "exportMetadataInRocksDB -p /x -t topics",
         "rocksDBConfigToJson -p /x -t topics",
         "checkRocksdbCqWriteProgress -c C -n 127.0.0.1:1",

@@ -30,16 +30,31 @@ fn every_page_is_listed_once() {
     assert_eq!(unique, pages());
 }
 
+/// The anchors of a page, as mdBook and GitHub name them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(docs().join(page)).expect("a page");
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    let anchor = |title: &str| -> String {
+        let kept = title.to_lowercase().chars().filter(kept).collect::<String>();
+        kept.replace(' ', "-")
+    };
+    headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
 #[test]
 fn links_between_pages_lead_somewhere() {
     for page in pages() {
         let text = fs::read_to_string(docs().join(&page)).expect("a page");
         for link in links(&text) {
-            let place = link.split('#').next().unwrap_or_default();
-            if place.is_empty() || link.contains("://") || link.contains(char::is_whitespace) {
+            let (place, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            if link.contains("://") || link.contains(char::is_whitespace) {
                 continue;
             }
+            let place = if place.is_empty() { &page } else { place };
             assert!(docs().join(place).exists(), "{page} links to {link}");
+            assert!(!place.contains(".."), "{page} links out of the book: {link}");
+            assert!(anchor.is_empty() || anchors(place).contains(anchor), "{page}: no {link}");
         }
     }
 }

@@ -25,6 +25,7 @@ mod replication;
 mod route;
 mod running;
 mod send;
+mod static_topic;
 mod statistics;
 pub(crate) mod topic;
 mod trace;
@@ -88,8 +89,8 @@ pub static COMMANDS: &[&SubCommand] = &[
     &queue::QUERY_CQ,
     &send::SEND_MESSAGE,
     &print::CONSUME_MESSAGE,
-    &not_served::UPDATE_STATIC_TOPIC,
-    &not_served::REMAPPING_STATIC_TOPIC,
+    &static_topic::UPDATE_STATIC_TOPIC,
+    &static_topic::REMAPPING_STATIC_TOPIC,
     &export::EXPORT_METADATA,
     &export::EXPORT_CONFIGS,
     &export::EXPORT_METRICS,

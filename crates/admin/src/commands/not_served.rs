@@ -1,47 +1,10 @@
 //! Commands for what Skua does not have: known, with their help, and answered with the reason.
 
 use crate::failure::Failure;
-use crate::mqadmin::options::{Entry, alternative, required, value};
+use crate::mqadmin::options::{required, value};
 use crate::mqadmin::{Context, SubCommand};
 
 const ROCKSDB: &str = "Skua keeps its configuration in JSON files and its consume queues in files of RocketMQ's default format; it has no RocksDB to read";
-const STATIC_TOPICS: &str =
-    "Skua does not serve static topics (logical queues mapped to the queues of several brokers)";
-
-pub const UPDATE_STATIC_TOPIC: SubCommand = SubCommand {
-    name: "updateStaticTopic",
-    about: "Update or create static topic, which has fixed number of queues.",
-    example: "-c DefaultCluster -t StaticTest -qn 8",
-    answer: &[],
-    options: &[
-        Entry::OneOf(&[
-            alternative("c", "clusters", "remapping static topic to clusters, comma separated"),
-            alternative("b", "brokers", "remapping static topic to brokers, comma separated"),
-        ]),
-        required("t", "topic", "topic name"),
-        required("qn", "totalQueueNum", "total queue num"),
-        value("mf", "mapFile", "The mapping data file name"),
-        value("fr", "forceReplace", "Force replace the old mapping"),
-    ],
-    run: |context| Box::pin(static_topic(context)),
-};
-
-pub const REMAPPING_STATIC_TOPIC: SubCommand = SubCommand {
-    name: "remappingStaticTopic",
-    about: "Remapping static topic.",
-    example: "-c DefaultCluster -t StaticTest",
-    answer: &[],
-    options: &[
-        Entry::OneOf(&[
-            alternative("c", "clusters", "remapping static topic to clusters, comma separated"),
-            alternative("b", "brokers", "remapping static topic to brokers, comma separated"),
-        ]),
-        required("t", "topic", "topic name"),
-        value("mf", "mapFile", "The mapping data file name "),
-        value("fr", "forceReplace", "Force replace the old mapping"),
-    ],
-    run: |context| Box::pin(static_topic(context)),
-};
 
 pub const EXPORT_METADATA_IN_ROCKS_DB: SubCommand = SubCommand {
     name: "exportMetadataInRocksDB",
@@ -113,8 +76,4 @@ pub const CHECK_ROCKSDB_CQ_WRITE_PROGRESS: SubCommand = SubCommand {
 
 async fn rocksdb(_: &Context<'_>) -> Result<(), Failure> {
     Err(Failure::NotServed { reason: ROCKSDB })
-}
-
-async fn static_topic(_: &Context<'_>) -> Result<(), Failure> {
-    Err(Failure::NotServed { reason: STATIC_TOPICS })
 }
