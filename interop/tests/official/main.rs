@@ -4,6 +4,7 @@
 mod access;
 mod clients;
 mod cluster;
+mod console;
 mod crash;
 mod differential;
 mod directory;
