@@ -84,6 +84,12 @@ impl Recovery<'_> {
                 queues.delete_all()?;
             }
             queues.recovered()?;
+            if let Some(own) = self.checkpoint.own.as_mut().filter(|own| own.flushed > 0) {
+                // Made when a log that was to begin elsewhere had found no space for its file. The
+                // one that begins now must not be measured by it.
+                (own.flushed, own.dispatched) = (0, 0);
+                self.checkpoint_file.write(self.disk, self.checkpoint)?;
+            }
             let dispatched = 0;
             return Ok(Recovered { was_killed, from: 0, end: 0, dispatched, records: 0, cut: 0 });
         };
