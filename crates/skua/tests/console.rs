@@ -1,5 +1,5 @@
-//! The web console over HTTP, against a server of its own; the page itself is visited by hand, since
-//! the tests need no browser.
+//! The web console over HTTP, against a server of its own. The page itself is visited in a browser by
+//! the test `console` of `interop`.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

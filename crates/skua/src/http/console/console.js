@@ -33,6 +33,8 @@ async function call(path, params, body) {
   return answer;
 }
 
+// A date as people write it becomes milliseconds, in the time zone of the browser.
+const moment = text => /^\d+$/.test(text) || isNaN(new Date(text)) ? text : String(new Date(text).getTime());
 const when = ms => ms > 0 ? new Date(ms).toLocaleString() : '–';
 const link = (text, page, params) => h('a', { href: '#' + page + '?' + new URLSearchParams(params) }, text);
 
@@ -186,10 +188,10 @@ const show_pages = {
       h('h2', {}, 'Reset offsets'),
       form([
         h('label', {}, 'Topic', h('select', { name: 'topic', required: '' }, topics.map(topic => h('option', {}, topic)))),
-        field('To (now, or date and time)', 'time', { value: 'now', required: '', size: 28 }),
+        field('To (now, or as 2026-01-31 12:30)', 'time', { value: 'now', required: '', size: 28 }),
       ], 'Reset', async given => {
         if (!confirm(`Set the offsets of ${name} in ${given.topic} to ${given.time}?`)) return;
-        await call('offset', {}, { group: name, topic: given.topic, time: given.time });
+        await call('offset', {}, { group: name, topic: given.topic, time: moment(given.time) });
         tell(`offsets of ${name} set to ${given.time}`);
         show();
       })];
