@@ -91,11 +91,18 @@ pub fn with_times(run: Run, times: &Value) -> Run {
     }
 }
 
-/// CPU time is of warm-up and measuring together, so it is spread over the messages of both.
-pub fn with_cpu(mut run: Run, spent: f64, report: &Value, args: &Args) -> Run {
+/// With the CPU time of a load that went on for as long as the program's arguments say. It is of
+/// warm-up and measuring together, so it is spread over the messages of both.
+pub fn with_cpu(run: Run, report: &Value, args: &Args) -> Run {
     let share = f64::from(args.seconds) / f64::from(args.seconds + args.warm_up);
-    run.cpu_per_million = Some(spent * share / number(&report["messages"]) * 1e6);
-    run
+    let spent = report["serverCpuSeconds"].as_f64();
+    let per_message = |spent| spent * share / number(&report["messages"]);
+    Run { cpu_per_million: spent.map(|spent| per_message(spent) * 1e6), ..run }
+}
+
+/// What tells the generator whose CPU time to report.
+pub fn cpu_of(pids: &[u32]) -> Vec<String> {
+    pids.iter().flat_map(|pid| ["--cpu-of".to_owned(), pid.to_string()]).collect()
 }
 
 pub fn number(value: &Value) -> f64 {

@@ -20,6 +20,10 @@ use crate::work::Setup;
 
 const IN_FLIGHT: u32 = 256;
 const COUNTS: &[u32] = &[1, 10, 100, 1000, 10_000];
+/// Each is written down with all others when it is made.
+const GROUPS: &[u32] = &[1, 10, 100, 1000];
+/// Groups that one client is of.
+const GROUPS_OF_ONE: u32 = 100;
 /// MiB of what is stored.
 const SIZES: &[u32] = &[20, 200, 2000, 20_000];
 /// What is stored comes in such batches.
@@ -52,7 +56,11 @@ impl Of {
     }
 
     fn points(self) -> &'static [u32] {
-        if self == Self::Store { SIZES } else { COUNTS }
+        match self {
+            Self::Store => SIZES,
+            Self::Groups => GROUPS,
+            _ => COUNTS,
+        }
     }
 
     const fn color(self) -> RGBColor {
@@ -130,10 +138,15 @@ fn measure(group: &Group, of: Of, at: u32, args: &Args) -> Run {
             sends.queues = at;
             topic = format!("{TOPIC}-{at}");
         }
-        Of::Groups => _held = Some(Held::connections(broker, 1, at, TOPIC)),
+        Of::Groups => {
+            _held = Some(Held::connections(broker, at.div_ceil(GROUPS_OF_ONE), at, TOPIC));
+        }
         Of::Connections => _held = Some(Held::connections(broker, at, 0, TOPIC)),
         Of::Store => {}
     }
+    // Every queue has had a message before: its files are there.
+    let first = (at * 8).clamp(1000, 100_000).to_string();
+    group.produce(&topic, sends, &["--count", &first, "--warm-up", "0"]);
     group.send(&topic, sends, args)
 }
 

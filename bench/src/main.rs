@@ -103,7 +103,7 @@ fn main() -> io::Result<ExitCode> {
         servers.finish(&mut figures);
     }
     fs::create_dir_all(&args.out)?;
-    let text = table::markdown(&figures);
+    let text = table::markdown(&figures) + &table::generator(&figures);
     print!("{text}");
     fs::write(args.out.join("results.md"), &text)?;
     fs::write(args.out.join("results.json"), serde_json::to_string_pretty(&figures)?)?;

@@ -180,13 +180,21 @@ impl Group {
         self.brokers.iter().find(leads)
     }
 
+    /// Where a load goes, and whose CPU time it reports.
+    fn target(&self) -> Vec<String> {
+        let name_server = ["-n".to_owned(), self.namesrv.addr.clone()];
+        [&name_server[..], &generator::cpu_of(&self.pids())].concat()
+    }
+
     pub fn produce(&self, topic: &str, sends: Sends, pace: &[&str]) -> Value {
-        generator::produce(&["-n", &self.namesrv.addr], topic, sends, pace)
+        let target = self.target();
+        let target: Vec<&str> = target.iter().map(String::as_str).collect();
+        generator::produce(&target, topic, sends, pace)
     }
 
     pub fn consume(&self, topic: &str, pulls: u32, pace: &[&str]) -> Value {
-        let mut command = generator::bench("consume", &["-n", &self.namesrv.addr], topic);
-        command.args(["-i", &pulls.to_string()]).args(pace);
+        let mut command = generator::bench("consume", &[], topic);
+        command.args(self.target()).args(["-i", &pulls.to_string()]).args(pace);
         generator::report(command)
     }
 

@@ -66,23 +66,58 @@ pub fn markdown(figures: &Figures) -> String {
     text
 }
 
+/// What the generator took itself beside each server, and how much more it does against the floor:
+/// whether it is a bottleneck.
+pub fn generator(figures: &Figures) -> String {
+    let mut text = String::from(
+        "\n| share of a core that the generator took | floor | Java 5.5.0 | Skua | rate at the floor : at Skua |\n|---|---|---|---|---|\n",
+    );
+    for work in figures.works() {
+        let row = |competitor| figures.of(work, competitor);
+        let busy = |competitor| {
+            let share = row(competitor)?.median(|run| run.generator_busy.unwrap_or(0.0));
+            (share > 0.0).then_some(share)
+        };
+        let Some(beside_skua) = busy(Competitor::Skua) else { continue };
+        let percent = |share: Option<f64>| {
+            share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0))
+        };
+        let rate = |competitor| Some(row(competitor)?.median(|run| run.per_second));
+        // A floor without a generator is not its measure.
+        let headroom =
+            match (busy(Competitor::Floor), rate(Competitor::Floor), rate(Competitor::Skua)) {
+                (Some(_), Some(floor), Some(skua)) => format!("{:.1}", floor / skua),
+                _ => "–".to_owned(),
+            };
+        let cells = [
+            work.to_owned(),
+            percent(busy(Competitor::Floor)),
+            percent(busy(Competitor::Java)),
+            percent(Some(beside_skua)),
+            headroom,
+        ];
+        line(&mut text, &cells);
+    }
+    text
+}
+
 fn line(text: &mut String, cells: &[String]) {
     writeln!(text, "| {} |", cells.join(" | ")).expect("into a string");
 }
 
 /// Rates are compared where they are free, times where the rate is given.
 fn compare(work: &str, skua: &Row, other: &Row) -> String {
-    if let (Some(value), Some(of_other)) = (skua.value(), other.value())
-        && other.median(|run| run.per_second) == 0.0
-    {
-        return format!("{:.2}", value / of_other);
+    let rate = skua.median(|run| run.per_second) / other.median(|run| run.per_second);
+    if let (Some(value), Some(of_other), Some(unit)) = (skua.value(), other.value(), skua.unit) {
+        let ratio = format!("{unit} {:.2}", value / of_other);
+        return if rate.is_nan() { ratio } else { format!("{rate:.2}, {ratio}") };
     }
     if work.starts_with("end to end") {
         let p50 = skua.median(|run| run.p50_ms) / other.median(|run| run.p50_ms);
         let p999 = skua.median(|run| run.p999_ms) / other.median(|run| run.p999_ms);
         return format!("p50 {p50:.2}, p99.9 {p999:.2}");
     }
-    format!("{:.2}", skua.median(|run| run.per_second) / other.median(|run| run.per_second))
+    format!("{rate:.2}")
 }
 
 fn describe(row: &Row) -> String {
@@ -175,6 +210,7 @@ mod tests {
             per_second,
             p50_ms: 1.0,
             cpu_per_million: Some(4.0),
+            generator_busy: Some(0.25),
             ..Run::default()
         };
         for rate in [300.0, 100.0, 200.0] {
@@ -184,5 +220,14 @@ mod tests {
         let text = markdown(&figures);
         assert!(text.contains("| 200/s (100–300), p50 1.000"), "{text}");
         assert!(text.contains("| 4.00 | – |"), "{text}");
+        figures.add(("send", None), Competitor::Floor, run(400.0));
+        let own = generator(&figures);
+        assert!(own.contains("| send | 25 % | 25 % | 25 % | 2.0 |"), "{own}");
+        for (competitor, ms) in [(Competitor::Java, 50.0), (Competitor::Skua, 5.0)] {
+            let started = Run { value: Some(ms), ..Run::default() };
+            figures.add(("start", Some("ms")), competitor, started);
+        }
+        let text = markdown(&figures);
+        assert!(text.contains("| 50.0 ms | 5.0 ms | ms 0.10 | – |"), "{text}");
     }
 }

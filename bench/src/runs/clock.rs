@@ -2,11 +2,11 @@
 
 use std::thread;
 
+use super::counted;
 use crate::Args;
 use crate::figures::Run;
 use crate::generator::{Sends, bench, number, report, run_of, with_times};
 use crate::servers::Group;
-use crate::usage::cpu_seconds;
 use crate::work::Rate;
 
 /// Never so many: the clock says when the next leaves.
@@ -47,13 +47,11 @@ impl Group {
         consumer.args(["--follow", "-i", "8", "--warm-up", &args.warm_up.to_string()]);
         consumer.args(["--duration", &args.seconds.to_string()]);
         let consumer = thread::spawn(move || report(consumer));
-        let before = cpu_seconds(&self.pids());
         let pace = [more, &["--warm-up", "0", "--duration", &total]].concat();
         let sent = self.produce(topic, Sends::plain(in_flight), &pace);
-        let spent = cpu_seconds(&self.pids()) - before;
         let received = consumer.join().expect("the consumer's thread");
         let mut run = with_times(run_of(&received), &received["endToEndMs"]);
-        run.cpu_per_million = Some(spent / number(&sent["messages"]) * 1e6);
+        run.cpu_per_million = counted(&sent, number(&sent["messages"])).cpu_per_million;
         run
     }
 }

@@ -8,6 +8,7 @@ use std::thread;
 
 use rustix::fs::{Advice, fadvise};
 
+use super::counted;
 use crate::Args;
 use crate::figures::Run;
 use crate::generator::{Sends, bench, number, report};
@@ -31,7 +32,8 @@ impl Group {
         let count = (COLD_BYTES / STORED).to_string();
         self.make_cold(&count, args);
         let pace = ["--count", &count, "--warm-up", "0"];
-        self.counted("messages", |group| group.consume(TOPIC, pulls, &pace))
+        let report = self.consume(TOPIC, pulls, &pace);
+        counted(&report, number(&report["messages"]))
     }
 
     /// Sends with 64 in flight, with or without a reader of cold messages beside them.

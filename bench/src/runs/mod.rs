@@ -6,17 +6,18 @@ mod hold;
 mod read;
 mod service;
 
+use std::time::Duration;
+
+use serde_json::Value;
+
 pub use hold::Held;
 
 use crate::Args;
 use crate::figures::Run;
 use crate::floor;
-use crate::generator::{self, QUEUES, Sends, number, pace, run_of, with_cpu};
+use crate::generator::{self, QUEUES, Sends, cpu_of, pace, run_of, with_cpu};
 use crate::servers::{Echo, Group};
-use crate::usage::cpu_seconds;
 use crate::work::{Load, Work};
-
-use std::time::Duration;
 
 /// With each message of a pull's answer, beside its body.
 const AROUND_A_BODY: u32 = 150;
@@ -27,11 +28,10 @@ impl Echo {
         match work.load {
             Load::Send { size, in_flight, batch, topics } => {
                 let sends = Sends { size, in_flight, batch, topics, queues: queues_of(topics) };
-                let before = cpu_seconds(&[self.id()]);
-                let target = ["--broker", &self.addr];
+                let watched = cpu_of(&[self.id()]);
+                let target = ["--broker", &self.addr, &watched[0], &watched[1]];
                 let report = generator::produce(&target, "floor", sends, &pace(args));
-                let spent = cpu_seconds(&[self.id()]) - before;
-                Some(with_cpu(run_of(&report), spent, &report, args))
+                Some(with_cpu(run_of(&report), &report, args))
             }
             // What a pull's answer carries: bodies and about a hundred bytes with each.
             Load::CatchUp { size, .. } => {
@@ -50,6 +50,11 @@ impl Group {
             Load::Send { size, in_flight, batch, topics } => {
                 let sends = Sends { size, in_flight, batch, topics, queues: queues_of(topics) };
                 let topic = if topics == 1 { "send" } else { "many" };
+                if topics > 1 {
+                    // Every queue has had a message before: its files are there.
+                    let first = (topics * queues_of(topics) * 4).to_string();
+                    self.fill_as(topic, "many0", sends, &first, &[]);
+                }
                 self.send(topic, sends, args)
             }
             Load::CatchUp { size, pulls, queues } => self.catch_up(size, pulls, queues),
@@ -72,21 +77,16 @@ impl Group {
     pub fn send(&self, topic: &str, sends: Sends, args: &Args) -> Run {
         let pace = pace(args);
         let pace: Vec<&str> = pace.iter().map(String::as_str).collect();
-        let before = cpu_seconds(&self.pids());
         let report = self.produce(topic, sends, &pace);
-        let spent = cpu_seconds(&self.pids()) - before;
-        with_cpu(run_of(&report), spent, &report, args)
+        with_cpu(run_of(&report), &report, args)
     }
+}
 
-    /// What `load` does with so many messages, by its report.
-    fn counted(&self, messages: &str, load: impl FnOnce(&Self) -> serde_json::Value) -> Run {
-        let before = cpu_seconds(&self.pids());
-        let report = load(self);
-        let spent = cpu_seconds(&self.pids()) - before;
-        let mut run = run_of(&report);
-        run.cpu_per_million = Some(spent / number(&report[messages]) * 1e6);
-        run
-    }
+/// The run of a load that ended after so many messages.
+fn counted(report: &Value, messages: f64) -> Run {
+    let spent = report["serverCpuSeconds"].as_f64();
+    let cpu_per_million = spent.map(|spent| spent / messages * 1e6);
+    Run { cpu_per_million, ..run_of(report) }
 }
 
 /// Thousands of topics have one queue each: every queue of Java's is a file in its address space,

@@ -3,7 +3,7 @@
 use serde_json::json;
 use skua_interop::wire;
 
-use super::AROUND_A_BODY;
+use super::{AROUND_A_BODY, counted};
 use crate::figures::Run;
 use crate::generator::{Sends, number};
 use crate::servers::Group;
@@ -20,12 +20,13 @@ impl Group {
     pub fn catch_up(&self, size: u32, pulls: u32, queues: u32) -> Run {
         let topic = format!("catch-up-{size}-{queues}");
         let count = (CATCH_UP_BYTES / u64::from(size + AROUND_A_BODY)).to_string();
-        let counted = ["--count", &count, "--warm-up", "0"];
+        let all = ["--count", &count, "--warm-up", "0"];
         if self.fill(&topic, Sends { size, queues, ..Sends::plain(64) }, &count, &[]) {
             // Once for the compiler's sake.
-            self.consume(&topic, pulls, &counted);
+            self.consume(&topic, pulls, &all);
         }
-        self.counted("messages", |group| group.consume(&topic, pulls, &counted))
+        let report = self.consume(&topic, pulls, &all);
+        counted(&report, number(&report["messages"]))
     }
 
     /// The rate is of the messages that are gone over, not of the few that come.
@@ -42,18 +43,26 @@ impl Group {
         if self.fill(topic, plain, &count, &marks) {
             self.consume(topic, 8, &pace);
         }
-        let mut over = 0.0;
-        let run = self.counted("goneOver", |group| {
-            let report = group.consume(topic, 8, &pace);
-            over = number(&report["goneOverPerSecond"]);
-            report
-        });
-        Run { per_second: over, ..run }
+        let report = self.consume(topic, 8, &pace);
+        let run = counted(&report, number(&report["goneOver"]));
+        Run { per_second: number(&report["goneOverPerSecond"]), ..run }
     }
 
     /// So many messages into `topic`, if it is empty; whether it was.
     pub fn fill(&self, topic: &str, sends: Sends, count: &str, more: &[&str]) -> bool {
-        let empty = is_empty(&self.brokers[0].addr, topic);
+        self.fill_as(topic, topic, sends, count, more)
+    }
+
+    /// The same where `first` is what is empty or not, of several topics.
+    pub fn fill_as(
+        &self,
+        topic: &str,
+        first: &str,
+        sends: Sends,
+        count: &str,
+        more: &[&str],
+    ) -> bool {
+        let empty = is_empty(&self.brokers[0].addr, first);
         if empty {
             let pace = [&["--count", count, "--warm-up", "0"], more].concat();
             self.produce(topic, sends, &pace);

@@ -115,6 +115,9 @@ pub struct Common {
     /// Seconds to wait for an answer before giving up.
     #[arg(long, default_value_t = 10.0, value_parser = seconds)]
     pub timeout: f64,
+    /// Processes whose CPU time during the load is to be reported, the warm-up with it.
+    #[arg(long = "cpu-of", value_name = "PID")]
+    pub cpu_of: Vec<u32>,
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,

@@ -111,7 +111,7 @@ pub async fn run(cluster: &Cluster, target: &Target, plan: &Plan) -> Result<Repo
         lines.push(Line::connect(&target.brokers[index % brokers], plan.timeout).await?);
     }
 
-    let watch = Watch::start();
+    let watch = Watch::start(&plan.pace.cpu_of);
     let start = Instant::now();
     let measure_from = start + plan.pace.warm_up;
     let clock = Rc::new(Clock {

@@ -74,7 +74,7 @@ pub async fn run_and_keep<J: Jobs + 'static>(
     let mut brokers: Vec<String> = shares.iter().map(|share| share.line.addr.clone()).collect();
     brokers.sort();
     brokers.dedup();
-    let watch = Watch::start();
+    let watch = Watch::start(&pace.cpu_of);
     let measure_from = Instant::now() + pace.warm_up;
     let clock = Rc::new(Clock {
         measure_from,

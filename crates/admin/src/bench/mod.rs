@@ -34,12 +34,14 @@ use report::Report;
 use target::Target;
 
 /// How long a run goes on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Pace {
     warm_up: Duration,
     /// Absent when a number of messages ends the run.
     duration: Option<Duration>,
     count: Option<u64>,
+    /// Processes whose CPU time is reported.
+    cpu_of: Vec<u32>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,7 @@ impl Common {
             warm_up: Duration::from_secs_f64(self.warm_up),
             duration: self.count.is_none().then(|| Duration::from_secs_f64(self.duration)),
             count: self.count,
+            cpu_of: self.cpu_of.clone(),
         }
     }
 
@@ -170,6 +173,7 @@ async fn measure_namesrv(args: &Namesrv) -> Result<ExitCode, BenchError> {
             warm_up: Duration::from_secs_f64(args.warm_up),
             duration: Some(Duration::from_secs_f64(args.duration)),
             count: None,
+            cpu_of: Vec::new(),
         },
         timeout: Duration::from_secs_f64(args.timeout),
     };

@@ -84,7 +84,7 @@ pub async fn run(targets: &[Target], plan: &Plan) -> Result<Report, BenchError> 
         senders.push((Line::connect(addr, plan.timeout).await?, templates, places, index));
     }
 
-    let watch = Watch::start();
+    let watch = Watch::start(&plan.pace.cpu_of);
     let start = Instant::now();
     let measure_from = start + plan.pace.warm_up;
     let clock = Rc::new(Clock {

@@ -1,8 +1,8 @@
 //! What a run measured, as text and as JSON.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
 use hdrhistogram::Histogram;
 use rustix::time::{ClockId, clock_gettime};
@@ -98,16 +98,19 @@ impl fmt::Display for Latency {
     }
 }
 
-/// CPU time of this process beside the time that passes.
-#[derive(Clone, Copy, Debug)]
+/// CPU time of this process, and of the servers that are named, beside the time that passes.
+#[derive(Clone, Debug)]
 pub struct Watch {
     started: Instant,
     cpu: Duration,
+    servers: Vec<u32>,
+    servers_cpu: f64,
 }
 
 impl Watch {
-    pub fn start() -> Self {
-        Self { started: Instant::now(), cpu: cpu_time() }
+    pub fn start(servers: &[u32]) -> Self {
+        let servers_cpu = cpu_of(servers);
+        Self { started: Instant::now(), cpu: cpu_time(), servers: servers.to_vec(), servers_cpu }
     }
 
     /// Share of one core.
@@ -115,11 +118,30 @@ impl Watch {
         let passed = self.started.elapsed().as_secs_f64().max(1e-9);
         cpu_time().saturating_sub(self.cpu).as_secs_f64() / passed
     }
+
+    /// Seconds that the servers took since the start.
+    pub fn servers(&self) -> Option<f64> {
+        (!self.servers.is_empty()).then(|| cpu_of(&self.servers) - self.servers_cpu)
+    }
 }
 
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// User and system time of these processes together, in seconds; none of those that are gone.
+fn cpu_of(pids: &[u32]) -> f64 {
+    /// Linux's USER_HZ, the same on every platform of ours.
+    const TICKS_A_SECOND: f64 = 100.0;
+    let ticks = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may have spaces; utime and stime are fields 14 and 15.
+        let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+        let field = |at: usize| fields.get(at - 3)?.parse::<f64>().ok();
+        Some(field(14)? + field(15)?)
+    };
+    pids.iter().filter_map(ticks).sum::<f64>() / TICKS_A_SECOND
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -148,6 +170,8 @@ pub struct Report {
     pub gone_over_per_second: f64,
     /// Share of one core that this process took: near 1 it is itself what limits the rate.
     pub generator_busy: f64,
+    /// CPU seconds of the servers that were named, from the load's start, warm-up included.
+    pub server_cpu_seconds: Option<f64>,
     /// When the last of them was answered, in milliseconds since the epoch.
     pub ended_at: f64,
     pub latency_ms: Option<Latency>,
@@ -186,6 +210,7 @@ impl Report {
             gone_over: tally.gone_over,
             gone_over_per_second: tally.gone_over as f64 / seconds,
             generator_busy: setting.watch.busy(),
+            server_cpu_seconds: setting.watch.servers(),
             ended_at: moment::now() as f64 / 1e6 - setting.last.elapsed().as_secs_f64() * 1e3,
             messages_per_second: tally.messages as f64 / seconds,
             megabytes_per_second: tally.bytes as f64 / seconds / 1e6,
