@@ -9,7 +9,7 @@ mod register;
 mod remove;
 mod view;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -75,6 +75,8 @@ struct Broker {
     enable_acting_master: bool,
     /// By broker id; never empty.
     members: BTreeMap<i64, Member>,
+    /// Those that have a row of it: when it leaves, only they are looked at.
+    topics: HashSet<Arc<str>>,
 }
 
 struct Member {

@@ -1,6 +1,6 @@
 //! Taking in what brokers say of themselves and their topics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use skua_protocol::Millis;
@@ -122,6 +122,7 @@ impl RouteTable {
             zone_name: registration.zone_name.clone(),
             enable_acting_master: acting,
             members: BTreeMap::new(),
+            topics: HashSet::new(),
         });
         let mut shows = first_of_name
             || broker.cluster != registration.cluster
@@ -193,13 +194,13 @@ impl RouteTable {
 
     fn take_topics(&mut self, broker: &Arc<str>, topics: Topics, rules: &Rules) {
         // Java: a static topic's broker may leave topics out of its list.
-        if rules.delete_topic_with_broker_registration && topics.mappings.is_empty() {
-            self.topics.retain(|name, topic| {
-                if !topics.configs.contains_key(name.as_ref()) {
-                    topic.remove(broker);
-                }
-                !topic.rows.is_empty()
-            });
+        if rules.delete_topic_with_broker_registration
+            && topics.mappings.is_empty()
+            && let Some(entry) = self.brokers.get_mut(broker)
+        {
+            let left_out = |name: &Arc<str>| !topics.configs.contains_key(name.as_ref());
+            let names: Vec<Arc<str>> = entry.topics.extract_if(left_out).collect();
+            self.remove_rows(broker, &names);
         }
         for (key, config) in topics.configs {
             let name = if config.topic_name.is_empty() { key } else { config.topic_name };
@@ -239,10 +240,15 @@ impl RouteTable {
 
     /// Creates or changes the topic's row for one broker; a mapping that is there stays.
     fn put_row(&mut self, topic: &str, mut row: Row) {
-        let Some(entry) = self.topics.get_mut(topic) else {
-            self.topics.insert(Arc::from(topic), Topic { rows: vec![row], encoded: None });
-            return;
+        let name = match self.topics.get_key_value(topic) {
+            Some((name, _)) => name.clone(),
+            None => Arc::from(topic),
         };
+        if let Some(broker) = self.brokers.get_mut(&row.broker) {
+            broker.topics.insert(name.clone());
+        }
+        let empty = || Topic { rows: Vec::new(), encoded: None };
+        let entry = self.topics.entry(name).or_insert_with(empty);
         match entry.find(&row.broker) {
             Ok(at) => {
                 row.mapping = entry.rows[at].mapping.take();

@@ -81,33 +81,47 @@ impl RouteTable {
             return removed;
         }
         self.revision += 1;
-        self.brokers.retain(|name, _| !gone.contains(name));
-        if gone.is_empty() && masterless.is_empty() {
-            return removed;
+        for name in &gone {
+            let Some(broker) = self.brokers.remove(name) else { continue };
+            self.remove_rows(name, &broker.topics);
         }
-        self.topics.retain(|_, topic| {
-            for broker in &gone {
-                topic.remove(broker);
-            }
-            for broker in &masterless {
-                if let Some(row) = topic.row_mut(broker) {
+        for name in &masterless {
+            let Some(broker) = self.brokers.get(name) else { continue };
+            for topic in &broker.topics {
+                let topic = self.topics.get_mut(topic);
+                if let Some(row) = topic.and_then(|topic| topic.row_mut(name)) {
                     row.perm &= !PERM_WRITE;
                 }
             }
-            !topic.rows.is_empty()
-        });
+        }
         removed
+    }
+
+    /// The broker's rows of these topics; the broker no longer counts them as its own.
+    pub(super) fn remove_rows<'a>(
+        &mut self,
+        broker: &str,
+        topics: impl IntoIterator<Item = &'a Arc<str>>,
+    ) {
+        for name in topics {
+            let Some(topic) = self.topics.get_mut(name) else { continue };
+            topic.remove(broker);
+            if topic.rows.is_empty() {
+                self.topics.remove(name);
+            }
+        }
     }
 
     /// Deletes a topic everywhere or, if a cluster is named, on that cluster's brokers.
     pub fn delete_topic(&mut self, name: &str, cluster: Option<&str>) {
-        let Some(cluster) = cluster else {
-            self.topics.remove(name);
-            return;
-        };
         let Some(topic) = self.topics.get_mut(name) else { return };
         topic.rows.retain(|row| {
-            self.brokers.get(&row.broker).is_none_or(|broker| broker.cluster != cluster)
+            let Some(broker) = self.brokers.get_mut(&row.broker) else { return false };
+            let stays = cluster.is_some_and(|cluster| broker.cluster != cluster);
+            if !stays {
+                broker.topics.remove(name);
+            }
+            stays
         });
         topic.encoded = None;
         if topic.rows.is_empty() {
