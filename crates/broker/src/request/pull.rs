@@ -433,7 +433,13 @@ fn read_cached(broker: &Broker, pull: &Pull) -> Option<Read> {
 
 fn answer_of(broker: &Broker, pull: &Pull, read: Read, now: Millis) -> Command {
     // A slave may be behind what the consumer has seen elsewhere: only a master knows better.
-    let is_ahead = read.status == ReadStatus::OffsetOverflowBadly && broker.is_slave();
+    let is_beyond = matches!(
+        read.status,
+        ReadStatus::OffsetOverflowBadly
+            | ReadStatus::NoMatchedLogicQueue
+            | ReadStatus::NoMessageInQueue
+    );
+    let is_ahead = is_beyond && pull.from > 0 && broker.is_slave();
     let found = Found {
         code: if is_ahead { ResponseCode::PullNotFound } else { code_of(read.status, pull.from) },
         status: read.status.name(),

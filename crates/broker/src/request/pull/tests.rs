@@ -108,6 +108,25 @@ fn offsets_outside_the_queue_are_answered_with_the_right_one() {
 }
 
 #[test]
+fn a_slave_waits_for_what_a_consumer_has_seen_elsewhere() {
+    let test = with_topic();
+    test.broker.send_on_to_master();
+    test.broker.follow(2, test.now);
+    let holds = |from| {
+        let answer = test.request(&pull_with("*", from));
+        assert_eq!(code(&answer), ResponseCode::PullNotFound);
+        assert_eq!(header(&answer).next_begin_offset, from);
+    };
+    holds(7);
+    drop(test.broker.lead(1, test.now).expect("it has all"));
+    test.send("T", 0, "", "x");
+    test.broker.follow(2, test.now);
+    holds(7);
+    let answer = test.request(&pull_with("*", -5));
+    assert_eq!(code(&answer), ResponseCode::PullOffsetMoved);
+}
+
+#[test]
 fn a_waiting_pull_is_answered_by_the_message_that_comes() {
     let test = with_topic();
     let mut waiting = parked(&test, &waiting_pull("*", 0));
