@@ -8,6 +8,7 @@ mod console;
 mod crash;
 mod differential;
 mod directory;
+mod doctor;
 mod filters;
 mod full_disk;
 mod hostile;
