@@ -27,6 +27,9 @@ impl Sends {
     }
 }
 
+/// Seconds for which a server may be silent: the first sends to thousands of topics make files.
+const PATIENCE: &str = "60";
+
 /// Queues of a topic, unless a work is about their number.
 pub const QUEUES: u32 = 8;
 
@@ -38,7 +41,7 @@ pub fn pace(args: &Args) -> [String; 4] {
 
 pub fn bench(what: &str, target: &[&str], topic: &str) -> Command {
     let mut command = skua();
-    command.args(["bench", what, "--json", "-t", topic]).args(target);
+    command.args(["bench", what, "--json", "-t", topic, "--timeout", PATIENCE]).args(target);
     command
 }
 
