@@ -98,7 +98,7 @@ pub fn with_times(run: Run, times: &Value) -> Run {
 /// warm-up and measuring together, so it is spread over the messages of both.
 pub fn with_cpu(run: Run, report: &Value, args: &Args) -> Run {
     let share = f64::from(args.seconds) / f64::from(args.seconds + args.warm_up);
-    let spent = report["serverCpuSeconds"].as_f64();
+    let spent = report["serverCpuSeconds"].as_f64().filter(|_| number(&report["messages"]) > 0.0);
     let per_message = |spent| spent * share / number(&report["messages"]);
     Run { cpu_per_million: spent.map(|spent| per_message(spent) * 1e6), ..run }
 }

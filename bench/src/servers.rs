@@ -130,8 +130,11 @@ impl Group {
 
     /// Load for a Java server's compiler.
     pub fn warm_up(&self, seconds: u32) {
-        if self.kind != Kind::Java || matches!(self.setup, Setup::Fresh | Setup::NameServer) {
-            return;
+        match self.setup {
+            _ if self.kind != Kind::Java => return,
+            Setup::NameServer => return self.warm_up_name_server(seconds),
+            Setup::Fresh => return,
+            _ => {}
         }
         let seconds = seconds.to_string();
         self.produce("warm-up", Sends::plain(64), &["--duration", "1", "--warm-up", &seconds]);

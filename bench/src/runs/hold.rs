@@ -19,6 +19,8 @@ use crate::usage::{cpu_seconds, status_kib};
 /// Bodies of what fills a store before it is killed: 64 in a request.
 const FILL_BATCH: u32 = 64;
 const FILL_STORED: u64 = 1024 + 150;
+/// Few, so that the warm-up leaves no tables behind.
+const WARM_UP_BROKERS: u32 = 100;
 /// For memory to come to rest.
 const REST: Duration = Duration::from_secs(1);
 
@@ -100,9 +102,9 @@ impl Group {
 
     /// As `kill -9` with a store of so many bytes, then from its start until it takes a message.
     pub fn recover(&mut self, mib: u64) -> Run {
-        let batches = mib * 1024 * 1024 / FILL_STORED;
+        let messages = mib * 1024 * 1024 / FILL_STORED;
         let sends = Sends { batch: FILL_BATCH, ..Sends::plain(16) };
-        self.fill("recover", sends, &batches.to_string(), &[]);
+        self.fill("recover", sends, &messages.to_string(), &[]);
         let broker = &mut self.brokers[0];
         broker.process.kill();
         let started = Instant::now();
@@ -116,7 +118,7 @@ impl Group {
     pub fn register(&self, brokers: u32, topics: u32, args: &Args) -> Run {
         let pid = self.namesrv.process.id();
         let before = cpu_seconds(&[pid]);
-        let held = self.simulate(brokers, topics, args);
+        let held = self.simulate(brokers, topics, &pace(args));
         let spent = cpu_seconds(&[pid]) - before;
         self.of_name_server(held, spent, args)
     }
@@ -124,17 +126,17 @@ impl Group {
     /// The questions of clients that come after.
     pub fn routes(&self, brokers: u32, topics: u32, args: &Args) -> Run {
         let pid = self.namesrv.process.id();
-        let mut held = self.simulate(brokers, topics, args);
+        let mut held = self.simulate(brokers, topics, &pace(args));
         let before = cpu_seconds(&[pid]);
         held.read();
         let spent = cpu_seconds(&[pid]) - before;
         self.of_name_server(held, spent, args)
     }
 
-    fn simulate(&self, brokers: u32, topics: u32, args: &Args) -> Held {
+    fn simulate(&self, brokers: u32, topics: u32, pace: &[String]) -> Held {
         let mut command = skua();
         command.args(["bench", "namesrv", "-n", &self.namesrv.addr, "--timeout", "60"]);
-        command.args(pace(args));
+        command.args(pace);
         command.args(["--brokers", &brokers.to_string(), "--topics", &topics.to_string()]);
         Held::start(command)
     }
@@ -145,11 +147,24 @@ impl Group {
         report["serverCpuSeconds"] = spent.into();
         let mut run = with_cpu(run_of(&report), &report, args);
         run.value = Some(status_kib(self.namesrv.process.id(), "VmRSS:") / 1024.0);
+        self.let_go(held);
+        run
+    }
+
+    fn let_go(&self, held: Held) {
         drop(held);
         wait_until("the simulated brokers to be forgotten", PATIENCE, || {
             let list = wire::cluster_list(&self.namesrv.addr)?;
             (!list.contains("bench-broker")).then_some(())
         });
-        run
+    }
+
+    /// Registrations and questions for a Java name server's compiler.
+    pub fn warm_up_name_server(&self, seconds: u32) {
+        let half = (seconds / 2).to_string();
+        let pace = ["--duration", "1", "--warm-up", &half].map(str::to_owned);
+        let mut held = self.simulate(WARM_UP_BROKERS, WARM_UP_BROKERS * 10, &pace);
+        held.read();
+        self.let_go(held);
     }
 }
