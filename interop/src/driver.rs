@@ -22,6 +22,8 @@ pub enum Client {
     Go,
     /// With Apache's C++ client inside.
     Python,
+    /// `ali-ons`.
+    Node,
 }
 
 /// The header encoding of a Java client.
@@ -76,6 +78,12 @@ impl Driver {
                 let [python, driver] = files::python_driver();
                 let mut command = process::command(python);
                 command.arg(driver).env("HOME", &home);
+                command
+            }
+            Client::Node => {
+                let [modules, driver] = files::node_driver();
+                let mut command = process::command("node");
+                command.arg(driver).env("NODE_PATH", modules).env("HOME", &home);
                 command
             }
             Client::Go => {

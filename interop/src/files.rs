@@ -44,6 +44,13 @@ pub fn python_driver() -> [PathBuf; 2] {
     [interop().join(".cache/python/bin/python"), interop().join("python/driver.py")]
 }
 
+/// The folder with the Node client, fetched when absent, and its driver.
+pub fn node_driver() -> [PathBuf; 2] {
+    static FETCHED: OnceLock<()> = OnceLock::new();
+    FETCHED.get_or_init(|| run(&mut Command::new(interop().join("node/fetch"))));
+    [interop().join(".cache/node/node_modules"), interop().join("node/driver.js")]
+}
+
 pub fn java_server() -> PathBuf {
     interop().join("java-server")
 }

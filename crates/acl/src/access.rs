@@ -6,8 +6,9 @@
 
 use serde::de::DeserializeOwned;
 use skua_protocol::body::{
-    BatchAckBody, HeartbeatData, LockBatch, MessageRequestModeConfig, SubscriptionGroupConfig,
-    SubscriptionGroupConfigList, TopicConfigList,
+    BatchAckBody, HeartbeatData, LiteSubscription, LiteSubscriptions, LockBatch,
+    MessageRequestModeConfig, SubscriptionGroupConfig, SubscriptionGroupConfigList,
+    TopicConfigList,
 };
 use skua_protocol::{Command, RequestCode, json};
 
@@ -131,6 +132,7 @@ pub fn accesses(request: &Command, cluster: &str) -> Result<Vec<Access>, Unreada
         C::UpdateAndCreateSubscriptionGroupList => return in_body(&request.body, groups),
         C::BatchAckMessage => return batch_ack(&request.body),
         C::SetMessageRequestMode => return in_body(&request.body, mode),
+        C::LiteSubscriptionCtl => return in_body(&request.body, lite),
         C::UpdateBrokerConfig
         | C::CleanExpiredConsumeQueue
         | C::CleanUnusedTopic
@@ -174,7 +176,14 @@ pub fn accesses(request: &Command, cluster: &str) -> Result<Vec<Access>, Unreada
         C::ResumeCheckHalfMessage => (&[Update], &[Topic("topic")]),
         C::QueryTopicsByConsumer | C::GetSubscriptionGroupConfig => (&[Get], &[Group("group")]),
         C::QuerySubscriptionByConsumer => (&[Get], &[Group("group"), Topic("topic")]),
-        C::ConsumeMessageDirectly | C::PopMessage | C::Notification => (&[Sub], CONSUMER),
+        C::ConsumeMessageDirectly | C::PopMessage | C::PopLiteMessage | C::Notification => {
+            (&[Sub], CONSUMER)
+        }
+        C::GetParentTopicInfo => (&[Get], &[Topic("topic")]),
+        C::GetLiteTopicInfo => (&[Get], &[Topic("parentTopic")]),
+        C::GetLiteClientInfo => (&[Get], &[Topic("parentTopic"), Group("group")]),
+        C::GetLiteGroupInfo => (&[Get], &[Group("group")]),
+        C::TriggerLiteDispatch => (&[Update], &[Group("group")]),
         C::PeekMessage => (&[Sub], &[Topic("topic"), Group("consumerGroup")]),
         C::AckMessage | C::ChangeMessageInvisibleTime => {
             let (topic, group) = (named("topic"), named("consumerGroup"));
@@ -190,6 +199,7 @@ pub fn accesses(request: &Command, cluster: &str) -> Result<Vec<Access>, Unreada
         C::PollingInfo => (&[Get], CONSUMER),
 
         C::GetProducerConnectionList
+        | C::GetBrokerLiteInfo
         | C::GetAllProducerInfo
         | C::ViewBrokerStatsData
         | C::GetBrokerConsumeStats
@@ -312,6 +322,16 @@ fn group(config: SubscriptionGroupConfig) -> Vec<Access> {
 
 fn groups(list: SubscriptionGroupConfigList) -> Vec<Access> {
     list.group_config_list.into_iter().flat_map(group).collect()
+}
+
+fn lite(body: LiteSubscriptions) -> Vec<Access> {
+    let entries = body.subscription_set.into_iter().flatten();
+    let of_one = |entry: LiteSubscription| {
+        let group = entry.group.map(|group| Access::group(&group, &[Sub]));
+        let topic = entry.topic.map(|topic| Access::topic(&topic, &[Sub]));
+        [group, topic].into_iter().flatten()
+    };
+    entries.flat_map(of_one).collect()
 }
 
 fn mode(body: MessageRequestModeConfig) -> Vec<Access> {

@@ -29,6 +29,7 @@ use crate::files::{ConfigFile, Files};
 use crate::filters::Filters;
 use crate::group_table::{AutoCreateGroups, GroupTable};
 use crate::limits::Limits;
+use crate::lite::Lite;
 use crate::long_poll::{LongPolls, PARKED_MAX};
 use crate::names::{self, SystemTopics};
 use crate::pop::{Pop, modes, order};
@@ -105,6 +106,7 @@ pub struct Broker {
     pub(crate) long_polls: LongPolls<ParkedPull>,
     pub(crate) delay: DelayLevels,
     pub(crate) pop: Pop,
+    pub(crate) lite: Lite,
     pub(crate) transactions: Transactions,
     pub(crate) counters: Counters,
     pub(crate) users: Users,
@@ -238,6 +240,7 @@ impl Broker {
             long_polls: LongPolls::new(PARKED_MAX),
             delay,
             pop,
+            lite: Lite::new(now),
             transactions,
             counters: Counters::default(),
             users,

@@ -14,6 +14,7 @@ use skua_store::is_lmq;
 use crate::files::{ConfigFile, LoadError, SaveError};
 use crate::names;
 use crate::swap_map::{SwapMap, lock};
+use crate::topic_table::attributes::{self, AttributeError, OF_GROUPS};
 
 /// Bit of the forbidden table: the group may not read the topic (Java: `INDEX_PERM_READ`).
 pub const FORBID_READ: i32 = 1 << 2;
@@ -43,8 +44,8 @@ pub struct AutoCreateGroups {
 pub enum GroupError {
     #[error(transparent)]
     Name(#[from] names::NameError),
-    #[error("unsupported key: {0}")]
-    Attribute(String),
+    #[error(transparent)]
+    Attribute(#[from] AttributeError),
     #[error(transparent)]
     Save(#[from] SaveError),
 }
@@ -129,16 +130,14 @@ impl GroupTable {
     /// Sets configurations. All or none.
     pub fn update(
         &self,
-        configs: Vec<SubscriptionGroupConfig>,
+        mut configs: Vec<SubscriptionGroupConfig>,
         now: Millis,
     ) -> Result<(), GroupError> {
-        for config in &configs {
+        for config in &mut configs {
             names::check_group(&config.group_name)?;
-            // Java knows no attribute of groups.
-            if let Some(name) = config.attributes.keys().next() {
-                let name = name.trim_start_matches(['+', '-']);
-                return Err(GroupError::Attribute(name.to_owned()));
-            }
+            let there = self.groups.get(&config.group_name);
+            let current = there.as_deref().map(|there| &there.attributes);
+            config.attributes = attributes::alter(&OF_GROUPS, current, &config.attributes)?;
         }
         {
             let mut version = lock(&self.version);

@@ -16,6 +16,7 @@ mod filters;
 mod group_table;
 mod later;
 mod limits;
+mod lite;
 mod long_poll;
 pub mod names;
 mod pop;

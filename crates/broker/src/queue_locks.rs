@@ -104,4 +104,6 @@ impl QueueLocks {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;

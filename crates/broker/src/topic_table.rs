@@ -197,7 +197,8 @@ impl TopicTable {
                 let current = self.get(&config.topic_name);
                 let current: Option<&Attributes> =
                     current.as_ref().map(|topic| &topic.config.attributes);
-                let attributes = attributes::alter(current, &config.attributes)?;
+                let attributes =
+                    attributes::alter(&attributes::OF_TOPICS, current, &config.attributes)?;
                 altered.push(TopicConfig { attributes, ..config });
             }
             for config in altered {

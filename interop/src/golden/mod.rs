@@ -117,10 +117,18 @@ pub const COMMANDS: &[Line] = &[
     line("listAcl -b @BROKER@"),
     line("deleteAcl -b @BROKER@ -s User:alice"),
     line("deleteUser -b @BROKER@ -u alice"),
-    // Replication by a controller, light topics.
+    // Replication by a controller, lite topics.
     line("getBrokerEpoch -c DefaultCluster"),
-    line("getBrokerLiteInfo -b @BROKER@"),
+    line("updateTopic -b @BROKER@ -t Parent -a +message.type=LITE,+lite.topic.expiration=60"),
+    line("updateSubGroup -b @BROKER@ -g LiteGroup --attributes +lite.bind.topic=Parent"),
+    line("getBrokerLiteInfo -b @BROKER@ -d"),
     line("getParentTopicInfo -p TopicA"),
+    line("getParentTopicInfo -p Parent"),
+    line("getLiteTopicInfo -p Parent -l one -s"),
+    line("getLiteClientInfo -p Parent -g LiteGroup -c nobody -s"),
+    line("getLiteGroupInfo -p Parent -g LiteGroup -k 5"),
+    line("getLiteGroupInfo -p Parent -g LiteGroup -l one"),
+    line("triggerLiteDispatch -p Parent -g LiteGroup"),
     // Deleted.
     line("deleteSubGroup -b @BROKER@ -g Group"),
     usual("deleteTopic -c DefaultCluster -t Made"),
@@ -144,10 +152,6 @@ pub const NOT_RUN: &[(&str, &str)] = &[
         "for RocksDB, which Skua does not have",
     ),
     ("dumpCompactionLog", "reads a file of the machine"),
-    (
-        "getLiteTopicInfo, getLiteClientInfo, getLiteGroupInfo, triggerLiteDispatch",
-        "need light topics",
-    ),
 ];
 
 /// Where the two tools print other things on purpose.
@@ -177,13 +181,8 @@ pub const DIFFERENCES: &[Difference] = &[
         why: "Java prints the topic as if it had been made",
     },
     Difference {
-        of: "getParentTopicInfo",
+        of: "getParentTopicInfo -p TopicA",
         on_java: None,
-        why: "a broker's refusal is told with its cause on the error output",
-    },
-    Difference {
-        of: "getBrokerLiteInfo",
-        on_java: Some(false),
         why: "a broker's refusal is told with its cause on the error output",
     },
 ];

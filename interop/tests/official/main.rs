@@ -33,6 +33,7 @@ mod replication_figures;
 mod replication_strangers;
 mod request_reply;
 mod rolling_move;
+mod scale_figures;
 mod static_topics;
 mod switch;
 mod timers;

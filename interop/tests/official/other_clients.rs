@@ -1,8 +1,8 @@
 //! Clients of other makers and languages than Java and Go. The Python client is a thin layer over
 //! Apache's C++ client, so it stands for both. Not its batches: it does not mark them as such, and
-//! Java's broker too stores one as a single message.
+//! Java's broker too stores one as a single message. The Node client makes no topics.
 
-use skua_interop::{Client, Cluster, Driver, Scene, check};
+use skua_interop::{Client, Cluster, Driver, Scene, check, wait_until, wire};
 
 #[test]
 fn the_cpp_client_under_python_sends_and_receives() {
@@ -51,6 +51,60 @@ fn messages_that_a_cpp_client_refuses_come_again() {
     let scene = Scene::new();
     let cluster = Cluster::start(&scene);
     let mut driver = Driver::start(&scene, Client::Python, cluster.namesrv());
+    driver.run("producer p group=producers");
+    driver.run("send p topic=refused mode=sync count=3 prefix=m tags=A");
+    driver.run("consumer c group=refusing topic=refused kind=concurrent fail=1");
+    driver.wait_got("c", 3);
+    let got = driver.got("c");
+    check::each_once(&driver.sent("refused"), &got);
+    assert!(got.iter().all(|e| e.number("times") == 1), "{got:?}");
+}
+
+/// A cluster with this topic, whose route is known.
+fn cluster_with(scene: &Scene, topic: &str) -> Cluster {
+    let cluster = Cluster::start(scene);
+    let fields = serde_json::json!({
+        "topic": topic, "defaultTopic": "TBW102", "readQueueNums": "2", "writeQueueNums": "2",
+        "perm": "6", "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
+    });
+    wire::call(&cluster.broker(), 17, fields, b"").expect("the topic is made");
+    wait_until("the route", std::time::Duration::from_secs(60), || {
+        let asked = serde_json::json!({ "topic": topic });
+        let (header, _) = wire::call(cluster.namesrv(), 105, asked, b"")?;
+        (header["code"] == 0).then_some(())
+    });
+    cluster
+}
+
+#[test]
+fn the_node_client_sends_and_receives() {
+    let scene = Scene::new();
+    let cluster = cluster_with(&scene, "node");
+    let mut sender = Driver::start(&scene, Client::Node, cluster.namesrv());
+    sender.run("producer p group=producers");
+    sender.run("send p topic=node mode=sync count=40 prefix=m tags=A,B");
+    // Past 4 KiB the client compresses.
+    sender.run("send p topic=node mode=sync count=4 prefix=big size=20000");
+    let sent = sender.sent("node");
+
+    let mut receiver = Driver::start(&scene, Client::Node, cluster.namesrv());
+    receiver.run("consumer all group=all topic=node kind=concurrent");
+    receiver.run("consumer tagged group=tagged topic=node kind=concurrent tags=B");
+    let mut java = Driver::start(&scene, Client::Java5, cluster.namesrv());
+    java.run("scan scanner topic=node");
+    check::each_once(&sent, &java.got("scanner"));
+    receiver.wait_got("all", sent.len());
+    check::each_once(&sent, &receiver.got("all"));
+    let tagged: Vec<_> = sent.iter().filter(|e| e.get("tag") == "B").cloned().collect();
+    receiver.wait_got("tagged", tagged.len());
+    check::each_once(&tagged, &receiver.got("tagged"));
+}
+
+#[test]
+fn messages_that_a_node_client_refuses_come_again() {
+    let scene = Scene::new();
+    let cluster = cluster_with(&scene, "refused");
+    let mut driver = Driver::start(&scene, Client::Node, cluster.namesrv());
     driver.run("producer p group=producers");
     driver.run("send p topic=refused mode=sync count=3 prefix=m tags=A");
     driver.run("consumer c group=refusing topic=refused kind=concurrent fail=1");

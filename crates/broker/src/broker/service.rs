@@ -29,6 +29,7 @@ impl Service for Broker {
         self.long_polls.closed(peer);
         self.pop.polls.closed(peer);
         self.pop.notifications.closed(peer);
+        self.lite.polls.closed(peer);
         self.limits.closed(peer);
         self.consumers.closed(peer, |group| self.notifies_group(group));
         self.bury_filters(now);

@@ -9,6 +9,7 @@ use skua_store::Arrival;
 use super::{Broker, Moved};
 use crate::earlier;
 use crate::files::SaveError;
+use crate::lite;
 use crate::names::SCHEDULE_TOPIC;
 use crate::swap_map::lock;
 
@@ -33,6 +34,9 @@ impl Broker {
         let queue = i32::try_from(arrival.queue_id.0).unwrap_or(i32::MAX);
         self.pop.polls.arrived(arrival.topic, queue, arrival.tags_code, &record);
         self.pop.notifications.arrived(arrival.topic, queue, arrival.tags_code, &record);
+        if lite::is_queue(arrival.topic) {
+            self.lite_arrived(arrival.topic, self.time_told());
+        }
         if arrival.topic == self.pop.revive_topic {
             self.revive_entry_arrived();
         }
@@ -58,6 +62,7 @@ impl Broker {
             next = earlier(next, self.delay.run_due(&self.store, &delivered, now));
         }
         next = earlier(next, self.run_pops(now));
+        next = earlier(next, self.run_lite(now));
         next = earlier(next, self.transactions.run_due(self, now));
         next = earlier(next, self.locks.run_due(now));
         let notify = |group: &str| self.notifies_group(group);
@@ -89,7 +94,7 @@ impl Broker {
         (due != i64::MAX).then_some(Millis(due))
     }
 
-    fn save_offsets(&self) -> Result<(), SaveError> {
+    pub(crate) fn save_offsets(&self) -> Result<(), SaveError> {
         let Some(content) = self.offsets.encode_if_changed() else { return Ok(()) };
         let light = self.light_offsets_file.as_ref();
         let saved = light
@@ -121,6 +126,7 @@ impl Broker {
         let span_ms = self.settings().broker.filter_data_clean_time_span;
         self.pop.polls.shutdown();
         self.pop.notifications.shutdown();
+        self.lite.polls.shutdown();
         self.transactions.shutdown(self, now);
         let saved = [
             ("filters of consumers", self.filters.save(span_ms, now)),

@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 
 use skua_protocol::body::{PERM_READ, PERM_WRITE, TopicConfig};
 use skua_protocol::record::{NewRecord, Record};
-use skua_protocol::{Millis, QueueId};
+use skua_protocol::{Millis, PhysicalOffset, QueueId};
 use skua_store::{AppendError, ReadLimits, ReadStatus};
 
 use super::receipt::{normal_topic, retry_topic_v1, retry_topic_v2};
 use super::record::{Ack, Entry, Outgoing, Stored, revived_properties};
+use super::resume::{Mark, Resume};
 use super::revive::{Due, Revival};
 use crate::broker::{Broker, Moved};
 use crate::earlier;
@@ -58,18 +59,55 @@ impl Broker {
         for (queue, revival) in (0..).zip(&self.pop.revivals) {
             let settled = self.offsets.committed(&group, &self.pop.revive_topic, queue);
             *lock(revival) = Revival::new(settled.map_or(0, |settled| settled + 1).max(0));
-            self.read_entries(queue, |stored| {
-                if offsets_are_old && let Some(Stored { entry: Entry::CheckPoint(ck), .. }) = stored
-                {
-                    let Some(next) = ck.next_offset() else { return };
-                    let committed = self.offsets.committed(&ck.group, &ck.topic, ck.queue_id);
-                    if committed.is_none_or(|committed| committed < next) {
-                        self.offsets.commit(&ck.group, &ck.topic, ck.queue_id, next, now);
-                    }
+            let mut resume = Resume::default();
+            self.read_entries(queue, |stored| resume.note(stored.as_ref()));
+            for ((topic, group, queue), next) in resume.behind().filter(|_| offsets_are_old) {
+                let committed = self.offsets.committed(group, topic, *queue);
+                if committed.is_none_or(|committed| committed < next) {
+                    self.offsets.commit(group, topic, *queue, next, now);
                 }
-            });
+            }
         }
         self.count_pending();
+    }
+
+    /// Check points so far say nothing any more of where groups go on. Returns where what says so
+    /// ends in the log.
+    pub(crate) fn mark_pops(
+        &self,
+        mark: Mark<'_>,
+        now: Millis,
+    ) -> Result<PhysicalOffset, AppendError> {
+        let mut end = PhysicalOffset(0);
+        for queue in 0..self.pop.revivals.len() as i32 {
+            let entry = mark.entry(self.name(), now);
+            end = self.append_pop_entries(queue, &[entry], false, now)?;
+        }
+        Ok(end)
+    }
+
+    /// A topic is gone: what was popped from it is not delivered again, not even when another of
+    /// its name is made.
+    pub(crate) fn forget_pops_of(&self, topic: &str, now: Millis) -> Result<(), AppendError> {
+        self.store.dispatch_here();
+        let mut popped = false;
+        for queue in 0..self.pop.revivals.len() as i32 {
+            self.read_entries(queue, |_| {});
+            let pending = lock(&self.pop.revivals[queue as usize]).of_topic(topic);
+            popped |= !pending.is_empty();
+            let ends: Vec<Entry> = pending.iter().map(Due::end).collect();
+            if !ends.is_empty() {
+                self.append_pop_entries(queue, &ends, false, now)?;
+            }
+            for due in pending {
+                lock(&self.pop.revivals[queue as usize]).drop_check_point(due.revive_offset);
+            }
+        }
+        self.pop.orders.remove_topic(topic);
+        if popped || self.offsets.groups_of(topic).iter().any(|group| self.groups.contains(group)) {
+            self.mark_pops(Mark { topic, group: None, queue: None }, now)?;
+        }
+        Ok(())
     }
 
     /// Something came into the revive topic.

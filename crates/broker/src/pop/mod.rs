@@ -11,10 +11,12 @@ pub mod order;
 pub mod polls;
 pub mod receipt;
 pub mod record;
+pub mod resume;
 pub mod revive;
 #[cfg(test)]
 mod simulation;
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
@@ -120,8 +122,24 @@ impl Pop {
         self.revivals.iter().map(|revival| lock(revival).in_flight(topic, group, queue)).sum()
     }
 
+    fn stripe_of(&self, topic: &str, group: &str, queue: i32) -> usize {
+        self.hasher.hash_one((topic, group, queue)) as usize % STRIPES
+    }
+
     fn stripe(&self, topic: &str, group: &str, queue: i32) -> &Mutex<()> {
-        &self.stripes[self.hasher.hash_one((topic, group, queue)) as usize % STRIPES]
+        &self.stripes[self.stripe_of(topic, group, queue)]
+    }
+
+    /// Keeps others from popping from any of the queues; waits.
+    pub fn lock_queues(
+        &self,
+        topic: &str,
+        group: &str,
+        queues: impl Iterator<Item = i32>,
+    ) -> Vec<MutexGuard<'_, ()>> {
+        // Each once and in one order, or two that lock several would wait for each other.
+        let stripes: BTreeSet<usize> = queues.map(|q| self.stripe_of(topic, group, q)).collect();
+        stripes.into_iter().map(|stripe| lock(&self.stripes[stripe])).collect()
     }
 
     /// Keeps others from popping from the queue; `None` if somebody does now.

@@ -136,10 +136,16 @@ struct File {
 
 pub struct Orders {
     table: Mutex<Table>,
-    file: ConfigFile,
+    /// `None`: it is kept in memory alone.
+    file: Option<ConfigFile>,
 }
 
 impl Orders {
+    /// Kept in memory alone (Java: `MemoryConsumerOrderInfoManager`).
+    pub fn in_memory() -> Self {
+        Self { table: Mutex::default(), file: None }
+    }
+
     pub fn open(file: ConfigFile) -> Result<Self, LoadError> {
         let stored = file.load(json::from_slice::<File>)?.unwrap_or_default();
         let mut table = Table { infos: stored.table.into_iter().collect(), ..Table::default() };
@@ -154,7 +160,7 @@ impl Orders {
         for (topic, group, queue) in keys {
             table.plan(&topic, &group, queue);
         }
-        Ok(Self { table: Mutex::new(table), file })
+        Ok(Self { table: Mutex::new(table), file: Some(file) })
     }
 
     /// Notes what was popped.
@@ -268,6 +274,39 @@ impl Orders {
         }
     }
 
+    /// Hides all of a pop until `visible_at`, without counting it as a delivery.
+    pub fn suspend(&self, topic: &str, group: &str, queue: i32, pop_time: i64, visible_at: Millis) {
+        let mut table = lock(&self.table);
+        let queues = table.infos.get_mut(&key(topic, group));
+        let Some(info) = queues.and_then(|queues| queues.get_mut(&queue)) else { return };
+        if info.pop_time == pop_time {
+            let counts = info.counts.iter_mut().flat_map(BTreeMap::values_mut);
+            counts.filter(|count| **count > 0).for_each(|count| *count -= 1);
+            info.visible_at = None;
+            info.invisible_time = Some(visible_at.since(Millis(pop_time)));
+            table.changed = true;
+            table.plan(topic, group, queue);
+        }
+    }
+
+    /// How many pairs of topic and group there are.
+    pub fn count(&self) -> usize {
+        lock(&self.table).infos.len()
+    }
+
+    /// Forgets what has long been silent.
+    pub fn forget(&self, now: Millis) {
+        Self::sweep(&mut lock(&self.table), |_, _| true, now);
+    }
+
+    /// The topic is gone.
+    pub fn remove_topic(&self, topic: &str) {
+        let mut table = lock(&self.table);
+        let before = table.infos.len();
+        table.infos.retain(|key, _| key.split_once(SEPARATOR).is_none_or(|(of, _)| of != topic));
+        table.changed |= table.infos.len() != before;
+    }
+
     /// The group's offset was set from outside: nothing blocks the queue.
     pub fn clear(&self, topic: &str, group: &str, queue: i32) {
         let mut table = lock(&self.table);
@@ -308,7 +347,7 @@ impl Orders {
             let infos = table.infos.iter().map(|(key, queues)| (key.clone(), queues.clone()));
             json::to_vec(&File { table: infos.collect() })
         };
-        let saved = self.file.save(|| content);
+        let saved = self.file.as_ref().map_or(Ok(()), |file| file.save(|| content));
         if saved.is_err() {
             lock(&self.table).changed = true;
         }

@@ -56,6 +56,10 @@ pub struct CheckPoint {
     pub suspend: bool,
     #[serde(rename = "t")]
     pub topic: String,
+    /// Ours alone: its messages had a check point before, which alone says where their group goes
+    /// on.
+    #[serde(rename = "again", skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 impl CheckPoint {
@@ -151,6 +155,7 @@ pub fn changed(
     let place = (&*receipt.broker_name, topic, group, queue_id);
     let check_point = CheckPoint {
         suspend,
+        again: true,
         ..CheckPoint::of(place, offset, &[offset], pop_time, invisible_time)
     };
     let ack = Ack {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use skua_protocol::Millis;
 
 use super::record::{Ack, CheckPoint, Entry, MESSAGES_MAX, Stored};
+use super::resume::deleted_topic;
 
 /// Acknowledgements that Java's timer delivers may come this long after their check point is due.
 const TIMER_GRACE_MS: i64 = 3000;
@@ -78,6 +79,23 @@ pub struct Due {
     pub suspend: bool,
     /// Not acknowledged.
     pub offsets: Vec<i64>,
+}
+
+impl Due {
+    /// The acknowledgement of all that is open.
+    pub fn end(&self) -> Entry {
+        Entry::Ack(Ack {
+            offset: -1,
+            offsets: Some(self.offsets.clone()),
+            invisible_time: None,
+            broker_name: self.broker.to_string(),
+            group: self.group.to_string(),
+            pop_time: self.pop_time,
+            queue_id: self.queue,
+            start_offset: self.start_offset,
+            topic: self.topic.to_string(),
+        })
+    }
 }
 
 /// A queue that messages were popped from.
@@ -157,7 +175,14 @@ impl Revival {
             Some(Stored { entry: Entry::CheckPoint(check_point), from_timer }) => {
                 self.note_check_point(revive_offset, &check_point, from_timer);
             }
-            Some(Stored { entry: Entry::Ack(ack), .. }) => self.note_ack(revive_offset, &ack),
+            Some(Stored { entry: Entry::Ack(ack), .. }) => match deleted_topic(&ack) {
+                Some(topic) => {
+                    for gone in self.of_topic(topic) {
+                        self.remove(gone.revive_offset);
+                    }
+                }
+                None => self.note_ack(revive_offset, &ack),
+            },
             None => {}
         }
     }
@@ -284,21 +309,15 @@ impl Revival {
     pub fn due(&self, now: Millis, most: usize) -> Vec<Due> {
         let due = self.by_due.iter().take_while(|(due, _)| *due <= now).take(most);
         due.filter_map(|(_, revive_offset)| {
-            let pending = self.pending.get(revive_offset)?;
-            let Key { topic, group, broker, queue, start_offset, pop_time } = pending.key.clone();
-            Some(Due {
-                revive_offset: *revive_offset,
-                topic,
-                group,
-                broker,
-                queue,
-                start_offset,
-                pop_time,
-                suspend: pending.suspend,
-                offsets: pending.open().collect(),
-            })
+            Some(self.pending.get(revive_offset)?.shown(*revive_offset))
         })
         .collect()
+    }
+
+    /// All check points of a topic, due or not.
+    pub fn of_topic(&self, topic: &str) -> Vec<Due> {
+        let pending = self.pending.iter().filter(|(_, pending)| *pending.key.topic == *topic);
+        pending.map(|(&revive_offset, pending)| pending.shown(revive_offset)).collect()
     }
 
     /// A check point could not be dealt with: it is due once more at `at`.
@@ -333,11 +352,27 @@ impl Revival {
             start_offset: key.start_offset,
             suspend: pending.suspend,
             topic: key.topic.to_string(),
+            again: true,
         })
     }
 }
 
 impl Pending {
+    fn shown(&self, revive_offset: i64) -> Due {
+        let Key { topic, group, broker, queue, start_offset, pop_time } = self.key.clone();
+        Due {
+            revive_offset,
+            topic,
+            group,
+            broker,
+            queue,
+            start_offset,
+            pop_time,
+            suspend: self.suspend,
+            offsets: self.open().collect(),
+        }
+    }
+
     fn place(&self) -> Place {
         (self.key.topic.clone(), self.key.group.clone(), self.key.queue)
     }

@@ -1,7 +1,10 @@
-//! Pops, acknowledgements, changes, revives, restarts, crashes and clock jumps in random order,
+//! Pops, acknowledgements, changes, revives, resets of the group's offset, deletions of the topic,
+//! restarts, crashes, slaves that become the master and clock jumps in random order,
 //! against a model that knows of each message who may have it.
 //!
 //! `SEED=n` runs one seed, `SEEDS=n` that many.
+
+use std::collections::HashSet;
 
 use skua_protocol::properties::Properties;
 use skua_protocol::record::{Record, stamp};
@@ -11,7 +14,8 @@ use skua_seeds::Random;
 use super::order::{Acked, OrderedPop, Orders};
 use super::receipt::Receipt;
 use super::record::{Ack, CheckPoint, Entry, Outgoing, changed};
-use super::revive::Revival;
+use super::resume::{Mark, Resume};
+use super::revive::{Due, Revival};
 use crate::files::ConfigFile;
 use crate::files::tests::MemoryFiles;
 
@@ -41,6 +45,8 @@ struct Held {
     retry: bool,
     offset: i64,
     receipt: Receipt,
+    /// Of which of the topic's lives.
+    life: u32,
 }
 
 /// What `consumerOffset.json` holds: the group's two offsets, and how far the revive topic is
@@ -61,6 +67,13 @@ struct World {
     revive: Vec<Vec<u8>>,
     offsets: Offsets,
     saved: Offsets,
+    /// What a slave has copied last.
+    copied: Offsets,
+    /// How often the topic was deleted and made anew.
+    life: u32,
+    /// Check points' names: none comes twice. After a reset, or in another life of the topic, that
+    /// would take a clock set back to the very millisecond.
+    names: HashSet<(bool, i64, i64)>,
     revival: Revival,
     messages: Vec<Message>,
     held: Vec<Held>,
@@ -76,6 +89,9 @@ impl World {
             revive: Vec::new(),
             offsets: Offsets::default(),
             saved: Offsets::default(),
+            copied: Offsets::default(),
+            life: 0,
+            names: HashSet::new(),
             revival: Revival::new(0),
             messages: Vec::new(),
             held: Vec::new(),
@@ -99,19 +115,18 @@ impl World {
     }
 
     fn read(&mut self, recovers: bool) {
+        let mut resume = Resume::default();
         while let Some(bytes) = self.revive.get(self.revival.next() as usize) {
             let record = Record::parse(bytes).expect("as it was stored");
             assert!(!Properties::encoded(record.properties()).is_empty());
             let stored = Entry::read(&record);
-            if recovers && let Some(Entry::CheckPoint(ck)) = stored.as_ref().map(|s| &s.entry) {
-                let offset = if ck.topic == RETRY {
-                    &mut self.offsets.retry
-                } else {
-                    &mut self.offsets.normal
-                };
-                *offset = (*offset).max(ck.next_offset().expect("it has messages"));
-            }
+            resume.note(stored.as_ref());
             self.revival.note(record.queue_offset(), stored);
+        }
+        for ((topic, ..), next) in resume.behind().filter(|_| recovers) {
+            let normal = topic == TOPIC;
+            let offset = if normal { &mut self.offsets.normal } else { &mut self.offsets.retry };
+            *offset = next.max(*offset);
         }
         self.offsets.settled = self.revival.settled();
     }
@@ -127,6 +142,9 @@ impl World {
         let rest = &queue[(from as usize).min(queue.len())..];
         let taken: Vec<(i64, usize)> = (from..).zip(rest.iter().copied()).take(most).collect();
         let Some(&(last, _)) = taken.last() else { return };
+        while !self.names.insert((retry, from, self.now)) {
+            self.now += 1;
+        }
         let invisible = 1 + self.dice.below(60_000) as i64;
         let topic = if retry { RETRY } else { TOPIC };
         let offsets: Vec<i64> = taken.iter().map(|(offset, _)| *offset).collect();
@@ -154,7 +172,7 @@ impl World {
                 revive_queue: 0,
                 broker_name: BROKER.to_owned(),
             };
-            self.held.push(Held { message, retry, offset, receipt });
+            self.held.push(Held { message, retry, offset, receipt, life: self.life });
         }
         if crash {
             self.crash();
@@ -191,6 +209,12 @@ impl World {
             topic: if held.retry { RETRY } else { TOPIC }.to_owned(),
         };
         let lost = self.append(&[Entry::Ack(ack)], crash);
+        if !held.retry && held.life != self.life {
+            if crash {
+                self.crash();
+            }
+            return;
+        }
         let until = held.receipt.pop_time + held.receipt.invisible_time;
         let (live, state) = (self.is_live(&held), &mut self.messages[held.message]);
         if !lost && state.visible_at == until {
@@ -207,9 +231,21 @@ impl World {
         let held = self.held[at].clone();
         let topic = if held.retry { RETRY } else { TOPIC };
         let time = 1 + self.dice.below(60_000) as i64;
+        let name = |now: i64| (held.retry, held.offset, now.max(held.receipt.pop_time + 1));
+        while !self.names.insert(name(self.now)) {
+            self.now += 1;
+        }
         let (entries, receipt) =
             changed((topic, "g", 0, held.offset), &held.receipt, time, false, Millis(self.now));
         let (live, crash) = (self.is_live(&held), self.dice.one_in(50));
+        if !held.retry && held.life != self.life {
+            // Nothing tells the receipt from one of this life: what stands there now comes again.
+            if let Some(&message) = self.normal.get(held.offset as usize) {
+                self.messages[message].torn = true;
+                self.append(&entries, false);
+            }
+            return;
+        }
         if self.append(&entries, crash) {
             // The answer is lost, and perhaps one of the two.
             self.messages[held.message].torn = true;
@@ -274,13 +310,77 @@ impl World {
         self.start(true);
     }
 
+    /// A slave that has the whole log becomes the master.
+    fn promote(&mut self) {
+        self.offsets = self.copied;
+        self.start(true);
+        self.saved = self.offsets;
+    }
+
+    /// The group is sent elsewhere: from there on everything comes once more.
+    fn reset(&mut self) {
+        let to = self.dice.below(self.normal.len() as u64 + 1) as usize;
+        let from = std::mem::replace(&mut self.offsets.normal, to as i64) as usize;
+        // It writes a file: no pop behind it has the time of one before it.
+        self.now += 1;
+        // A slave's copy that is older than the reset may lose it.
+        (self.saved, self.copied) = (self.offsets, self.offsets);
+        for at in from..to {
+            // Passed over; it may come if somebody has it yet.
+            let message = &mut self.messages[self.normal[at]];
+            (message.late, message.torn) = (true, true);
+        }
+        let mark = Mark { topic: TOPIC, group: Some("g"), queue: Some(0) };
+        let crash = self.dice.one_in(8);
+        if self.append(&[mark.entry(BROKER, Millis(self.now))], crash) {
+            // Unanswered: what was handed out before comes again or does not.
+            for at in to..from.max(to) {
+                self.messages[self.normal[at]].torn = true;
+            }
+            return self.crash();
+        }
+        for &message in &self.normal[to..] {
+            // Who has it yet has one delivery more than the model counts.
+            self.messages[message] = Message { torn: true, ..Message::default() };
+        }
+        if crash {
+            self.crash();
+        }
+    }
+
+    /// The topic is deleted, and another of its name made.
+    fn make_anew(&mut self) {
+        self.read(false);
+        let pending = self.revival.of_topic(TOPIC);
+        let ends: Vec<Entry> = pending.iter().map(Due::end).collect();
+        self.append(&ends, false);
+        let mark = Mark { topic: TOPIC, group: None, queue: None };
+        self.append(&[mark.entry(BROKER, Millis(self.now))], false);
+        // What is in the retry topic stays; all else is gone for good.
+        for &message in &self.normal {
+            let state = &mut self.messages[message];
+            if !self.retry.contains(&message) {
+                *state = Message { acked: true, ..Message::default() };
+            }
+            state.late |= state.torn;
+        }
+        self.normal.clear();
+        self.offsets.normal = 0;
+        (self.saved, self.copied) = (self.offsets, self.offsets);
+        self.life += 1;
+        self.now += 1;
+        if self.dice.one_in(4) {
+            self.crash();
+        }
+    }
+
     fn start(&mut self, crashed: bool) {
         self.revival = Revival::new(self.offsets.settled);
         self.read(crashed);
     }
 
     fn step(&mut self) {
-        match self.dice.below(24) {
+        match self.dice.below(26) {
             0..=3 => {
                 self.messages.push(Message::default());
                 self.normal.push(self.messages.len() - 1);
@@ -291,7 +391,17 @@ impl World {
             14..=15 => self.change(),
             16..=18 => self.now += self.dice.below(40_000) as i64,
             19..=20 => self.revive(),
-            21 => self.saved = self.offsets,
+            21 => {
+                self.saved = self.offsets;
+                if self.dice.one_in(2) {
+                    self.copied = self.offsets;
+                }
+            }
+            24 => match self.dice.below(4) {
+                0 => self.make_anew(),
+                _ => self.reset(),
+            },
+            25 => self.promote(),
             22 => match self.dice.below(3) {
                 0 => self.crash(),
                 1 => {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytestring::ByteString;
 use skua_protocol::body::{BatchAck, BatchAckBody};
 use skua_protocol::request::{
     AckMessage, ChangeMessageInvisibleTime, ChangeMessageInvisibleTimeResponse,
@@ -11,6 +12,7 @@ use skua_protocol::service::{Outcome, Peer};
 use skua_protocol::{Command, Millis, PhysicalOffset, ResponseCode, json};
 
 use super::error::RequestError;
+use super::lite;
 use super::offset::{max_of, min_of};
 use super::{blocking, reply};
 use crate::broker::Broker;
@@ -23,8 +25,19 @@ use crate::pop::record::{Ack, Entry, changed};
 const BATCH_MAX: usize = 4096;
 
 pub fn ack(broker: &Arc<Broker>, peer: &Arc<dyn Peer>, request: &Command, now: Millis) -> Outcome {
-    let (header, receipt) = match checked_ack(broker, peer, request) {
-        Ok(checked) => checked,
+    let header: AckMessage = match request.header() {
+        Ok(header) => header,
+        Err(error) => return reply(Err(error.into())),
+    };
+    if let Err(error) = check_queue(broker, peer, &header.topic, header.queue_id) {
+        return reply(Err(error));
+    }
+    if let Some(name) = lite_topic(&header.lite_topic) {
+        let broker = broker.clone();
+        return blocking(move || lite::ack(&broker, &header, &name, now));
+    }
+    let receipt = match checked_ack(broker, &header) {
+        Ok(receipt) => receipt,
         Err(error) => return reply(Err(error)),
     };
     if receipt.is_ordered() {
@@ -52,13 +65,7 @@ pub fn ack(broker: &Arc<Broker>, peer: &Arc<dyn Peer>, request: &Command, now: M
     }
 }
 
-fn checked_ack(
-    broker: &Broker,
-    peer: &Arc<dyn Peer>,
-    request: &Command,
-) -> Result<(AckMessage, Receipt), RequestError> {
-    let header: AckMessage = request.header()?;
-    check_queue(broker, peer, &header.topic, header.queue_id)?;
+fn checked_ack(broker: &Broker, header: &AckMessage) -> Result<Receipt, RequestError> {
     let (min, max) = bounds(broker, &header.topic, header.queue_id);
     if header.offset < min || header.offset > max {
         return Err(RequestError::AckOffset {
@@ -69,8 +76,12 @@ fn checked_ack(
             max,
         });
     }
-    let receipt = Receipt::parse(&header.extra_info)?;
-    Ok((header, receipt))
+    Ok(Receipt::parse(&header.extra_info)?)
+}
+
+/// The lite topic that a request names, if it does.
+fn lite_topic(given: &Option<ByteString>) -> Option<ByteString> {
+    given.clone().filter(|name| !name.trim().is_empty())
 }
 
 fn check_queue(
@@ -266,6 +277,10 @@ pub fn change_invisible_time(
     };
     if let Err(error) = check_queue(broker, peer, &header.topic, header.queue_id) {
         return refuse(error);
+    }
+    if let Some(name) = lite_topic(&header.lite_topic) {
+        let broker = broker.clone();
+        return blocking(move || lite::change_invisible_time(&broker, &header, &name, now));
     }
     let (min, max) = bounds(broker, &header.topic, header.queue_id);
     if header.offset < min || header.offset >= max {

@@ -15,6 +15,7 @@ use skua_store::{AppendError, DiskError, ReadError};
 use crate::files::SaveError;
 use crate::group_table::GroupError;
 use crate::limits::Exceeded;
+use crate::lite::board::SubscribeError;
 use crate::names::NameError;
 use crate::pop::receipt::ReceiptError;
 use crate::static_topics::MappingError;
@@ -277,6 +278,45 @@ pub enum RequestError {
     AckOrder { key: String, old: i64, offset: i64, peer: SocketAddr },
     #[error(transparent)]
     Receipt(#[from] ReceiptError),
+
+    #[error("{0}")]
+    LiteRequest(&'static str),
+    #[error("Consumer group is not allowed to consume.")]
+    LiteGroupForbidden,
+    #[error(transparent)]
+    LiteSubscribe(#[from] SubscribeError),
+    #[error("the broker[{ip}] pop message's num is greater than 32")]
+    LitePopTooMany { ip: String },
+    #[error("topic [{0}] not exist, apply first please! {SEE_FAQ}")]
+    NoTopicToPop(String),
+    #[error("subscription group [{0}] not exist, {SEE_FAQ}")]
+    NoGroupToPop(String),
+    #[error("the topic [{0}] message type not match")]
+    NotParentToPop(String),
+    #[error("subscription bind topic not match, {0}")]
+    LiteBoundElsewhere(String),
+    #[error("group type or bind topic not match.")]
+    LiteAckBinding,
+    #[error("ack queue illegal.")]
+    LiteAckQueue,
+    #[error("ack offset illegal. The offset is {offset}, the lite topic's last is {max}")]
+    LiteAckOffset { offset: i64, max: i64 },
+    #[error("ack offset illegal. Offset {offset} was not popped")]
+    LiteAckUnknown { offset: i64 },
+    #[error("Topic [{0}] not exist.")]
+    NoParentTopic(String),
+    #[error("Topic [{0}] type not match.")]
+    NotParentTopic(String),
+    #[error("Group [{0}] not exist.")]
+    NoLiteGroup(String),
+    #[error("Group [{0}] is not a LITE group.")]
+    NotLiteGroup(String),
+    #[error("Subscription [{group}]-[{topic}] not match.")]
+    LiteBinding { group: String, topic: String },
+    #[error("[maxCount] field invalid")]
+    LiteMaxCount,
+    #[error("topK must be greater than 0")]
+    LiteTopK,
     #[error("the receipt's revive queue {0} does not exist")]
     ReviveQueue(i32),
     #[error("retry `{0}` of an acknowledgement is not 0, 1 or 2")]
@@ -403,6 +443,25 @@ impl RequestError {
             | E::BlankUser
             | E::UpdateGroup(GroupError::Name(_)) => ResponseCode::InvalidParameter,
             E::Users(error) => users_code(error),
+            E::LiteRequest(_)
+            | E::LiteGroupForbidden
+            | E::LiteSubscribe(SubscribeError::Wildcard) => ResponseCode::IllegalOperation,
+            E::LiteSubscribe(SubscribeError::TooMany(_)) => {
+                ResponseCode::LiteSubscriptionQuotaExceeded
+            }
+            E::LitePopTooMany { .. }
+            | E::NotParentToPop(_)
+            | E::LiteBoundElsewhere(_)
+            | E::LiteAckBinding
+            | E::LiteAckQueue
+            | E::NotParentTopic(_)
+            | E::NotLiteGroup(_)
+            | E::LiteBinding { .. } => ResponseCode::InvalidParameter,
+            E::NoTopicToPop(_) | E::NoParentTopic(_) => ResponseCode::TopicNotExist,
+            E::NoLiteGroup(_) | E::NoGroupToPop(_) => ResponseCode::SubscriptionGroupNotExist,
+            E::LiteAckOffset { .. } => ResponseCode::NoMessage,
+            E::LiteAckUnknown { .. } => ResponseCode::MessageIllegal,
+            E::LiteMaxCount | E::LiteTopK => ResponseCode::SystemError,
             E::BrokerNotWritable { .. }
             | E::ClosedTopic(_)
             | E::TopicNotWritable(_)

@@ -17,6 +17,7 @@ use super::topic::{Page, page};
 use crate::broker::Broker;
 use crate::client::Consumers;
 use crate::group_table::GroupTable;
+use crate::lite::bound_topic;
 
 pub fn update(groups: &GroupTable, request: &Command, now: Millis) -> Answer {
     let config: SubscriptionGroupConfig = json::from_slice(&request.body)?;
@@ -63,8 +64,9 @@ pub fn get_all(groups: &GroupTable, request: &Command, settings: &Settings) -> A
 
 pub fn delete(broker: &Broker, request: &Command, now: Millis) -> Answer {
     let header: DeleteSubscriptionGroup = request.header()?;
+    let is_lite = broker.groups.get(&header.group_name).is_some_and(|g| bound_topic(&g).is_some());
     broker.groups.remove(&header.group_name, now)?;
-    if header.clean_offset == Some(true) {
+    if is_lite || header.clean_offset == Some(true) {
         broker.offsets.remove_group(&header.group_name);
     }
     broker.forget_group_counts(&header.group_name);

@@ -13,6 +13,7 @@ pub mod error;
 mod forward;
 mod group;
 mod ha;
+mod lite;
 mod lock;
 mod maintenance;
 mod notification;
@@ -186,7 +187,7 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
             let broker = broker.clone();
             blocking(move || {
                 if broker.settings().broker.use_server_side_reset_offset {
-                    offset::reset(&broker, &request)
+                    offset::reset(&broker, &request, now)
                 } else {
                     to_client::reset_offsets(&broker, request.language, &request)
                 }
@@ -202,6 +203,36 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         C::QueryCorrectionOffset => {
             let broker = broker.clone();
             blocking(move || offset::correction(&broker, &request))
+        }
+
+        C::PopLiteMessage => lite::pop(broker, peer, &request, now),
+        C::LiteSubscriptionCtl => {
+            let (broker, peer) = (broker.clone(), peer.clone());
+            blocking(move || lite::subscribe(&broker, &peer, &request, now))
+        }
+        C::GetBrokerLiteInfo => {
+            let broker = broker.clone();
+            blocking(move || lite::broker_info(&broker))
+        }
+        C::GetParentTopicInfo => {
+            let broker = broker.clone();
+            blocking(move || lite::parent_info(&broker, &request))
+        }
+        C::GetLiteTopicInfo => {
+            let broker = broker.clone();
+            blocking(move || lite::topic_info(&broker, &request))
+        }
+        C::GetLiteClientInfo => {
+            let broker = broker.clone();
+            blocking(move || lite::client_info(&broker, &request))
+        }
+        C::GetLiteGroupInfo => {
+            let broker = broker.clone();
+            blocking(move || lite::group_info(&broker, &request))
+        }
+        C::TriggerLiteDispatch => {
+            let broker = broker.clone();
+            blocking(move || lite::trigger_dispatch(&broker, &request, now))
         }
 
         C::LockBatchMq => reply(lock::take(&broker.locks, &request, now)),
@@ -416,14 +447,6 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         | C::AckLiteMessage
         // Served by Java, not by this broker.
         | C::GetBrokerEpochCache
-        | C::NotifyBrokerRoleChanged
-        | C::PopLiteMessage
-        | C::LiteSubscriptionCtl
-        | C::GetBrokerLiteInfo
-        | C::GetParentTopicInfo
-        | C::GetLiteTopicInfo
-        | C::GetLiteClientInfo
-        | C::GetLiteGroupInfo
-        | C::TriggerLiteDispatch => reply(Err(RequestError::NotSupported(code as i32))),
+        | C::NotifyBrokerRoleChanged => reply(Err(RequestError::NotSupported(code as i32))),
     }
 }

@@ -18,6 +18,8 @@ use super::{Answer, blocking, reply};
 use crate::broker::Broker;
 use crate::consumer_offsets::ConsumerOffsets;
 use crate::delay::DelayLevels;
+use crate::lite;
+use crate::pop::resume::Mark;
 
 /// First offset of a queue; Java answers about queues that do not exist as if they were empty.
 pub fn min_of(broker: &Broker, topic: &str, queue: i32) -> i64 {
@@ -107,7 +109,10 @@ pub fn by_time(broker: &Broker, request: &Command) -> Answer {
     let upper = header.boundary_type.is_some_and(|name| name.eq_ignore_ascii_case("UPPER"));
     let boundary = if upper { Boundary::Upper } else { Boundary::Lower };
     let time = Millis(header.timestamp);
-    let offset = offset_at(broker, &header.topic, header.queue_id, time, boundary);
+    let lite = header.lite_topic.as_deref().filter(|name| !name.trim().is_empty());
+    let lite = lite.and_then(|name| lite::queue_name(&header.topic, name));
+    let topic = lite.as_deref().unwrap_or(&header.topic);
+    let offset = offset_at(broker, topic, header.queue_id, time, boundary);
     Ok(Command::success().with_header(&SearchOffsetByTimestampResponse { offset }))
 }
 
@@ -143,7 +148,7 @@ pub fn all_delay(delay: &DelayLevels) -> Answer {
 }
 
 /// Sends a group's next pulls to other offsets: to a time, to the end, or one queue to an offset.
-pub fn reset(broker: &Broker, request: &Command) -> Answer {
+pub fn reset(broker: &Broker, request: &Command, now: Millis) -> Answer {
     let header: InvokeBrokerToResetOffset = request.header()?;
     let (group, topic) = (&*header.group, &*header.topic);
     let Some(config) = broker.topics.get(topic) else {
@@ -179,12 +184,20 @@ pub fn reset(broker: &Broker, request: &Command) -> Answer {
         return Err(RequestError::Other("No queues to reset.".to_owned()));
     }
     let mut body = ResetOffsets::default();
+    let marked = if let [(queue, _)] = targets[..] { Some(queue) } else { None };
+    // Who popped in between would be thought to have popped before.
+    let queues = targets.iter().map(|(queue, _)| *queue);
+    let guards = broker.pop.lock_queues(topic, group, queues);
     for (queue_id, offset) in targets {
         broker.offsets.reset(group, topic, queue_id, offset);
         let broker_name = broker.name().to_owned();
         let queue = MessageQueue { broker_name, queue_id, topic: topic.to_owned() };
         body.offset_table.insert(queue, offset);
     }
+    // Or a crash would send the group back, behind all that it was handed before.
+    broker.save_offsets()?;
+    broker.mark_pops(Mark { topic, group: Some(group), queue: marked }, now)?;
+    drop(guards);
     tracing::info!(group, topic, ?body, "consumer offsets reset");
     Ok(Command::success().with_body(body.to_json()))
 }

@@ -23,8 +23,8 @@ use crate::sql92::consumer_filters;
 use crate::topic_table::Topic;
 use crate::waiting::{Taker, hand_over};
 
-pub use attempt::has_messages;
 use attempt::{Attempt, attempt};
+pub use attempt::{first_offset, has_messages};
 
 /// A request this much older than it was to wait is not served any more.
 const LATE_MS: i64 = 500;

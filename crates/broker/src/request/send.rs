@@ -22,6 +22,7 @@ use super::error::{RequestError, topic_text};
 use super::{forward, recall};
 use crate::broker::{Broker, Moved};
 use crate::later;
+use crate::lite;
 use crate::names::{self, HALF_TOPIC, RETRY_PREFIX};
 use crate::role::Role;
 use crate::topic_table::{
@@ -240,6 +241,10 @@ impl Send<'_> {
             target = Target { topic: &dead.config.topic_name, queue, filter_type };
         }
         self.check_message(settings, header, topic, &message)?;
+        let lite = message.lite_topic.and_then(|name| lite::queue_name(&header.topic, name));
+        if let Some(queue) = lite {
+            message.set(properties::INNER_MULTI_DISPATCH, &queue);
+        }
 
         let region = &*self.broker.region();
         let appended = [

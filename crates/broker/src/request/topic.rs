@@ -20,6 +20,7 @@ use super::{Answer, reply};
 use crate::broker::Broker;
 use crate::client::Consumers;
 use crate::consumer_offsets::ConsumerOffsets;
+use crate::lite;
 use crate::names::{self, SystemTopics};
 use crate::static_topics::Mapping;
 use crate::topic_table::attributes::{self, MESSAGE_TYPE, MESSAGE_TYPE_MIXED};
@@ -141,11 +142,17 @@ pub fn delete(broker: &Broker, request: &Command, now: Millis) -> Answer {
         topics.retain(|name| name == topic || broker.topics.contains(name));
     }
     for topic in topics {
+        if broker.topics.get(&topic).is_some_and(|topic| lite::is_parent(&topic)) {
+            broker.delete_lites_of(&topic, now);
+        }
         broker.topics.remove(&topic, now)?;
+        broker.forget_pops_of(&topic, now)?;
         broker.tell_topics();
         broker.static_topics.remove(&topic, now)?;
         broker.limits.forget_topic(&topic);
         broker.offsets.remove_topic(&topic);
+        // Else a crash would send groups to where they were in the topic's former life.
+        broker.save_offsets()?;
         broker.store.delete_topic(&topic)?;
         broker.store.forget_timer_metrics(&topic);
         tracing::info!(topic, "topic deleted");

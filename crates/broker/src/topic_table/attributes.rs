@@ -1,5 +1,6 @@
-//! Attributes of topics: what `+name=value,-name` asks for, and what it makes of the attributes a
-//! topic has (Java: `AttributeParser`, `AttributeUtil`, `TopicAttributes`).
+//! Attributes of topics and groups: what `+name=value,-name` asks for, and what it makes of the
+//! attributes there are (Java: `AttributeParser`, `AttributeUtil`, `TopicAttributes`,
+//! `SubscriptionGroupAttributes`).
 
 use std::collections::BTreeMap;
 
@@ -38,16 +39,18 @@ pub enum AttributeError {
 
 enum Values {
     OneOf(&'static [&'static str]),
-    NumberFrom(i64),
+    Number(i64, i64),
+    Text,
 }
 
-struct Attribute {
+/// One attribute that is known.
+pub struct Attribute {
     name: &'static str,
     changeable: bool,
     values: Values,
 }
 
-const KNOWN: [Attribute; 4] = [
+pub const OF_TOPICS: [Attribute; 5] = [
     Attribute {
         name: QUEUE_TYPE,
         changeable: false,
@@ -68,15 +71,55 @@ const KNOWN: [Attribute; 4] = [
             "DELAY",
             "TRANSACTION",
             "MIXED",
-            "LITE",
+            MESSAGE_TYPE_LITE,
             "PRIORITY",
         ]),
     },
-    Attribute { name: "reserve.time", changeable: true, values: Values::NumberFrom(-1) },
+    Attribute { name: "reserve.time", changeable: true, values: Values::Number(-1, i64::MAX) },
+    Attribute {
+        name: LITE_EXPIRATION,
+        changeable: true,
+        values: Values::Number(-1, LITE_EXPIRATION_MAX_MINUTES),
+    },
 ];
+
+const BOOLEAN: Values = Values::OneOf(&["true", "false"]);
+
+pub const OF_GROUPS: [Attribute; 8] = [
+    Attribute { name: "priority.factor", changeable: true, values: Values::Number(0, 100) },
+    Attribute { name: LITE_BIND_TOPIC, changeable: true, values: Values::Text },
+    Attribute {
+        name: LITE_SUB_MODEL,
+        changeable: true,
+        values: Values::OneOf(&["Shared", LITE_SUB_EXCLUSIVE]),
+    },
+    Attribute { name: LITE_RESET_EXCLUSIVE, changeable: true, values: BOOLEAN },
+    Attribute { name: LITE_RESET_UNSUBSCRIBE, changeable: true, values: BOOLEAN },
+    Attribute {
+        name: "lite.sub.client.quota",
+        changeable: true,
+        values: Values::Number(-1, i64::MAX),
+    },
+    Attribute { name: LITE_EVENTS_MAX, changeable: true, values: Values::Number(10, i64::MAX) },
+    Attribute { name: LITE_WILDCARD, changeable: true, values: Values::Text },
+];
+
+/// Minutes that a lite topic of the topic lives after its last message.
+pub const LITE_EXPIRATION: &str = "lite.topic.expiration";
+const LITE_EXPIRATION_MAX_MINUTES: i64 = 30 * 24 * 60;
+/// The topic whose lite topics a group consumes.
+pub const LITE_BIND_TOPIC: &str = "lite.bind.topic";
+pub const LITE_SUB_MODEL: &str = "lite.sub.model";
+pub const LITE_SUB_EXCLUSIVE: &str = "Exclusive";
+pub const LITE_RESET_EXCLUSIVE: &str = "lite.sub.reset.offset.exclusive";
+pub const LITE_RESET_UNSUBSCRIBE: &str = "lite.sub.reset.offset.unsubscribe";
+pub const LITE_EVENTS_MAX: &str = "lite.sub.client.max.event.cnt";
+/// Its clients get the messages of all lite topics.
+pub const LITE_WILDCARD: &str = "lite.sub.wildcard";
 
 pub const MESSAGE_TYPE: &str = "message.type";
 pub const MESSAGE_TYPE_MIXED: &str = "MIXED";
+pub const MESSAGE_TYPE_LITE: &str = "LITE";
 
 /// Reads `+name=value,-name` into a map whose names keep their signs.
 pub fn parse(text: &str) -> Result<Attributes, AttributeError> {
@@ -103,8 +146,9 @@ pub fn parse(text: &str) -> Result<Attributes, AttributeError> {
     Ok(asked)
 }
 
-/// What becomes of `current` (nothing: the topic is new) by what is `asked`, with signs.
+/// What becomes of `current` (nothing: it is new) by what is `asked`, with signs.
 pub fn alter(
+    known: &[Attribute],
     current: Option<&Attributes>,
     asked: &Attributes,
 ) -> Result<Attributes, AttributeError> {
@@ -130,7 +174,7 @@ pub fn alter(
         if !adds && !result.contains_key(name) {
             return Err(AttributeError::NotThere(name.to_owned()));
         }
-        let known = KNOWN
+        let known = known
             .iter()
             .find(|known| known.name == name)
             .ok_or_else(|| AttributeError::Unknown(name.to_owned()))?;
@@ -151,10 +195,14 @@ fn check_value(known: &Attribute, value: &str) -> Result<(), AttributeError> {
     let accepted = match known.values {
         Values::OneOf(values) if values.contains(&value) => return Ok(()),
         Values::OneOf(values) => values.join(", "),
-        Values::NumberFrom(min) if value.parse().is_ok_and(|number: i64| number >= min) => {
+        Values::Number(min, max)
+            if value.parse().is_ok_and(|number| (min..=max).contains(&number)) =>
+        {
             return Ok(());
         }
-        Values::NumberFrom(min) => format!("a number from {min}"),
+        Values::Number(min, i64::MAX) => format!("a number from {min}"),
+        Values::Number(min, max) => format!("a number from {min} to {max}"),
+        Values::Text => return Ok(()),
     };
     Err(AttributeError::Value { name: known.name.to_owned(), value: value.to_owned(), accepted })
 }
@@ -170,10 +218,10 @@ mod tests {
     #[test]
     fn attributes_are_added_changed_and_deleted() {
         let asked = parse("+message.type=DELAY,+queue.type=SimpleCQ").expect("well-formed");
-        let made = alter(None, &asked).expect("known");
+        let made = alter(&OF_TOPICS, None, &asked).expect("known");
         assert_eq!(made, attributes(&[("message.type", "DELAY"), ("queue.type", "SimpleCQ")]));
-        let made =
-            alter(Some(&made), &parse("-message.type").expect("well-formed")).expect("there");
+        let asked = parse("-message.type").expect("well-formed");
+        let made = alter(&OF_TOPICS, Some(&made), &asked).expect("there");
         assert_eq!(made, attributes(&[("queue.type", "SimpleCQ")]));
     }
 
@@ -183,7 +231,7 @@ mod tests {
         assert!(matches!(parse("a"), Err(AttributeError::NotADeletion(_))));
         assert!(matches!(parse("+a=b,+a=c"), Err(AttributeError::Duplicate(_))));
         let current = attributes(&[("queue.type", "SimpleCQ")]);
-        let alter = |current, text| alter(current, &parse(text).expect("well-formed"));
+        let alter = |current, text| alter(&OF_TOPICS, current, &parse(text).expect("well-formed"));
         assert!(matches!(alter(None, "-message.type"), Err(AttributeError::OnlyAdditions(_))));
         assert!(matches!(alter(None, "+x=y"), Err(AttributeError::Unknown(_))));
         assert!(matches!(alter(None, "+message.type=X"), Err(AttributeError::Value { .. })));

@@ -135,7 +135,7 @@ config_table! {
     /// Exports metrics about lag and dead letters.
     inert "enableLagAndDlqMetrics": bool = true;
     /// Delivers lite topics by events.
-    inert "enableLiteEventMode": bool = true;
+    live enable_lite_event_mode "enableLiteEventMode": bool = true;
     /// Logs pops of lite topics.
     inert "enableLitePopLog": bool = false;
     /// Counts traffic of light message queues.
@@ -235,19 +235,19 @@ config_table! {
     /// Port that clients connect to, 10911 unless given; the broker also listens on this port less 2.
     restart @important listen_port "listenPort": u16 = 6888;
     /// Milliseconds between two checks of lite events.
-    inert "liteEventCheckInterval": i64 = 10_000;
+    live lite_event_check_interval "liteEventCheckInterval": i64 = 10_000;
     /// Milliseconds before all lite events of a client are dispatched.
-    inert "liteEventFullDispatchDelayTime": i64 = 10_000;
+    live lite_event_full_dispatch_delay_time "liteEventFullDispatchDelayTime": i64 = 10_000;
     /// The same for groups that subscribe by wildcard.
-    inert "liteEventFullDispatchDelayTimeForWildcardGroup": i64 = 10_000;
+    live lite_event_full_dispatch_delay_time_for_wildcard_group "liteEventFullDispatchDelayTimeForWildcardGroup": i64 = 10_000;
     /// Exports lag counts of lite topics.
     inert "liteLagCountMetricsEnable": bool = false;
     /// Collects lag times of lite topics.
-    inert "liteLagLatencyCollectEnable": bool = false;
+    live lite_lag_latency_collect_enable "liteLagLatencyCollectEnable": bool = false;
     /// Exports lag times of lite topics.
     inert "liteLagLatencyMetricsEnable": bool = false;
     /// Lite topics with the greatest lag to export.
-    inert "liteLagLatencyTopK": i32 = 50;
+    live lite_lag_latency_top_k "liteLagLatencyTopK": i32 = 50;
     /// Serves lite pull (request code 361).
     live lite_pull_message_enable "litePullMessageEnable": bool = true;
     /// Threads for lite pulls.
@@ -255,11 +255,11 @@ config_table! {
     /// Lite pulls that may wait for a thread.
     inert "litePullThreadPoolQueueCapacity": i32 = 100_000;
     /// Milliseconds between two checks of lite subscriptions.
-    inert "liteSubscriptionCheckInterval": i64 = 120_000;
+    live lite_subscription_check_interval "liteSubscriptionCheckInterval": i64 = 120_000;
     /// Milliseconds without renewal after which a lite subscription ends.
-    inert "liteSubscriptionCheckTimeoutMills": i64 = 180_000;
+    live lite_subscription_check_timeout_mills "liteSubscriptionCheckTimeoutMills": i64 = 180_000;
     /// Milliseconds between two checks for lite topics past their time.
-    inert "liteTtlCheckInterval": i64 = 120_000;
+    live lite_ttl_check_interval "liteTtlCheckInterval": i64 = 120_000;
     /// Milliseconds between two reads of routes for balancing on the server.
     inert "loadBalancePollNameServerInterval": i64 = 30_000;
     /// Threads for balancing on the server.
@@ -271,11 +271,11 @@ config_table! {
     /// Holds a pull that finds nothing for as long as its client asks; if not, for shortPollingTimeMills.
     live long_polling_enable "longPollingEnable": bool = true;
     /// Lite events kept per client.
-    inert "maxClientEventCount": i32 = 100;
+    live max_client_event_count "maxClientEventCount": i32 = 100;
     /// Percent of wrong hits that filter bit maps may have.
     restart max_error_rate_of_bloom_filter "maxErrorRateOfBloomFilter": i32 = 20, in 1..=99;
     /// Lite subscriptions of a broker.
-    inert "maxLiteSubscriptionCount": i64 = 100_000;
+    live max_lite_subscription_count "maxLiteSubscriptionCount": i64 = 100_000;
     /// Messages looked at before a waiting pop is woken.
     inert "maxMessageFilterNumForNotification": i32 = 64;
     /// Not a key of RocketMQ: messages that a subscription group may be handed within a second; 0 for any number.
@@ -317,7 +317,7 @@ config_table! {
     /// Port that Prometheus reads metrics from.
     restart metrics_prom_exporter_port "metricsPromExporterPort": i32 = 5557, in 1..=65535;
     /// Milliseconds that a lite topic lives at least.
-    inert "minLiteTTl": i64 = 900_000;
+    live min_lite_ttl "minLiteTTl": i64 = 900_000;
     /// Name of the message trace topic.
     restart @important msg_trace_topic_name "msgTraceTopicName": String = "RMQ_SYS_TRACE_TOPIC".into(), in 1..=127;
     /// Name servers to register with, as host:port with `;` between; else those of NAMESRV_ADDR.

@@ -252,8 +252,8 @@ config_table! {
     live max_ha_transfer_byte_in_second "maxHaTransferByteInSecond": i64 = 104_857_600, in 1..=i64::MAX;
     /// Entries of an index file.
     restart @important max_index_num "maxIndexNum": i32 = 20_000_000, in 2..=INT_MAX;
-    /// Light message queues of a broker.
-    inert "maxLmqConsumeQueueNum": i32 = 20_000;
+    /// Light message queues of a broker; shown by getBrokerLiteInfo, bounds nothing, as in RocketMQ.
+    live max_lmq_consume_queue_num "maxLmqConsumeQueueNum": i32 = 20_000;
     /// Bytes of the longest message body.
     live @important max_message_size "maxMessageSize": i32 = 4_194_304, in 1..=INT_MAX;
     /// Messages of one query's answer, at most.

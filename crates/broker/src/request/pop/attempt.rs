@@ -374,7 +374,7 @@ fn is_full(broker: &Broker, topic: &str, group: &str, queue: i32) -> bool {
 }
 
 /// Where the group goes on; a new one's start is committed.
-fn first_offset(
+pub fn first_offset(
     broker: &Broker,
     topic: &str,
     group: &str,

@@ -16,6 +16,8 @@ pub(super) struct Message<'a> {
     pub timer: bool,
     pub inner_num: bool,
     pub has_keys: bool,
+    /// The lite topic that it is for.
+    pub lite_topic: Option<&'a str>,
 }
 
 /// Properties of half messages that only the broker may set.
@@ -41,6 +43,7 @@ impl<'a> Message<'a> {
             timer: false,
             inner_num: false,
             has_keys: false,
+            lite_topic: None,
         };
         let mut reserved = false;
         for (name, value) in Properties::new(given).iter() {
@@ -50,6 +53,7 @@ impl<'a> Message<'a> {
                 properties::WAIT => message.waits = waits(Some(value)),
                 properties::TRAN_MSG => message.half = value.eq_ignore_ascii_case("true"),
                 properties::INNER_NUM => message.inner_num = true,
+                properties::LITE_TOPIC => message.lite_topic = Some(value),
                 properties::DELAY => {
                     message.delay_level = value.parse().map_err(|_| RequestError::BadProperty {
                         name: "DELAY",
