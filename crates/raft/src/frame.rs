@@ -67,6 +67,10 @@ pub(crate) enum Body {
         min: u64,
         ended: Vec<EndedQueue>,
     },
+    /// The receiver is no member any more, as of the entry `at`, which is agreed on.
+    PutOut {
+        at: u64,
+    },
 }
 
 /// Sent to everybody every second.
@@ -153,6 +157,7 @@ pub(crate) fn encode(head: &Head, body: &Body) -> Vec<u8> {
             out.extend(last.to_be_bytes());
         }
         Body::HowFar => {}
+        Body::PutOut { at } => out.extend(at.to_be_bytes()),
         Body::Want { at, until } => {
             out.extend(at.to_be_bytes());
             out.extend(until.to_be_bytes());
@@ -190,6 +195,7 @@ fn kind(body: &Body) -> u8 {
         Body::Want { .. } => 7,
         Body::Chunk(_) => 8,
         Body::Begin { .. } => 9,
+        Body::PutOut { .. } => 10,
     }
 }
 
@@ -254,6 +260,7 @@ pub(crate) fn decode(frame: &[u8]) -> Result<(Head, Body), FrameError> {
             }
             Body::Begin { min, ended }
         }
+        10 => Body::PutOut { at: reader.u64()? },
         _ => return Err(FrameError::Malformed("unknown kind")),
     };
     reader.end()?;

@@ -16,6 +16,7 @@ use raft::eraftpb::Message;
 use skua_protocol::{Millis, PhysicalOffset};
 use skua_store::Store;
 
+use crate::cold::{For, Reader};
 use crate::dirty::{Dirty, Syncer};
 use crate::error::GroupError;
 use crate::frame::{self, Body, Head, Hello, NO_ORIGIN};
@@ -58,6 +59,12 @@ pub enum Effect {
     Sync {
         number: u64,
     },
+    /// Bring a stretch of the log into memory, then tell [`Group::read_done`].
+    Read {
+        number: u64,
+        at: u64,
+        len: u64,
+    },
     Role(Role),
     /// The log before is agreed on.
     Committed(PhysicalOffset),
@@ -99,6 +106,8 @@ pub struct Group {
     ticks: u64,
     /// When something of a leader came last.
     leader_heard: Millis,
+    /// Who has said that the group goes on without this member; it does not stand for election.
+    put_out: Option<PeerId>,
     /// What a call that could not say so met.
     failed: Option<GroupError>,
     last_words: Arc<std::sync::Mutex<LastWords>>,
@@ -148,6 +157,24 @@ impl Group {
     /// Does what [`Effect::Sync`] asks for.
     pub fn syncer(&self) -> Syncer {
         Syncer { store: Arc::clone(&self.store), dirty: Arc::clone(&self.dirty) }
+    }
+
+    /// Does what [`Effect::Read`] asks for.
+    pub fn reader(&self) -> Reader {
+        Reader { store: Arc::clone(&self.store) }
+    }
+
+    /// The read of that number is done.
+    pub fn read_done(&mut self, number: u64) -> Result<(), GroupError> {
+        let _guard = self.guard();
+        let what_for = self.log.lock().cold.done(number);
+        // While a wish is half fulfilled the peer is looked at again with its next answer.
+        match what_for.filter(|_| self.pending.is_none()) {
+            Some(For::Entries(context)) => self.node.on_entries_fetched(context),
+            Some(For::Copy { to, at, until }) => self.give_chunk(to, at, until)?,
+            None => return Ok(()),
+        }
+        self.advance()
     }
 
     /// Every `tick_ms`.
@@ -279,6 +306,7 @@ impl Group {
             }),
             stalled: self.pending.is_some(),
             transferring: self.transferring(),
+            put_out: self.put_out,
             troubles: self.troubles.iter().map(|(id, what)| (PeerId(*id), what.clone())).collect(),
         }
     }
@@ -304,7 +332,7 @@ impl Group {
     /// Whether this member may seek to be elected.
     fn may_campaign(&self) -> bool {
         let log = self.log.lock();
-        !log.state.members.is_empty() && log.is_whole()
+        !log.state.members.is_empty() && log.is_whole() && self.put_out.is_none()
     }
 
     /// Does everything that the library wants, and what follows from it.
@@ -326,6 +354,9 @@ impl Group {
             if !self.propose_next()? {
                 break;
             }
+        }
+        while let Some((number, at, len)) = self.log.lock().cold.next() {
+            self.effects.push_back(Effect::Read { number, at, len });
         }
         self.tell_role();
         Ok(())

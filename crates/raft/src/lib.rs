@@ -17,6 +17,8 @@
 //!         Effect::Sync { number }     => on another thread `group.syncer().sync()`, then
 //!                                        `synced(number)` here; numbers in order, the last
 //!                                        stands for all before it
+//!         Effect::Read { number, at, len } => on another thread `group.reader().read(at, len)`, then
+//!                                        `read_done(number)` here
 //!         Effect::Role(role)          => the broker's role, at once: registration and services
 //!         Effect::Committed(offset)   => for who wants to know; the store knows already
 //!     }
@@ -39,6 +41,7 @@
 //! `index.rs`, `state.rs` and `changes.rs` for the files under `raft/`.
 
 mod changes;
+mod cold;
 mod cut;
 mod dirty;
 mod error;
@@ -55,6 +58,7 @@ mod state;
 mod status;
 mod wire;
 
+pub use cold::Reader;
 pub use dirty::Syncer;
 pub use error::{ChangeError, FrameError, GroupError, OpenError};
 pub use frame::{FRAME_HEAD, FRAME_MAX, frame_len, frame_sender};

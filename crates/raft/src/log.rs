@@ -9,6 +9,7 @@ use skua_store::Store;
 use skua_store::disk::DiskResult;
 
 use crate::changes::Changes;
+use crate::cold::{ColdReads, For};
 use crate::dirty::lock;
 use crate::error::{FrameError, GroupError};
 use crate::index::Index;
@@ -73,6 +74,7 @@ pub(crate) struct GroupLog {
     pub state_file: StateFile,
     /// The newest entry whose effect is there, and which the state's members include.
     pub applied: u64,
+    pub cold: ColdReads,
 }
 
 impl GroupLog {
@@ -108,8 +110,9 @@ impl GroupLog {
         Ok(Slot { term, at: end, len, kind, flags, messages, crc })
     }
 
-    /// The entry at `index`, with its bytes of the commit log if they are wanted.
-    fn entry(&self, index: u64, slot: &Slot, with_data: bool) -> Result<Entry, GroupError> {
+    /// The entry at `index`, with its bytes of the commit log if they are wanted; `None` if the
+    /// disk must be waited for.
+    fn entry(&self, index: u64, slot: &Slot, with_data: bool) -> Result<Option<Entry>, GroupError> {
         let mut entry = Entry { index, term: slot.term, ..Entry::default() };
         match slot.kind {
             Kind::Empty => {}
@@ -117,7 +120,9 @@ impl GroupLog {
                 let Slot { at, len, flags, messages, crc, .. } = *slot;
                 entry.context = Place { at, len, flags, messages, crc }.encode().into();
                 if with_data {
-                    let bytes = self.store.log_bytes(PhysicalOffset(at), slot.data_len())?;
+                    let Some(bytes) = self.bytes_now(at, slot.data_len())? else {
+                        return Ok(None);
+                    };
                     // Copied: what lies in the log can be taken back while it is under way.
                     entry.data = bytes.to_vec().into();
                 }
@@ -131,10 +136,30 @@ impl GroupLog {
                 entry.context = change.to_vec().into();
             }
         }
-        Ok(entry)
+        Ok(Some(entry))
     }
 
-    fn entries(&self, low: u64, high: u64, max: u64, with_data: bool) -> raft::Result<Vec<Entry>> {
+    /// Bytes of the log; `None` if they are on the disk alone, and nobody has read them lately.
+    pub fn bytes_now(&self, at: u64, len: usize) -> Result<Option<bytes::Bytes>, GroupError> {
+        let from = PhysicalOffset(at);
+        if let Some(bytes) = self.store.log_bytes_now(from, len)? {
+            return Ok(Some(bytes));
+        }
+        match self.cold.is_warm(&(at..at + len as u64)) {
+            true => Ok(Some(self.store.log_bytes(from, len)?)),
+            false => Ok(None),
+        }
+    }
+
+    fn entries(
+        &mut self,
+        low: u64,
+        high: u64,
+        max: u64,
+        context: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        // Whoever does not send them looks at kinds and terms alone.
+        let with_data = context.can_async();
         if low < self.index.first() {
             return Err(StorageError::Compacted.into());
         }
@@ -151,7 +176,14 @@ impl GroupLog {
                 break;
             }
             match self.entry(index, &slot, with_data) {
-                Ok(entry) => entries.push(entry),
+                Ok(Some(entry)) => entries.push(entry),
+                Ok(None) if !entries.is_empty() => break,
+                Ok(None) => {
+                    let least = slot.at + slot.data_len() as u64;
+                    let most = slot.at.saturating_add(max).min(self.index.end());
+                    self.cold.want(slot.at..most.max(least), For::Entries(context));
+                    return Err(StorageError::LogTemporarilyUnavailable.into());
+                }
                 // It expired in this moment.
                 Err(GroupError::Read(skua_store::ReadError::NotThere { from, min, .. }))
                     if from < min =>
@@ -207,9 +239,8 @@ impl Storage for SharedLog {
         max_size: impl Into<Option<u64>>,
         context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
-        // Whoever does not send them looks at kinds and terms alone.
         let max = max_size.into().unwrap_or(u64::MAX);
-        self.lock().entries(low, high, max, context.can_async())
+        self.lock().entries(low, high, max, context)
     }
 
     fn term(&self, index: u64) -> raft::Result<u64> {

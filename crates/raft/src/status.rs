@@ -46,6 +46,8 @@ pub struct Status {
     pub stalled: bool,
     /// The leadership is being handed to that member.
     pub transferring: Option<PeerId>,
+    /// This member was removed from the group, as that one says: it takes part no more.
+    pub put_out: Option<PeerId>,
     /// What is wrong with peers, by peer.
     pub troubles: Vec<(PeerId, String)>,
 }

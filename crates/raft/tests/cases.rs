@@ -305,3 +305,62 @@ fn one_that_is_left_becomes_the_group_and_grows_again() {
     cluster.heal_and_check(&[1, 2, 3]);
     assert!(cluster.truth.acknowledged() > 50);
 }
+
+#[test]
+fn a_member_that_was_removed_while_it_was_away_learns_it_and_stands_for_no_election() {
+    let mut cluster = Cluster::new(31, 3, true);
+    cluster.start_all();
+    let leader = elected(&mut cluster);
+    assert!(cluster.send(leader));
+    cluster.run(2000);
+    let gone = (1..=3).find(|id| *id != leader).expect("there are three");
+    cluster.crash(gone, Crash::Process);
+    if let Some(node) = cluster.nodes.get_mut(&gone) {
+        node.up_at = i64::MAX;
+    }
+    change_at(&mut cluster, leader, Change::Remove(PeerId(gone)));
+    cluster.run_until(5000, "it is removed", |cluster| cluster.members().len() == 2);
+    if let Some(node) = cluster.nodes.get_mut(&gone) {
+        node.up_at = 0;
+    }
+    let told = |cluster: &Cluster| {
+        let life = cluster.nodes[&gone].life.as_ref();
+        life.and_then(|life| life.group.status().put_out).is_some()
+    };
+    cluster.run_until(20_000, "it is told", told);
+    let term = |cluster: &Cluster, id: u64| {
+        cluster.nodes[&id].life.as_ref().map(|life| life.group.status().term)
+    };
+    let before = (term(&cluster, leader), term(&cluster, gone));
+    cluster.run(20_000);
+    assert_eq!((term(&cluster, leader), term(&cluster, gone)), before);
+    // Counted in again, it forgets it.
+    change_at(&mut cluster, leader, Change::AddLearner(cluster::peer(gone)));
+    cluster.run_until(20_000, "it is taken back", |cluster| !told(cluster));
+    change_at(&mut cluster, leader, Change::Promote(PeerId(gone)));
+    cluster.run(3000);
+    cluster.heal_and_check(&[1, 2, 3]);
+}
+
+#[test]
+fn a_follower_far_behind_is_sent_what_is_on_the_disk_alone() {
+    let mut cluster = Cluster::new(42, 3, true);
+    cluster.start_all();
+    let leader = elected(&mut cluster);
+    let behind = (1..=3).find(|id| *id != leader).expect("there are three");
+    cluster.crash(behind, Crash::Process);
+    if let Some(node) = cluster.nodes.get_mut(&behind) {
+        node.up_at = i64::MAX;
+    }
+    for _ in 0..600 {
+        cluster.send(leader);
+        cluster.run(10);
+    }
+    assert_eq!(cluster.cold_reads, 0);
+    if let Some(node) = cluster.nodes.get_mut(&behind) {
+        node.up_at = 0;
+    }
+    cluster.run(20_000);
+    assert!(cluster.cold_reads > 5, "{} reads", cluster.cold_reads);
+    cluster.heal_and_check(&[1, 2, 3]);
+}

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use skua_protocol::body::{HaClientInfo, HaConnectionInfo, HaRuntimeInfo};
 use skua_protocol::request::{
     ExchangeBrokerHaInfo, ExchangeBrokerHaInfoResponse, HandOver, RaftControl,
     ResetMasterFlushOffset, TakeOver,
 };
 use skua_protocol::service::Outcome;
-use skua_protocol::{Command, PhysicalOffset, json};
+use skua_protocol::{Command, Millis, PhysicalOffset, json};
 
 use super::error::RequestError;
 use super::{Answer, reply};
@@ -31,7 +32,88 @@ pub fn exchange(broker: &Broker, request: &Command) -> Answer {
     Ok(Command::success().with_header(&answer))
 }
 
-pub fn status(broker: &Broker) -> Answer {
+/// What of a group's own status is shown here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupSeen {
+    id: String,
+    members: Vec<MemberSeen>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MemberSeen {
+    id: String,
+    address: String,
+    votes: bool,
+    is_leader: bool,
+    heard_millis: Option<u64>,
+    lag_bytes: Option<u64>,
+}
+
+/// A member that was heard within so many milliseconds is there.
+const HEARD_MS: u64 = 3000;
+/// Java: `haMaxGapNotInSync`, beyond which a slave is not in sync.
+const NEAR: u64 = 256 << 20;
+
+pub fn status(broker: &Arc<Broker>, now: Millis) -> Outcome {
+    if !broker.store.has_gate() {
+        return reply(status_of_pair(broker));
+    }
+    let asked = RaftControl { action: "status".into(), id: None, address: None };
+    let (broker, done) = (broker.clone(), broker.outside().raft_control(asked));
+    Outcome::Later(Box::pin(async move {
+        let seen = done.await.and_then(|body| {
+            json::from_slice::<GroupSeen>(&body).map_err(|error| error.to_string())
+        });
+        match seen {
+            Ok(seen) => {
+                let body = json::to_vec(&status_of_group(&broker, &seen, now));
+                Command::success().with_body(body)
+            }
+            Err(cause) => RequestError::Raft(cause).answer(),
+        }
+    }))
+}
+
+/// The leader shows the other members as slaves, those as slaves show their leader.
+fn status_of_group(broker: &Broker, seen: &GroupSeen, now: Millis) -> HaRuntimeInfo {
+    let end = broker.store.appended().0;
+    let mut info = HaRuntimeInfo { master: broker.is_master(), ..HaRuntimeInfo::default() };
+    if info.master {
+        info.master_commit_log_max_offset = end as i64;
+        for member in seen.members.iter().filter(|member| member.id != seen.id) {
+            let lag = member.lag_bytes.unwrap_or(end).min(end);
+            let is_there = member.heard_millis.is_some_and(|ms| ms < HEARD_MS);
+            let in_sync = member.votes && is_there && lag <= NEAR;
+            info.in_sync_slave_nums += i32::from(in_sync);
+            info.ha_connection_info.push(HaConnectionInfo {
+                addr: member.address.clone(),
+                diff: lag as i64,
+                in_sync,
+                slave_ack_offset: (end - lag) as i64,
+                transfer_from_where: (end - lag) as i64,
+                transferred_byte_in_second: 0,
+            });
+        }
+        return info;
+    }
+    let leader = seen.members.iter().find(|member| member.is_leader);
+    let heard = leader.and_then(|leader| leader.heard_millis);
+    let heard = heard.map_or(0, |ms| now.0.saturating_sub(ms as i64));
+    info.ha_client_runtime_info = HaClientInfo {
+        activated: leader.is_some(),
+        last_read_timestamp: heard,
+        last_write_timestamp: heard,
+        master_addr: leader.map(|leader| leader.address.clone()),
+        master_flush_offset: broker.store.confirmed().0 as i64,
+        max_offset: end as i64,
+        transferred_byte_in_second: 0,
+    };
+    info
+}
+
+fn status_of_pair(broker: &Broker) -> Answer {
     let end = broker.store.appended().0;
     let mut info = HaRuntimeInfo { master: !broker.is_slave(), ..HaRuntimeInfo::default() };
     if broker.is_slave() {

@@ -292,7 +292,7 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         C::GetBrokerConfig => reply(config::get(broker)),
 
         C::ExchangeBrokerHaInfo => reply(ha::exchange(broker, &request)),
-        C::GetBrokerHaStatus => reply(ha::status(broker)),
+        C::GetBrokerHaStatus => ha::status(broker, now),
         C::ResetMasterFlushOffset => {
             let broker = broker.clone();
             blocking(move || ha::reset_flushed(&broker, &request))

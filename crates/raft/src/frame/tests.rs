@@ -53,6 +53,7 @@ fn bodies() -> Vec<Body> {
     vote.priority = -1;
     let ended = EndedQueue { topic: "T".to_owned(), queue_id: QueueId(1), next: QueueOffset(9) };
     vec![
+        Body::PutOut { at: 7 },
         Body::Hello(Hello { peers: 1, term: 2, first: 1, last: 3, first_members: members() }),
         Body::Raft(append()),
         Body::Raft(vote),

@@ -8,6 +8,7 @@ use skua_protocol::{Millis, PhysicalOffset, QueueId};
 use skua_store::{EndedQueue, ReplicateError};
 
 use super::Group;
+use crate::cold::For;
 use crate::cut;
 use crate::error::GroupError;
 use crate::frame::{Body, Chunk, Head, Offer};
@@ -76,6 +77,7 @@ impl Group {
             return Ok(());
         }
         self.leader_heard = self.now;
+        self.put_out = None;
         let has_it = {
             let log = self.log.lock();
             metadata.index <= log.applied
@@ -244,6 +246,23 @@ impl Group {
             return Ok(());
         }
         let until = until.min(confirmed);
+        let file = self.store.commit_log_file_size();
+        let end = until.min((at / file + 1) * file).min(at + self.options.entry_bytes as u64);
+        if at < end {
+            let mut log = self.log.lock();
+            match log.bytes_now(at, (end - at) as usize) {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    log.cold.want(at..end, For::Copy { to, at, until });
+                    return Ok(());
+                }
+                Err(GroupError::Read(cause)) => {
+                    tracing::info!(%cause, "a piece to copy has just expired");
+                    return Ok(());
+                }
+                Err(cause) => return Err(cause),
+            }
+        }
         let piece = match cut::piece(&self.store, at, until, self.options.entry_bytes) {
             Ok(Some(piece)) => piece,
             Ok(None) => return Ok(()),

@@ -10,6 +10,7 @@ use skua_store::{Disk, Store};
 
 use super::{Group, Role};
 use crate::changes::Changes;
+use crate::cold::ColdReads;
 use crate::dirty::Dirty;
 use crate::error::OpenError;
 use crate::frame::NO_ORIGIN;
@@ -76,8 +77,15 @@ impl Group {
         state.boot = options.boot;
         state.clean = false;
         let hint = state.committed;
-        let mut log =
-            GroupLog { store: Arc::clone(&store), index, changes, state, state_file, applied: 0 };
+        let mut log = GroupLog {
+            store: Arc::clone(&store),
+            index,
+            changes,
+            state,
+            state_file,
+            applied: 0,
+            cold: ColdReads::default(),
+        };
         log.agree(&root)?;
         let last = log.index.last();
         // Of the entries without bytes that end there, too, nothing is known.
@@ -146,6 +154,7 @@ impl Group {
             now,
             ticks: 0,
             leader_heard: now,
+            put_out: None,
             failed: None,
             last_words: Arc::default(),
         };

@@ -52,6 +52,7 @@ impl Group {
             Body::Want { at, until } => self.give_chunk(head.from, at, until)?,
             Body::Chunk(chunk) => self.take_chunk(head.from, &chunk)?,
             Body::Begin { min, ended } => self.take_begin(head.from, min, &ended)?,
+            Body::PutOut { at } => self.take_put_out(head.from, at),
         }
         self.advance()
     }
@@ -111,6 +112,37 @@ impl Group {
         true
     }
 
+    /// Who asks for votes and is no member as far as is known here is told so; whether that is
+    /// news, it knows itself.
+    fn tell_put_out(&mut self, to: u64) {
+        let at = {
+            let log = self.log.lock();
+            let members = &log.state.members;
+            if members.is_empty() || members.ids().any(|id| id == to) {
+                return;
+            }
+            log.state.members_at
+        };
+        self.trouble(to, "it asks for votes, and is no member that is known here".to_owned());
+        self.send(to, &Body::PutOut { at });
+    }
+
+    /// The members have changed since this one was told, and it is none of them. A leader that
+    /// sends it entries takes that back.
+    fn take_put_out(&mut self, from: u64, at: u64) {
+        let (known_at, has_begun) = {
+            let log = self.log.lock();
+            (log.state.members_at, !log.state.members.is_empty())
+        };
+        if has_begun && at > known_at && self.put_out.is_none() {
+            tracing::error!(
+                peer = from.wrapping_sub(1),
+                "this member was removed from the group; it takes part no more"
+            );
+            self.put_out = Some(PeerId(from));
+        }
+    }
+
     /// A member that does not know the group's members learns them.
     fn greeted(&mut self, head: &Head, hello: &Hello) -> Result<(), GroupError> {
         let has_begun = !self.log.lock().state.members.is_empty();
@@ -168,6 +200,18 @@ impl Group {
         Ok(())
     }
 
+    /// Whether entries that are agreed on are left as they are.
+    fn agrees(&self, message: &Message) -> Result<bool, GroupError> {
+        let log = self.log.lock();
+        let committed = self.node.raft.raft_log.committed;
+        for entry in message.entries.iter().take_while(|entry| entry.index <= committed) {
+            if log.index.term(entry.index)?.is_some_and(|term| term != entry.term) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn take_message(&mut self, head: &Head, mut message: Message) -> Result<(), GroupError> {
         use MessageType::*;
         let (has_begun, is_whole, suspect, floor) = {
@@ -179,6 +223,9 @@ impl Group {
         let asks_for_vote = matches!(kind, MsgRequestVote | MsgRequestPreVote);
         if kind == MsgSnapshot || message.term > u64::MAX / 2 {
             return Ok(());
+        }
+        if asks_for_vote {
+            self.tell_put_out(message.from);
         }
         // It could vote against an entry that it has acknowledged and does not have any more.
         let is_behind = suspect || (message.log_term, message.index) < (floor.1, floor.0);
@@ -194,6 +241,9 @@ impl Group {
         }
         if matches!(kind, MsgAppend | MsgHeartbeat) && message.term >= self.node.raft.term {
             self.leader_heard = self.now;
+            if kind == MsgAppend && self.put_out.take().is_some() {
+                tracing::info!("a leader counts this member in again");
+            }
             self.adopt_origin(head)?;
             self.ask_how_far(message.from, message.term);
         }
@@ -205,6 +255,11 @@ impl Group {
                 let term = message.term;
                 self.send(message.from, &Body::Reverted { term, last });
             }
+        }
+        if kind == MsgAppend && !self.agrees(&message)? {
+            let what = "it would change entries that are agreed on";
+            self.trouble(message.from, what.to_owned());
+            return Ok(());
         }
         if kind == MsgAppendResponse && message.index > self.node.raft.raft_log.last_index() {
             // Nobody can have that.

@@ -53,6 +53,8 @@ pub struct Cluster {
     pub unknown: u64,
     /// Lifetimes of messages, if they expire.
     pub expires: bool,
+    /// Reads of what was on the disk alone.
+    pub cold_reads: u64,
 }
 
 impl Cluster {
@@ -74,6 +76,7 @@ impl Cluster {
             refused: 0,
             unknown: 0,
             expires: false,
+            cold_reads: 0,
         }
     }
 
@@ -150,6 +153,13 @@ impl Cluster {
                     if let Some(life) = self.nodes.get_mut(&id).and_then(|n| n.life.as_mut()) {
                         let after = life.syncs.back().map_or(self.now, |(_, at)| *at);
                         life.syncs.push_back((number, after.max(self.now + takes)));
+                    }
+                }
+                Effect::Read { number, at, len } => {
+                    let takes = 1 + self.random.below(40) as i64;
+                    if let Some(life) = self.nodes.get_mut(&id).and_then(|n| n.life.as_mut()) {
+                        let after = life.reads.back().map_or(self.now, |(.., at)| *at);
+                        life.reads.push_back((number, at, len, after.max(self.now + takes)));
                     }
                 }
                 Effect::Role(role) => self.role(id, role),
@@ -241,6 +251,18 @@ impl Cluster {
             node.run(|life| {
                 life.group.syncer().sync()?;
                 life.group.synced(number)
+            });
+            self.after(id);
+        }
+        loop {
+            let Some(life) = self.nodes.get_mut(&id).and_then(|n| n.life.as_mut()) else { return };
+            let Some(read) = life.reads.pop_front_if(|(.., at)| *at <= now) else { break };
+            let (number, at, len, _) = read;
+            self.cold_reads += 1;
+            let Some(node) = self.nodes.get_mut(&id) else { return };
+            node.run(|life| {
+                life.group.reader().read(at, len);
+                life.group.read_done(number)
             });
             self.after(id);
         }

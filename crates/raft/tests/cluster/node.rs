@@ -22,6 +22,8 @@ pub struct Life {
     pub role: Role,
     /// Number of each sync that was asked for, and when it is done.
     pub syncs: VecDeque<(u64, i64)>,
+    /// Reads that were asked for, likewise.
+    pub reads: VecDeque<(u64, u64, u64, i64)>,
 }
 
 pub struct Node {
@@ -87,9 +89,11 @@ pub fn store_options(expires: bool) -> StoreOptions {
 
 impl Node {
     pub fn new(id: u64, seed: u64) -> Self {
+        let disk = SimDisk::new(seed.wrapping_mul(31).wrapping_add(id));
+        disk.set_cold(seed % 4 >= 2);
         Self {
             id,
-            disk: SimDisk::new(seed.wrapping_mul(31).wrapping_add(id)),
+            disk,
             life: None,
             boots: 0,
             up_at: 0,
@@ -120,7 +124,13 @@ impl Node {
         match opened {
             Ok(Ok((store, group))) => {
                 let role = Role::Follower { leader: None };
-                self.life = Some(Life { store, group, role, syncs: VecDeque::new() });
+                self.life = Some(Life {
+                    store,
+                    group,
+                    role,
+                    syncs: VecDeque::new(),
+                    reads: VecDeque::new(),
+                });
             }
             Ok(Err(cause)) => {
                 let excused = self.disk.is_down() || self.faults.no_space;

@@ -74,6 +74,8 @@ struct State {
     inodes: Vec<Inode>,
     now: Millis,
     locks: HashSet<PathBuf>,
+    /// Nothing is in memory for a read that does not wait.
+    cold: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -336,6 +338,7 @@ impl SimDisk {
             inodes: Vec::new(),
             now: Millis(0),
             locks: HashSet::new(),
+            cold: false,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -347,6 +350,11 @@ impl SimDisk {
     /// The time that what is written from now on counts as changed at.
     pub fn set_time(&self, now: Millis) {
         lock(&self.state).now = now;
+    }
+
+    /// Whether every read that does not wait for the disk is told that it would have to.
+    pub fn set_cold(&self, cold: bool) {
+        lock(&self.state).cold = cold;
     }
 
     pub fn is_down(&self) -> bool {

@@ -67,6 +67,8 @@ struct Shown {
     begun: bool,
     suspect: bool,
     waits_for_space: bool,
+    /// The member that said that this one was removed from the group.
+    removed_says: Option<String>,
     warning: Option<&'static str>,
     members: Vec<Seen>,
 }
@@ -300,6 +302,7 @@ fn show(status: &Status) -> Shown {
         begun: status.begun,
         suspect: status.suspect,
         waits_for_space: status.stalled,
+        removed_says: status.put_out.map(name),
         warning: peers::too_few(voters),
         members: members.collect(),
     }

@@ -6,7 +6,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use skua_raft::{Change, ChangeError, Effect, Group, GroupError, PeerId, Role, Status, Syncer};
+use skua_raft::{
+    Change, ChangeError, Effect, Group, GroupError, PeerId, Reader, Role, Status, Syncer,
+};
 use tokio::sync::{oneshot, watch};
 
 use super::net::{Incoming, Net};
@@ -19,10 +21,17 @@ const DRAINED_MAX: usize = 4096;
 /// Ticks between two looks at how the group stands.
 const STATUS_TICKS: u64 = 4;
 
+/// Reads that wait; more than the group has under way.
+const READS_MAX: usize = 64;
+
+/// Numbers, offsets and lengths of reads.
+type Reads = SyncSender<(u64, u64, u64)>;
+
 pub enum Event {
     Frame(Incoming),
     Grew,
     Synced(u64),
+    Read(u64),
     Transfer(PeerId, oneshot::Sender<Result<(), ChangeError>>),
     Change(Change, oneshot::Sender<Result<(), ChangeError>>),
     Stop,
@@ -113,10 +122,16 @@ impl Member {
         let syncing = std::thread::Builder::new()
             .name("raft-sync".into())
             .spawn(move || sync_all(&syncer, &numbers, &events));
-        if let Err(error) = syncing {
+        let (reads, wanted) = sync_channel::<(u64, u64, u64)>(READS_MAX);
+        let reader = self.group.reader();
+        let events = self.handle.events.clone();
+        let reading = std::thread::Builder::new()
+            .name("raft-read".into())
+            .spawn(move || read_all(&reader, &wanted, &events));
+        if let Err(error) = syncing.and(reading) {
             give_up(&GroupError::Broken(error.to_string()));
         }
-        if let Err(error) = self.serve(&syncs) {
+        if let Err(error) = self.serve(&syncs, &reads) {
             give_up(&error);
         }
         if let Err(error) = self.group.close() {
@@ -124,7 +139,7 @@ impl Member {
         }
     }
 
-    fn serve(&mut self, syncs: &SyncSender<u64>) -> Result<(), GroupError> {
+    fn serve(&mut self, syncs: &SyncSender<u64>, reads: &Reads) -> Result<(), GroupError> {
         let mut next_tick = Instant::now() + self.tick;
         let mut ticks = 0_u64;
         loop {
@@ -153,7 +168,7 @@ impl Member {
                     self.look();
                 }
             }
-            self.apply(syncs);
+            self.apply(syncs, reads);
         }
     }
 
@@ -168,6 +183,7 @@ impl Member {
                 self.group.log_grew()?;
             }
             Event::Synced(number) => self.group.synced(number)?,
+            Event::Read(number) => self.group.read_done(number)?,
             Event::Transfer(to, done) => {
                 let _ = done.send(self.group.transfer(to));
                 self.look();
@@ -180,12 +196,16 @@ impl Member {
         Ok(false)
     }
 
-    fn apply(&mut self, syncs: &SyncSender<u64>) {
+    fn apply(&mut self, syncs: &SyncSender<u64>, reads: &Reads) {
         for effect in self.group.effects() {
             match effect {
                 Effect::Send { to, frame } => self.net.send(to, frame),
                 Effect::Sync { number } => {
                     let _ = syncs.send(number);
+                }
+                Effect::Read { number, at, len } => {
+                    // There are never as many as would have to wait.
+                    let _ = reads.send((number, at, len));
                 }
                 Effect::Role(role) => {
                     self.look();
@@ -210,10 +230,19 @@ fn sync_all(syncer: &Syncer, numbers: &Receiver<u64>, events: &SyncSender<Event>
         while let Ok(later) = numbers.try_recv() {
             number = later;
         }
-        if let Err(error) = syncer.sync() {
+        if let Err(error) = syncer.sync_both() {
             give_up(&GroupError::Disk(error));
         }
         if events.send(Event::Synced(number)).is_err() {
+            return;
+        }
+    }
+}
+
+fn read_all(reader: &Reader, wanted: &Receiver<(u64, u64, u64)>, events: &SyncSender<Event>) {
+    while let Ok((number, at, len)) = wanted.recv() {
+        reader.read(at, len);
+        if events.send(Event::Read(number)).is_err() {
             return;
         }
     }

@@ -212,7 +212,13 @@ impl Net {
                     let (net, take) = (self.clone(), take.clone());
                     connections.spawn(async move {
                         if let Err(error) = net.receive_all(stream, &*take).await {
-                            tracing::debug!(%addr, %error, "a member's connection ended");
+                            // One line for each of those that say what no member would.
+                            match error.kind() {
+                                io::ErrorKind::Other | io::ErrorKind::InvalidData => {
+                                    tracing::warn!(%addr, %error, "connection to the peer port refused");
+                                }
+                                _ => tracing::debug!(%addr, %error, "a member's connection ended"),
+                            }
                         }
                     });
                 }

@@ -58,6 +58,9 @@ impl DiskFile for SimFile {
 
     /// Every other stretch of 4 KiB is in memory.
     fn read_cached(&self, into: &mut [u8], offset: u64) -> DiskResult<()> {
+        if self.run("read", |state| Ok(state.cold))? {
+            return Err(DiskError::new("read", &self.path, io::ErrorKind::WouldBlock));
+        }
         let last = offset + into.len().saturating_sub(1) as u64;
         if (offset / 4096..=last / 4096).any(|page| page % 2 == 1) {
             return Err(DiskError::new("read", &self.path, io::ErrorKind::WouldBlock));
