@@ -52,12 +52,18 @@ pub fn run(args: &Args, locate: Locate<'_>, out: &mut dyn Write) -> Result<Outco
 }
 
 fn print(record: &Record<'_>, out: &mut dyn Write) -> std::io::Result<()> {
+    let offset = record.queue_offset();
+    let messages = messages(record);
+    // A record of a batch queue may hold several.
+    let offsets = match messages.len() as i64 {
+        0 | 1 => format!("offset {offset}"),
+        count => format!("offsets {offset} to {}", offset + count - 1),
+    };
     writeln!(
         out,
-        "{}  queue {}  offset {}  physical offset {}  {} bytes  stored {}",
+        "{}  queue {}  {offsets}  physical offset {}  {} bytes  stored {}",
         record.topic(),
         record.queue_id(),
-        record.queue_offset(),
         record.physical_offset(),
         record.size(),
         moment(record.store_timestamp().0)
@@ -66,17 +72,32 @@ fn print(record: &Record<'_>, out: &mut dyn Write) -> std::io::Result<()> {
     for (name, value) in record.properties().iter() {
         write!(out, " {name}={value}")?;
     }
-    writeln!(out, "\n    {}", body(record))
+    writeln!(out)?;
+    if messages.is_empty() {
+        return writeln!(out, "    {}", body(record.body()));
+    }
+    for message in &messages {
+        let plain = message.plain_body(BODY_LEN_MAX);
+        let text = body(plain.as_deref().unwrap_or(&message.body));
+        if messages.len() == 1 {
+            return writeln!(out, "    {text}");
+        }
+        write!(out, "    {}:", message.queue_offset)?;
+        for (name, value) in message.properties().iter() {
+            write!(out, " {name}={value}")?;
+        }
+        writeln!(out, "\n        {text}")?;
+    }
+    Ok(())
+}
+
+/// What a consumer would get of the record; nothing if it cannot be taken apart.
+fn messages(record: &Record<'_>) -> Vec<Message> {
+    Message::decode_all(&Bytes::copy_from_slice(record.bytes())).unwrap_or_default()
 }
 
 /// The body's beginning; its bytes where it is no text.
-fn body(record: &Record<'_>) -> String {
-    let shared = Bytes::copy_from_slice(record.bytes());
-    let plain = Message::decode_all(&shared)
-        .ok()
-        .and_then(|messages| messages.into_iter().next())
-        .and_then(|message| message.plain_body(BODY_LEN_MAX).ok());
-    let bytes = plain.as_deref().unwrap_or(record.body());
+fn body(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => {
             let mut chars = text.chars();

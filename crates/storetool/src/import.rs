@@ -49,6 +49,9 @@ pub fn run(args: &Args, locate: Locate<'_>, out: &mut dyn Write) -> Result<Outco
 
     let options = locate(&args.place).map_err(Failure::Usage)?;
     let store = Store::open(options, Arc::new(RealDisk), now())?;
+    if head.topic_config.as_ref().is_some_and(topics::has_batch_queues) {
+        store.set_batch_topic(&topic);
+    }
     let imported = import(&store, &topic, &mut *input, &named);
     // What is stored stays, whatever came after.
     let closed = store.config_files();

@@ -75,6 +75,8 @@ struct Table {
 struct Queue {
     topic: String,
     queue_id: u32,
+    /// Of the batch kind.
+    batch: bool,
     min_offset: u64,
     max_offset: u64,
     first_store_time: i64,
@@ -174,6 +176,7 @@ fn queues(directory: &Directory, topic: Option<&str>) -> Result<Vec<Queue>, Fail
         queues.push(Queue {
             topic: files.topic.clone(),
             queue_id: files.queue_id.0,
+            batch: files.is_batch,
             min_offset: min,
             max_offset: max,
             first_store_time: first,

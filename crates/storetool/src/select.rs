@@ -182,7 +182,7 @@ impl Front {
         if self.entries.is_empty() && !self.is_done {
             let (next, entries) = (&mut self.next, &mut self.entries);
             directory.walk_queue(&self.files, *next, &mut |entry| {
-                *next = entry.queue_offset + 1;
+                *next = entry.next();
                 if !entry.is_blank {
                     entries.push_back(entry);
                 }

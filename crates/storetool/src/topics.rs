@@ -1,6 +1,7 @@
 //! A topic's entry in `config/topics.json`, taken from and put into the JSON as it stands.
 
 use serde_json::{Map, Value, json};
+use skua_protocol::body::TopicConfig;
 use skua_protocol::json::from_slice;
 use skua_store::ConfigFiles;
 
@@ -13,6 +14,12 @@ const TABLE: &str = "topicConfigTable";
 pub fn entry(table: &[u8], topic: &str) -> Option<Value> {
     let table: Value = from_slice(table).ok()?;
     table.get(TABLE)?.get(topic).cloned()
+}
+
+/// Whether an entry says that the topic's queues are of the batch kind.
+pub fn has_batch_queues(entry: &Value) -> bool {
+    let config = serde_json::from_value::<TopicConfig>(entry.clone());
+    config.is_ok_and(|config| config.has_batch_queues())
 }
 
 /// Adds the topic unless it is there. True if it was added.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use clap::Parser;
 use serde_json::Value;
-use skua_protocol::Millis;
-use skua_store::{IndexOptions, RealDisk, Store, StoreOptions};
+use skua_protocol::record::{FLAG_INNER_BATCH, FLAG_NEED_UNWRAP, NewRecord, encode_batch_item};
+use skua_protocol::{Millis, QueueId};
+use skua_store::{FileSize, IndexOptions, RealDisk, Store, StoreOptions};
 use skua_storetool::{Args, Place, run_on};
 use tempfile::TempDir;
 
@@ -82,7 +83,8 @@ impl Fixture {
 fn options(place: &Place) -> Result<StoreOptions, String> {
     let root = place.dir.clone().expect("given");
     let index = Some(IndexOptions { hash_slots: 64, entries: 256 });
-    Ok(StoreOptions { index, ..StoreOptions::new(root) })
+    let batch_topics = vec!["Batch".to_owned()];
+    Ok(StoreOptions { index, batch_topics, ..StoreOptions::new(root) })
 }
 
 #[test]
@@ -277,4 +279,118 @@ fn a_log_is_set_aside_and_can_still_be_read() {
     store.close().expect("closes");
     let aside = Fixture { root: aside.expect("named so"), _dir: fixture._dir };
     assert_eq!(aside.lines("dump --json").len(), before);
+}
+
+/// A store with a topic of the batch kind: 12 records with three messages each and 4 with one, in
+/// two queues of small files.
+fn batches() -> Fixture {
+    let dir = tempfile::tempdir().expect("there is space");
+    let fixture = Fixture { root: dir.path().join("store"), _dir: dir };
+    let topics = serde_json::json!({"topicConfigTable": {"Batch": {
+        "topicName": "Batch", "readQueueNums": 2, "writeQueueNums": 2, "perm": 6, "order": false,
+        "topicFilterType": "SINGLE_TAG", "topicSysFlag": 0, "attributes": {"queue.type": "BatchCQ"},
+    }}});
+    fs::create_dir_all(fixture.path("config")).expect("writable");
+    fs::write(fixture.path("config/topics.json"), topics.to_string()).expect("writable");
+    let options = StoreOptions {
+        batch_topics: vec!["Batch".to_owned()],
+        batch_queue_file_size: FileSize::Exactly(46 * 5),
+        commit_log_file_size: FileSize::Exactly(4096),
+        index: Some(IndexOptions { hash_slots: 64, entries: 256 }),
+        ..StoreOptions::new(fixture.root.clone())
+    };
+    let now = Millis(1_800_000_000_000);
+    let store = Store::open(options, Arc::new(RealDisk), now).expect("it opens");
+    let host = ([127, 0, 0, 1], 10911).into();
+    for nth in 0..16_u32 {
+        let count = if nth % 4 == 3 { 1 } else { 3 };
+        let mut body = Vec::new();
+        for inner in 0..count {
+            let text = format!("body {nth}.{inner}");
+            let properties = format!("KEYS\u{1}k{nth}.{inner}\u{2}");
+            encode_batch_item(&mut body, 0, text.as_bytes(), properties.as_bytes()).expect("short");
+        }
+        let properties = format!("INNER_NUM\u{1}{count}\u{2}TAGS\u{1}TagA\u{2}");
+        let record = NewRecord {
+            topic: "Batch",
+            queue_id: QueueId(nth / 4 % 2),
+            flag: 0,
+            sys_flag: FLAG_INNER_BATCH | FLAG_NEED_UNWRAP,
+            born_timestamp: now,
+            born_host: host,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: &body,
+            properties: properties.as_bytes(),
+        };
+        store.append(&record, now).expect("it is stored");
+    }
+    store.close().expect("nothing fails");
+    fixture
+}
+
+#[test]
+fn batch_queues_are_shown_checked_and_copied() {
+    let fixture = batches();
+    let (status, text) = fixture.run("verify --json");
+    assert_eq!(status, 0, "{text}");
+    let counts: Value = serde_json::from_str(text.lines().last().expect("counts")).expect("JSON");
+    assert_eq!((&counts["records"], &counts["queueEntries"]), (&16.into(), &16.into()), "{text}");
+    let (_, text) = fixture.run("inspect --json");
+    let shown: Value = serde_json::from_str(&text).expect("JSON");
+    let queue = &shown["queues"][1];
+    assert_eq!((&queue["topic"], &queue["queueId"]), (&"Batch".into(), &1.into()), "{shown}");
+    assert_eq!((&queue["minOffset"], &queue["maxOffset"]), (&0.into(), &20.into()), "{shown}");
+    assert_eq!(queue["lastStoreTime"], 1_800_000_000_000_i64);
+
+    assert_eq!(fixture.lines("dump --topic Batch --json").len(), 16);
+    // From the record on that holds the message.
+    let from = fixture.lines("dump --topic Batch -q 0 -o 5 -n 2 --json");
+    assert_eq!([&from[0]["queueOffset"], &from[1]["queueOffset"]], [&3, &6], "{from:?}");
+    let (_, text) = fixture.run("dump --topic Batch -q 0 -o 4 -n 1");
+    assert!(text.contains("offsets 3 to 5") && text.contains("4: KEYS=k1.1"), "{text}");
+    assert!(text.contains("body 1.1"), "{text}");
+
+    let target = tempfile::tempdir().expect("there is space");
+    let file = target.path().join("Batch.jsonl");
+    assert_eq!(fixture.run(&format!("export --topic Batch -f {}", file.display())).0, 0);
+    let other = Fixture { root: target.path().join("store"), _dir: target };
+    for _ in 0..2 {
+        let (status, text) = other.run(&format!("import -f {}", file.display()));
+        assert_eq!(status, 0, "{text}");
+        let (status, text) = other.run("verify");
+        assert_eq!(status, 0, "{text}");
+    }
+    let again = other.lines("dump --topic Batch -q 1 --json");
+    assert_eq!(again.len(), 16);
+    assert_eq!(again[8]["queueOffset"], 20);
+    assert_eq!(again[8]["properties"]["INNER_BASE"], "20");
+    assert!(other.path("batchconsumequeue/Batch/1").exists());
+    assert!(!other.path("consumequeue/Batch").exists());
+}
+
+#[test]
+fn damage_in_a_batch_queue_is_told_and_mended() {
+    let second = "batchconsumequeue/Batch/0/00000000000000000230";
+    // Physical offset, size, tags code, store time, first queue offset, messages.
+    for at in [7, 11, 15, 25, 35, 37] {
+        let fixture = batches();
+        fixture.flip(second, 46 + at);
+        let (status, text) = fixture.run("verify");
+        let place = format!("damage: {} at byte", fixture.path(second).display());
+        assert!(status == 1 && text.contains(&place), "{at}: {text}");
+        assert_eq!(fixture.run("repair --rebuild-queues").0, 0);
+        let (status, text) = fixture.run("verify");
+        assert_eq!(status, 0, "{at}: {text}");
+    }
+    let fixture = batches();
+    fs::remove_file(fixture.path("batchconsumequeue/Batch/0/00000000000000000000")).expect("there");
+    let (status, text) = fixture.run("verify");
+    assert!(status == 1 && text.contains("but the log has its message 0"), "{text}");
+    fs::remove_dir_all(fixture.path("batchconsumequeue")).expect("there");
+    assert_eq!(fixture.run("repair --rebuild-queues").0, 0);
+    let (status, text) = fixture.run("verify");
+    assert_eq!(status, 0, "{text}");
+    assert_eq!(fixture.lines("dump --topic Batch --json").len(), 16);
 }

@@ -28,7 +28,11 @@ fn is_followed(master: &Broker) -> bool {
 }
 
 fn settings(of: &[&'static str]) -> Tuning {
-    let mut settings = vec!["mappedFileSizeCommitLog=4194304", "slaveReadEnable=true"];
+    let mut settings = vec![
+        "mappedFileSizeCommitLog=4194304",
+        "slaveReadEnable=true",
+        "flushConsumerOffsetInterval=1000",
+    ];
     settings.extend(of);
     Tuning { settings, java_options: None }
 }
@@ -160,7 +164,8 @@ struct Offsets {
 }
 
 impl Offsets {
-    /// `flushConsumerOffsetInterval`, and time to write: what a kill may take back.
+    /// `flushConsumerOffsetInterval` of these brokers is a second; and time to write on a busy
+    /// machine. What a kill may take back.
     const UNSAVED: Duration = Duration::from_secs(6);
 
     fn watch(&mut self, masters: &[Broker]) {
@@ -194,15 +199,18 @@ impl Offsets {
             let mut last = (seen[0].0, 0);
             for (nth, (at, offset)) in seen.iter().enumerate() {
                 if *offset < last.1 {
-                    let kill = self.killed.iter().rfind(|kill| kill.0 == *addr && kill.1 < *at);
-                    let kill = kill.unwrap_or_else(|| {
+                    let mut kills =
+                        self.killed.iter().filter(|kill| kill.0 == *addr && kill.1 < *at);
+                    let kill = kills.next_back().map(|kill| kill.1).unwrap_or_else(|| {
                         panic!("{group} queue {queue}: {offset} after {} without a kill", last.1)
                     });
-                    let saved =
-                        seen[..nth].iter().filter(|before| before.0 + Self::UNSAVED < kill.1);
+                    // What an earlier kill took does not count.
+                    let life = kills.next_back().map(|kill| kill.1).max(Some(seen[0].0));
+                    let of_life = seen[..nth].iter().filter(|before| Some(before.0) >= life);
+                    let saved = of_life.filter(|before| before.0 + Self::UNSAVED < kill);
                     let saved = saved.map(|before| before.1).max().unwrap_or(0);
                     assert!(
-                        *offset >= saved && last.0 < kill.1 + Self::UNSAVED,
+                        *offset >= saved && last.0 < kill + Self::UNSAVED,
                         "{group} queue {queue}: {offset} after {}, {saved} long before the kill",
                         last.1
                     );

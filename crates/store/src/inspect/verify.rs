@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use skua_protocol::body::TopicConfigSerializeWrapper;
+use skua_protocol::properties::{INNER_BASE, INNER_NUM};
 use skua_protocol::record::{
     FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK, Record,
 };
@@ -13,7 +14,7 @@ use skua_protocol::record::{
 use super::{Directory, IndexFile, LogReader, Piece, QueueEntry, QueueFiles};
 use crate::checkpoint::Checkpoint;
 use crate::commit_log::base_of;
-use crate::consume_queue::{ENTRY_LEN, Slot};
+use crate::consume_queue::{BATCH_ENTRY_LEN, ENTRY_LEN, inner_messages};
 use crate::disk::DiskResult;
 use crate::dispatch::tags_code;
 use crate::index::key_hashes;
@@ -21,7 +22,8 @@ use crate::multi_dispatch::is_lmq;
 
 /// Blocks of queue files kept while the log is walked: 16 MiB.
 const BLOCKS_MAX: usize = 4096;
-const BLOCK_ENTRIES: u64 = 204;
+/// Bytes of a block, about: whole entries.
+const BLOCK_LEN: u64 = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -53,7 +55,7 @@ pub struct Verified {
 
 struct Verify<'a> {
     directory: &'a Directory,
-    /// Topics of `topics.json` with plain queues.
+    /// Topics of `topics.json`.
     topics: HashSet<String>,
     /// Queues that have no entry for records that are there, by the first of these: its queue
     /// offset and place.
@@ -73,14 +75,15 @@ struct Seen {
     files: QueueFiles,
     /// Records with their entry in place.
     matched: u64,
+    /// Of a batch queue: the entries before are those of records that have been met.
+    next: u64,
 }
 
 impl Directory {
-    fn plain_topics(&self) -> DiskResult<HashSet<String>> {
+    fn known_topics(&self) -> DiskResult<HashSet<String>> {
         let table = self.table("topics.json")?.unwrap_or_default();
         let table = skua_protocol::json::from_slice::<TopicConfigSerializeWrapper>(&table);
-        let topics = table.unwrap_or_default().topic_config_table.into_iter();
-        Ok(topics.filter(|(_, topic)| !topic.has_batch_queues()).map(|(name, _)| name).collect())
+        Ok(table.unwrap_or_default().topic_config_table.into_keys().collect())
     }
 
     /// Checks everything and tells each finding as it is met.
@@ -88,11 +91,11 @@ impl Directory {
         let mut queues = BTreeMap::new();
         for files in self.queues()? {
             let key = (files.topic.clone(), files.queue_id.0);
-            queues.insert(key, Seen { files, matched: 0 });
+            queues.insert(key, Seen { next: files.first(), files, matched: 0 });
         }
         let mut verify = Verify {
             directory: self,
-            topics: self.plain_topics()?,
+            topics: self.known_topics()?,
             lacking: BTreeMap::new(),
             tell,
             done: Verified::default(),
@@ -137,8 +140,10 @@ impl Verify<'_> {
         for ((topic, id), (index, offset)) in std::mem::take(&mut self.lacking) {
             let root = self.directory.options.root.join("consumequeue");
             let dir = root.join(&topic).join(id.to_string());
-            let first = self.queues.get(&(topic, id)).and_then(|seen| seen.files.files.first());
-            let Some((base, _)) = first else {
+            let first = self.queues.get(&(topic, id)).filter(|seen| !seen.files.files.is_empty());
+            let first =
+                first.map(|seen| (seen.files.dir.clone(), seen.files.first(), seen.files.is_batch));
+            let Some((dir, first, is_batch)) = first else {
                 let what = format!(
                     "there are no files, but the log has the queue's message {index} at {offset}; \
                      so it is after the topic was deleted and made again"
@@ -146,9 +151,9 @@ impl Verify<'_> {
                 self.note(dir, 0, what);
                 continue;
             };
+            let unit = if is_batch { "entry" } else { "queue offset" };
             let what = format!(
-                "begins at queue offset {}, but the log has its message {index} at {offset}",
-                base / ENTRY_LEN as u64
+                "begins at {unit} {first}, but the log has its message {index} at {offset}"
             );
             self.damage(dir, 0, what);
         }
@@ -254,6 +259,9 @@ impl Verify<'_> {
             return Ok(());
         };
         let key = (record.topic().to_owned(), id);
+        if self.queues.get(&key).is_some_and(|seen| seen.files.is_batch) {
+            return self.batch_record(offset, record, key, index);
+        }
         let known = self.checkpoint.own.map_or(0, |own| own.dispatched);
         let is_missing = self.queues.get(&key).is_none_or(|seen| {
             let first = seen.files.files.first().map(|(base, _)| *base);
@@ -270,9 +278,9 @@ impl Verify<'_> {
         let byte = index * ENTRY_LEN as u64;
         let is_covered = seen.files.files.first().is_some_and(|(base, _)| *base <= byte);
         let (path, position) = seen.files.place(index);
-        let slot = self.slot(&path, position)?;
+        let slot = self.entry(index, false, &path, position)?;
         let levels = &self.directory.options.delay_levels;
-        let Some(slot) = slot.filter(|slot| slot.is_written()) else {
+        let Some(slot) = slot else {
             // A deleted topic's records outlive its queue; others may not be dispatched yet.
             let known = self.checkpoint.own.map_or(0, |own| own.dispatched);
             if offset < known && is_covered {
@@ -281,7 +289,7 @@ impl Verify<'_> {
             }
             return Ok(());
         };
-        if slot.physical_offset != offset || slot.size.max(0) as usize != record.size() {
+        if slot.physical_offset != offset || slot.size as usize != record.size() {
             // An entry of the topic's next life, or of none: looked at with the queue.
             return Ok(());
         }
@@ -297,9 +305,63 @@ impl Verify<'_> {
         Ok(())
     }
 
+    /// The record's entry is the next of its batch queue. Entries are in the order of the log.
+    fn batch_record(
+        &mut self,
+        offset: u64,
+        record: &Record<'_>,
+        key: (String, u32),
+        index: u64,
+    ) -> DiskResult<()> {
+        let known = self.checkpoint.own.map_or(0, |own| own.dispatched);
+        loop {
+            let Some(seen) = self.queues.get(&key) else { return Ok(()) };
+            let (next, is_first) = (seen.next, seen.next == seen.files.first());
+            let (path, position) = seen.files.place(next);
+            let entry = self.entry(next, true, &path, position)?;
+            // Java has no entries for records that do not say where they begin.
+            let is_due = offset < known && record.properties().get(INNER_BASE).is_some();
+            match entry {
+                // Of a record that is gone, or of none: looked at with the queue.
+                Some(entry) if entry.physical_offset < offset => {}
+                Some(entry) if entry.physical_offset == offset => {
+                    let seen = self.queues.get_mut(&key);
+                    if let Some(seen) = seen {
+                        seen.next += 1;
+                    }
+                    return Ok(());
+                }
+                _ if is_due && is_first => {
+                    // Deleted topics leave records behind, too.
+                    if self.topics.contains(record.topic()) {
+                        self.lacking.entry(key).or_insert((index, offset));
+                    }
+                    return Ok(());
+                }
+                _ => {
+                    if is_due {
+                        let what = format!("no entry for the record at physical offset {offset}");
+                        self.damage(path, position, what);
+                    }
+                    return Ok(());
+                }
+            }
+            if let Some(seen) = self.queues.get_mut(&key) {
+                seen.next += 1;
+            }
+        }
+    }
+
     /// The entry at `position` of a queue file, from a block that is kept.
-    fn slot(&mut self, path: &Path, position: u64) -> DiskResult<Option<Slot>> {
-        let block_len = BLOCK_ENTRIES * ENTRY_LEN as u64;
+    fn entry(
+        &mut self,
+        index: u64,
+        is_batch: bool,
+        path: &Path,
+        position: u64,
+    ) -> DiskResult<Option<QueueEntry>> {
+        let entry_len = (if is_batch { BATCH_ENTRY_LEN } else { ENTRY_LEN }) as u64;
+        let block_len = BLOCK_LEN / entry_len * entry_len;
         let start = position / block_len * block_len;
         let key = (path.to_path_buf(), start);
         if !self.blocks.contains_key(&key) {
@@ -318,16 +380,20 @@ impl Verify<'_> {
             }
             self.blocks.insert(key.clone(), bytes);
         }
-        let bytes = &self.blocks[&key];
-        let at = (position - start) as usize;
-        Ok(bytes.get(at..at + ENTRY_LEN).and_then(|bytes| bytes.first_chunk()).map(Slot::decode))
+        let bytes = self.blocks[&key].get((position - start) as usize..).unwrap_or_default();
+        Ok(QueueEntry::decode(bytes, index, is_batch))
     }
 
     fn queues(&mut self) -> DiskResult<()> {
         self.blocks.clear();
         let queues = std::mem::take(&mut self.queues);
-        let size = queues.values().flat_map(|seen| &seen.files.files).map(|file| file.1).max();
+        let size_of = |is_batch: bool| {
+            let of_kind = queues.values().filter(|seen| seen.files.is_batch == is_batch);
+            of_kind.flat_map(|seen| &seen.files.files).map(|file| file.1).max()
+        };
+        let sizes = [size_of(false), size_of(true)];
         for seen in queues.into_values() {
+            let size = sizes[usize::from(seen.files.is_batch)];
             let mut end = None;
             for (base, len) in &seen.files.files {
                 let path = seen.files.path(*base);
@@ -361,18 +427,22 @@ impl Verify<'_> {
             self.done.queue_entries += 1;
             if !entry.is_blank && entry.physical_offset >= start {
                 counted += 1;
-                if last.is_some_and(|last| last >= entry.physical_offset) {
+                let follows = |before: QueueEntry| {
+                    before.physical_offset < entry.physical_offset
+                        && (!seen.files.is_batch || before.next() == entry.queue_offset)
+                };
+                if last.is_some_and(|last| !follows(last)) {
                     disorder.push(entry);
                 }
-                last = Some(entry.physical_offset);
+                last = Some(entry);
             }
             ControlFlow::Continue(())
         })?;
         for entry in disorder {
-            let (path, position) = seen.files.place(entry.queue_offset);
-            self.damage(path, position, "does not point behind the entry before");
+            let (path, position) = seen.files.place(entry.index);
+            self.damage(path, position, "does not follow the entry before");
         }
-        if counted == seen.matched {
+        if counted == seen.matched && !seen.files.is_batch {
             return Ok(());
         }
         let mut all = Vec::new();
@@ -384,7 +454,7 @@ impl Verify<'_> {
         })?;
         for entry in all {
             if let Some(what) = self.wrong_entry(&seen.files, entry)? {
-                let (path, position) = seen.files.place(entry.queue_offset);
+                let (path, position) = seen.files.place(entry.index);
                 if entry.physical_offset >= end && !self.was_closed {
                     self.note(path, position, what);
                 } else {
@@ -398,7 +468,24 @@ impl Verify<'_> {
     /// What is wrong with an entry, if anything is.
     fn wrong_entry(&self, queue: &QueueFiles, entry: QueueEntry) -> DiskResult<Option<String>> {
         let at = entry.physical_offset;
+        let levels = &self.directory.options.delay_levels;
         let found = self.directory.record_at(at, |record| {
+            let told = record.properties().get(INNER_NUM);
+            let messages = inner_messages(record.sys_flag(), told);
+            let has_other_fields = entry.messages != messages
+                || entry.store_time != record.store_timestamp().0
+                || entry.tags_code != tags_code(record, levels);
+            if queue.is_batch && has_other_fields {
+                return Some(format!(
+                    "says {} messages, stored at {}, tags code {}; the record at {at} has {messages}, \
+                     {} and {}",
+                    entry.messages,
+                    entry.store_time,
+                    entry.tags_code,
+                    record.store_timestamp().0,
+                    tags_code(record, levels)
+                ));
+            }
             let is_own = record.topic() == queue.topic
                 && record.queue_id() as u32 == queue.queue_id.0
                 && record.queue_offset() as u64 == entry.queue_offset;
