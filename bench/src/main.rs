@@ -12,6 +12,7 @@ mod picture;
 mod runs;
 mod servers;
 mod setup;
+mod store;
 mod table;
 mod usage;
 mod work;
@@ -54,6 +55,14 @@ struct Args {
     /// connections and stored messages. Writes `growth.md`, `growth.json` and `growth.svg`.
     #[arg(long, conflicts_with = "gate")]
     growth: bool,
+    /// In place of the table: the store alone on the disk of this folder, Skua's and Java's beside
+    /// bare loops, and starts of both brokers on the same directory. Writes `store.md` and
+    /// `store.json`.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["gate", "growth"])]
+    store: Option<PathBuf>,
+    /// Most MiB written for one figure of `--store`, and a quarter of it is the log of the starts.
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(64..))]
+    store_mib: u64,
     /// Where `results.md`, `results.json` and `results.svg` go.
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
@@ -69,6 +78,11 @@ fn main() -> io::Result<ExitCode> {
     let mut args = Args::parse();
     if args.growth {
         growth::run(&args)?;
+        eprintln!("written to {}", args.out.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(dir) = &args.store {
+        store::run(&args, dir)?;
         eprintln!("written to {}", args.out.display());
         return Ok(ExitCode::SUCCESS);
     }

@@ -41,6 +41,8 @@ pub use ports::free as free_port;
 pub use process::Process;
 pub use relay::Relay;
 pub use scene::Scene;
-pub use server::{Broker, Cluster, Kind, Namesrv, Tuning, mqadmin, mqadmin_writing, skua};
+pub use server::{
+    Broker, Cluster, Kind, Namesrv, Tuning, java_store_bench, mqadmin, mqadmin_writing, skua,
+};
 pub use volume::Volume;
 pub use wait::wait_until;

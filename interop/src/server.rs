@@ -381,6 +381,14 @@ fn standalone(dir: &Path, (namesrv, listen): (u16, u16)) -> Process {
 ///
 /// # Panics
 /// When it exits with an error.
+/// The benchmark of the Java broker's store (`java/store/StoreBench.java`), to be given arguments.
+pub fn java_store_bench(java_options: &str) -> Command {
+    files::cache();
+    let mut command = process::command(files::java_server());
+    command.arg("store-bench").env("SKUA_JAVA_OPTS", java_options);
+    command
+}
+
 pub fn mqadmin(arguments: &[&str]) -> String {
     run_mqadmin(&mut process::command(files::java_server()), arguments)
 }

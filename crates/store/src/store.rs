@@ -517,10 +517,14 @@ impl Store {
     /// Makes the whole log durable, then answers who waited.
     pub(crate) fn flush_log(&self) -> DiskResult<()> {
         let _flushing = lock(&self.flushing);
+        if let Some(Failure(cause)) = self.failure() {
+            return Err(DiskError::clone(&cause));
+        }
         let end = self.log.appended();
         let flushed = self.mark.get();
         if flushed < end {
-            self.log.sync(flushed, end)?;
+            // Noted before the next in line tries: a second sync succeeds and saves nothing.
+            self.log.sync(flushed, end).inspect_err(|cause| self.fail(cause.clone()))?;
             self.mark.advance(end);
         }
         Ok(())

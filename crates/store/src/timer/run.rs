@@ -52,6 +52,9 @@ impl Store {
     pub fn timer_due(&self, now: Millis) -> Option<Millis> {
         let timer = self.timer.as_ref()?;
         loop {
+            if self.failure().is_some() {
+                return None;
+            }
             let step = timer.step(self, now);
             self.dispatch_here();
             match step {
