@@ -154,10 +154,13 @@ impl Group {
     }
 }
 
+/// By address of a master, group and queue: when which offset was seen.
+type History = BTreeMap<(String, &'static str, i64), Vec<(Instant, i64)>>;
+
 /// The offsets that groups have committed at masters, asked for again and again.
 #[derive(Default)]
 struct Offsets {
-    history: Arc<Mutex<BTreeMap<(String, &'static str, i64), Vec<(Instant, i64)>>>>,
+    history: Arc<Mutex<History>>,
     killed: Vec<(String, Instant)>,
     over: Arc<AtomicBool>,
     asking: Option<JoinHandle<()>>,

@@ -241,15 +241,16 @@ impl FileSystem for RealFileSystem {
 /// opened: from Linux 5.8 on, on file systems that note it themselves.
 #[cfg(target_os = "linux")]
 fn tells_of_failed_writes(file: &File) -> io::Result<bool> {
-    const EXT4: i64 = 0xEF53;
-    const XFS: i64 = 0x5846_5342;
-    const BTRFS: i64 = 0x9123_683E;
-    const TMPFS: i64 = 0x0102_1994;
+    use rustix::fs::FsWord;
+    const EXT4: FsWord = 0xEF53;
+    const XFS: FsWord = 0x5846_5342;
+    const BTRFS: FsWord = 0x9123_683E;
+    const TMPFS: FsWord = 0x0102_1994;
     let name = rustix::system::uname();
     let release = name.release().to_string_lossy();
     let mut parts = release.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
     let version: (u32, u32) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    let kind = i64::try_from(rustix::fs::fstatfs(file)?.f_type).unwrap_or(0);
+    let kind = rustix::fs::fstatfs(file)?.f_type;
     Ok(version >= (5, 8) && [EXT4, XFS, BTRFS, TMPFS].contains(&kind))
 }
 
