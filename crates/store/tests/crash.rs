@@ -220,7 +220,8 @@ fn options(seed: u64) -> StoreOptions {
     let batch_topics = vec![BATCH_TOPIC.to_owned()];
     let consume_queue_ext = seed % 2 == 1;
     // At the end the queues' file system is synced, or their files are.
-    let sync_at_once_from = if seed % 3 == 0 { usize::MAX } else { 1 + (seed % 5) as usize };
+    let sync_at_once_from =
+        if seed.is_multiple_of(3) { usize::MAX } else { 1 + (seed % 5) as usize };
     StoreOptions {
         retention,
         batch_topics,
