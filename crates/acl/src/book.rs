@@ -21,78 +21,45 @@ pub use decide::Unauthorized;
 pub const USERS_MAX: usize = 100_000;
 pub const ENTRIES_MAX: usize = 10_000;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UserType {
-    /// May do everything.
-    Super,
-    Normal,
+/// Declares an enum with the names that its values have in requests and files.
+macro_rules! named {
+    ($($name:ident { $($(#[$doc:meta])* $value:ident = $text:literal,)+ })+) => {$(
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $value,)+ }
+
+        impl $name {
+            const NAMES: &'static [(Self, &'static str)] = &[$((Self::$value, $text)),+];
+
+            pub fn from_name(name: &str) -> Option<Self> {
+                from_name(Self::NAMES, name)
+            }
+
+            pub fn name(self) -> &'static str {
+                name_of(Self::NAMES, self)
+            }
+        }
+    )+};
 }
 
-impl UserType {
-    const NAMES: [(Self, &'static str); 2] = [(Self::Super, "Super"), (Self::Normal, "Normal")];
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        from_name(&Self::NAMES, name)
+named! {
+    UserType {
+        /// May do everything.
+        Super = "Super",
+        Normal = "Normal",
     }
-
-    pub fn name(self) -> &'static str {
-        name_of(&Self::NAMES, self)
+    UserStatus {
+        Enable = "enable",
+        Disable = "disable",
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UserStatus {
-    Enable,
-    Disable,
-}
-
-impl UserStatus {
-    const NAMES: [(Self, &'static str); 2] = [(Self::Enable, "enable"), (Self::Disable, "disable")];
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        from_name(&Self::NAMES, name)
+    PolicyType {
+        /// Looked at first.
+        Custom = "Custom",
+        /// Looked at when no custom rule is about the request.
+        Default = "Default",
     }
-
-    pub fn name(self) -> &'static str {
-        name_of(&Self::NAMES, self)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PolicyType {
-    /// Looked at first.
-    Custom,
-    /// Looked at when no custom rule is about the request.
-    Default,
-}
-
-impl PolicyType {
-    const NAMES: [(Self, &'static str); 2] = [(Self::Custom, "Custom"), (Self::Default, "Default")];
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        from_name(&Self::NAMES, name)
-    }
-
-    pub fn name(self) -> &'static str {
-        name_of(&Self::NAMES, self)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    Allow,
-    Deny,
-}
-
-impl Decision {
-    const NAMES: [(Self, &'static str); 2] = [(Self::Allow, "Allow"), (Self::Deny, "Deny")];
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        from_name(&Self::NAMES, name)
-    }
-
-    pub fn name(self) -> &'static str {
-        name_of(&Self::NAMES, self)
+    Decision {
+        Allow = "Allow",
+        Deny = "Deny",
     }
 }
 
