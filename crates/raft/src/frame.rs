@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! | 4 "SKRF" | 1 version | 1 kind | 2 zeros | 8 group | 8 origin | 8 life | 8 from | 8 to |
-//! | 4 length of the body | 4 CRC of the body | body |
+//! | 4 length of the body | 4 CRC of everything else | body |
 //! ```
 //! Origin is `u64::MAX` while the sender's log is empty. A frame is made and read whole; on a
 //! stream the length at 48 says where the next begins ([`frame_len`]).
@@ -178,10 +178,18 @@ pub(crate) fn encode(head: &Head, body: &Body) -> Vec<u8> {
         }
     }
     let len = (out.len() - FRAME_HEAD) as u32;
-    let crc = crc32fast::hash(&out[FRAME_HEAD..]);
     out[48..52].copy_from_slice(&len.to_be_bytes());
+    let crc = checksum(&out);
     out[52..56].copy_from_slice(&crc.to_be_bytes());
     out
+}
+
+/// Of everything but itself: a head that says something else would do as much harm as a body.
+fn checksum(frame: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&frame[..FRAME_HEAD - 4]);
+    hasher.update(&frame[FRAME_HEAD..]);
+    hasher.finalize()
 }
 
 fn kind(body: &Body) -> u8 {
@@ -219,7 +227,7 @@ pub(crate) fn decode(frame: &[u8]) -> Result<(Head, Body), FrameError> {
     };
     reader.u32()?;
     let crc = reader.u32()?;
-    if crc != crc32fast::hash(reader.0) {
+    if crc != checksum(frame) {
         return Err(FrameError::Checksum);
     }
     let body = match kind {

@@ -103,8 +103,8 @@ fn bytes_that_are_no_frame_are_refused_whatever_they_are() {
         if frame.len() >= FRAME_HEAD && random.below(4) > 0 {
             // Somebody who knows how.
             let len = (frame.len() - FRAME_HEAD) as u32;
-            let crc = crc32fast::hash(&frame[FRAME_HEAD..]);
             frame[48..52].copy_from_slice(&len.to_be_bytes());
+            let crc = checksum(&frame);
             frame[52..56].copy_from_slice(&crc.to_be_bytes());
         }
         if let Ok((head, body)) = decode(&frame) {

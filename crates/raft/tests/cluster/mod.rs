@@ -39,6 +39,8 @@ pub struct Cluster {
     /// From and to whom nothing comes through.
     pub cut: BTreeSet<(u64, u64)>,
     frames: BTreeMap<(i64, u64), (u64, u64, Vec<u8>)>,
+    /// Frames as they were sent, if anybody wants to see them.
+    pub seen: Option<Vec<(u64, u64, Vec<u8>)>>,
     next_frame: u64,
     pub truth: Truth,
     /// FNV-1a of everything that happened.
@@ -66,6 +68,7 @@ impl Cluster {
             wire: Wire { lost: 0, doubled: 0, late: 0, most_ms: 4 },
             cut: BTreeSet::new(),
             frames: BTreeMap::new(),
+            seen: None,
             next_frame: 0,
             truth: Truth::default(),
             trace: 0xcbf2_9ce4_8422_2325,
@@ -185,6 +188,9 @@ impl Cluster {
     }
 
     fn post(&mut self, from: u64, to: u64, frame: Vec<u8>) {
+        if let Some(seen) = &mut self.seen {
+            seen.push((from, to, frame.clone()));
+        }
         let Wire { lost, doubled, late, most_ms } = self.wire.clone();
         if self.cut.contains(&(from, to)) || self.random.below(1000) < lost {
             return;
