@@ -262,8 +262,9 @@ impl Cluster {
         }
         loop {
             let Some(life) = self.nodes.get_mut(&id).and_then(|n| n.life.as_mut()) else { return };
-            let Some(read) = life.reads.pop_front_if(|(.., at)| *at <= now) else { break };
-            let (number, at, len, _) = read;
+            let due = life.reads.front().filter(|(.., at)| *at <= now).copied();
+            let Some((number, at, len, _)) = due else { break };
+            life.reads.pop_front();
             self.cold_reads += 1;
             let Some(node) = self.nodes.get_mut(&id) else { return };
             node.run(|life| {
