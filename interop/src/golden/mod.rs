@@ -181,6 +181,21 @@ pub const DIFFERENCES: &[Difference] = &[
         why: "Java prints the topic as if it had been made",
     },
     Difference {
+        of: "getBrokerLiteInfo",
+        on_java: None,
+        why: "Java prints topics and groups as JSON, Skua as its other maps",
+    },
+    Difference {
+        of: "getLiteClientInfo",
+        on_java: None,
+        why: "Skua prints the empty list of an unknown client",
+    },
+    Difference {
+        of: "getLiteGroupInfo",
+        on_java: None,
+        why: "where nothing lags, Java prints the present as the oldest message's time",
+    },
+    Difference {
         of: "getParentTopicInfo -p TopicA",
         on_java: None,
         why: "a broker's refusal is told with its cause on the error output",
