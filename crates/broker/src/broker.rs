@@ -34,6 +34,7 @@ use crate::long_poll::{LongPolls, PARKED_MAX};
 use crate::names::{self, SystemTopics};
 use crate::pop::{Pop, modes, order};
 use crate::queue_locks::QueueLocks;
+use crate::reached::Reached;
 use crate::registration::{Identity, Registration, ordered_topics};
 use crate::replication::SlaveState;
 use crate::request::ParkedPull;
@@ -110,6 +111,7 @@ pub struct Broker {
     pub(crate) transactions: Transactions,
     pub(crate) counters: Counters,
     pub(crate) users: Users,
+    pub(crate) reached: Reached,
 }
 
 impl Broker {
@@ -120,6 +122,7 @@ impl Broker {
             store,
             outside,
             address,
+            broker_addr,
             replicas,
             ha_address,
             process_id,
@@ -192,7 +195,7 @@ impl Broker {
         let users = Users::open(file(users::FILE).private(), &settings.auth)?;
         let identity = Identity {
             broker_name: broker.broker_name.clone(),
-            broker_addr: address.to_string(),
+            broker_addr,
             cluster_name: broker.broker_cluster_name.clone(),
             ha_server_addr: ha_address,
         };
@@ -244,6 +247,7 @@ impl Broker {
             transactions,
             counters: Counters::default(),
             users,
+            reached: Reached::default(),
             settings_version: Mutex::new(DataVersion::new(now)),
             settings: ArcSwap::from(settings),
         };

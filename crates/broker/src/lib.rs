@@ -21,6 +21,7 @@ mod long_poll;
 pub mod names;
 mod pop;
 mod queue_locks;
+mod reached;
 mod registration;
 mod replication;
 pub mod request;

@@ -194,6 +194,7 @@ impl TestBroker {
                 outside: asked.clone(),
                 replicas: skua_ha::Replicas::new(1 << 28),
                 address: ([127, 0, 0, 1], 12_911).into(),
+                broker_addr: "127.0.0.1:12911".to_owned(),
                 ha_address: "127.0.0.1:12912".to_owned(),
                 process_id: 7,
                 salt: 9,

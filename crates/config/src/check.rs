@@ -20,8 +20,16 @@ pub(crate) fn addresses(text: &str) -> Result<(), String> {
     }
 }
 
-pub(crate) fn ip_address(text: &str) -> Result<(), String> {
-    text.parse::<IpAddr>().map(drop).map_err(|_| "an IP address, as in 192.168.0.1".into())
+pub(crate) fn host(text: &str) -> Result<(), String> {
+    let is_name = |text: &str| {
+        let part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        // What has digits and dots alone is meant as an address.
+        text.bytes().all(part) && text.bytes().any(|byte| byte.is_ascii_alphabetic())
+    };
+    match text.parse::<IpAddr>().is_ok() || is_name(text) {
+        true => Ok(()),
+        false => Err("an IP address or a host's name, as in 192.168.0.1".into()),
+    }
 }
 
 /// Hours of the day, `04;16`. Java takes no blanks and, with one hour wrong, never deletes.

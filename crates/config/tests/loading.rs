@@ -49,7 +49,7 @@ fn a_bad_value_stops_with_file_line_key_given_and_accepted() {
         ("messageDelayLevel=1s 5x", "with s, m, h or d"),
         ("messageDelayLevel=1s 5é", "with s, m, h or d"),
         ("storePathCommitLog=/a,,/b", "several with , between"),
-        ("brokerIP1=localhost", "an IP address"),
+        ("brokerIP1=192.168.0", "an IP address or a host's name"),
         ("brokerName=", "a text of 1 to 255 bytes"),
         ("brokerRole=SLAVE\nbrokerId=0", "above 0"),
         ("enableControllerMode=true", "false only: Skua does not serve this yet"),

@@ -7,8 +7,9 @@ use skua_config::{Effect, Environment, Key, Properties, Role, Settings, docs};
 
 /// Keys of the table that are in no class of RocketMQ: two that its starter reads by itself, four
 /// of its examples, and Skua's own.
-const IN_NO_CLASS: [&str; 14] = [
+const IN_NO_CLASS: [&str; 15] = [
     "abortFile",
+    "advertisedPort",
     "haTlsEnable",
     "httpPort",
     "logLevel",
@@ -116,6 +117,7 @@ fn listings_have_the_keys_that_javas_have() {
     assert_eq!(
         extra(Role::Broker, &given, listing),
         [
+            "advertisedPort",
             "haTlsEnable",
             "httpPort",
             "inBrokerContainer",

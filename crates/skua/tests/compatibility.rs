@@ -135,6 +135,7 @@ fn the_table_of_request_codes_says_what_is_served() {
             store: Arc::new(store),
             outside: Arc::new(Nothing),
             address: ([127, 0, 0, 1], 10911).into(),
+            broker_addr: "127.0.0.1:10911".into(),
             ha_address: "127.0.0.1:10912".into(),
             process_id: 1,
             salt: 1,

@@ -21,8 +21,10 @@ pub struct BrokerOptions {
     pub settings: Arc<Settings>,
     pub store: Arc<Store>,
     pub outside: Arc<dyn Outside>,
-    /// Where clients reach the broker: `brokerIP1` and `listenPort`.
+    /// Where clients reach the broker, as message ids hold it.
     pub address: SocketAddr,
+    /// The same as the name servers hand it out: `host:port`.
+    pub broker_addr: String,
     /// The slaves of this broker.
     pub replicas: Arc<Replicas>,
     /// Where slaves reach it: `brokerIP2:haListenPort`.

@@ -37,6 +37,7 @@ pub fn heartbeat(
     if heartbeat.client_id.is_empty() {
         return reply(Err(RequestError::MissingMember("clientID")));
     }
+    broker.reached.look(&**peer, broker.store_host().ip(), &broker.address());
     let member =
         Member::new(peer.clone(), &heartbeat.client_id, request.language, request.version, now);
     let short = is_short(&heartbeat);

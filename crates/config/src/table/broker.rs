@@ -1,7 +1,7 @@
 //! Keys of the broker.
 
 use super::config_table;
-use crate::check::{addresses, ip_address};
+use crate::check::{addresses, host};
 use crate::value::INT_MAX;
 use crate::value::MetricsExporterType;
 
@@ -24,6 +24,8 @@ config_table! {
     inert "adminBrokerThreadPoolNums": i32 = 16;
     /// Administration requests that may wait for a thread.
     inert "adminBrokerThreadPoolQueueCapacity": i32 = 10_000;
+    /// Not a key of RocketMQ: port given to clients, where translation of addresses changes it; 0 for listenPort.
+    restart advertised_port "advertisedPort": u16 = 0;
     /// Lets delayed messages be recalled while the broker takes no sends.
     live allow_recall_when_broker_not_writeable "allowRecallWhenBrokerNotWriteable": bool = true;
     /// Stores acknowledgements of popped messages without waiting.
@@ -54,8 +56,8 @@ config_table! {
     inert "brokerHeartbeatInterval": i32 = 1000;
     /// 0 for a master, above 0 for a slave; a master gets 0 whatever is given.
     restart @important broker_id "brokerId": i64 = 0, in 0..=i64::MAX;
-    /// IP address given to clients; found from the machine's interfaces unless given.
-    restart @important broker_ip1 "brokerIP1": String = env.ip.clone(), checked ip_address, shown "<first non-loopback IPv4 of the machine>";
+    /// IP address or host name given to clients; found from the machine's interfaces unless given.
+    restart @important broker_ip1 "brokerIP1": String = env.ip.clone(), checked host, shown "<first non-loopback IPv4 of the machine>";
     /// Address given to slaves for replication; found from the machine's interfaces unless given.
     restart @important broker_ip2 "brokerIP2": String = env.ip.clone(), in 1..=255, shown "<first non-loopback IPv4 of the machine>";
     /// Name that a master and its slaves share; the machine's name unless given.

@@ -1,7 +1,6 @@
 //! A broker in this process: its store with three threads, its sockets, its timed work and its
 //! registrations.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -17,6 +16,7 @@ use skua_store::{RealDisk, Store};
 use tokio::task::JoinHandle;
 
 use super::access::open_door;
+use super::address::Given;
 use super::fast_port::FastPort;
 use super::guarded::guarded;
 use super::neighbours::Neighbours;
@@ -37,7 +37,7 @@ pub struct BrokerRole {
     name: String,
     broker: Arc<Broker>,
     store: Arc<Store>,
-    address: SocketAddr,
+    address: String,
     servers: Vec<Server>,
     registrar: Registrar,
     replication: Option<Replication>,
@@ -64,14 +64,11 @@ impl BrokerRole {
         }
         let settings = Arc::new(settings);
         let port = settings.server.listen_port;
-        let ip: IpAddr = settings.broker.broker_ip1.parse().with_context(|| {
-            format!("brokerIP1={} is not an IP address", settings.broker.broker_ip1)
-        })?;
         let (bind, options) = server_options(&settings.server, tls);
         let host = &settings.server.bind_address;
         // First of all, so that a second broker stops here and touches nothing.
         let listener = Listener::bind(host, port, &bind)?;
-        let address = SocketAddr::new(ip, listener.local_addr()?.port());
+        let given = Given::of(&settings.broker, listener.local_addr()?.port())?;
         let fast = match port.checked_sub(2) {
             Some(fast @ 1..) => Some(Listener::bind(host, fast, &bind)?),
             _ => None,
@@ -102,7 +99,8 @@ impl BrokerRole {
                 store: store.clone(),
                 outside: asks.clone(),
                 replicas: replicas.clone(),
-                address,
+                address: given.host,
+                broker_addr: given.text.clone(),
                 ha_address: format!(
                     "{}:{}",
                     settings.broker.broker_ip2, settings.store.ha_listen_port
@@ -183,7 +181,7 @@ impl BrokerRole {
             name,
             broker,
             store,
-            address,
+            address: given.text,
             servers,
             registrar,
             replication,
@@ -212,8 +210,8 @@ impl BrokerRole {
     }
 
     /// Where clients are sent.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// The listening addresses, for people.
