@@ -132,6 +132,11 @@ impl Expected {
             .collect()
     }
 
+    /// Such a difference may be there or not.
+    pub fn is_of_the_run(&self) -> bool {
+        self.reason.starts_with("run: ")
+    }
+
     pub fn family(&self) -> &str {
         let place = self.pattern.strip_prefix(BINARY).unwrap_or(&self.pattern);
         place.split('/').next().expect("a split gives at least one part")

@@ -185,8 +185,10 @@ impl Member {
             Event::Synced(number) => self.group.synced(number)?,
             Event::Read(number) => self.group.read_done(number)?,
             Event::Transfer(to, done) => {
-                let _ = done.send(self.group.transfer(to));
+                let given = self.group.transfer(to);
+                // Whoever hears of it looks at the state next.
                 self.look();
+                let _ = done.send(given);
             }
             Event::Change(change, done) => {
                 let _ = done.send(self.group.propose_change(&change));
