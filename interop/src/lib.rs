@@ -42,7 +42,8 @@ pub use process::Process;
 pub use relay::Relay;
 pub use scene::Scene;
 pub use server::{
-    Broker, Cluster, Kind, Namesrv, Tuning, java_store_bench, mqadmin, mqadmin_writing, skua,
+    Broker, Cluster, Kind, Namesrv, Tuning, java_store_bench, log_files, mqadmin, mqadmin_writing,
+    skua,
 };
 pub use volume::Volume;
 pub use wait::wait_until;

@@ -222,16 +222,7 @@ impl Broker {
 
     /// The files of its commit log without trailing zeros.
     pub fn log(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut files = BTreeMap::new();
-        for entry in fs::read_dir(self.commit_log()).into_iter().flatten().flatten() {
-            let mut bytes = fs::read(entry.path()).unwrap_or_default();
-            let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            bytes.truncate(end);
-            if end > 0 {
-                files.insert(entry.file_name().to_string_lossy().into_owned(), bytes);
-            }
-        }
-        files
+        log_files(&self.commit_log())
     }
 
     /// As `kill -9`, and starts it again on the same folder and port.
@@ -410,4 +401,18 @@ fn run_mqadmin(command: &mut Command, arguments: &[&str]) -> String {
     let text = String::from_utf8_lossy(&text).into_owned();
     assert!(output.status.success(), "mqadmin {arguments:?}: {}\n{text}", output.status);
     text
+}
+
+/// The files of a commit log without trailing zeros, by name; those with nothing else are left out.
+pub fn log_files(commit_log: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(commit_log).into_iter().flatten().flatten() {
+        let mut bytes = fs::read(entry.path()).unwrap_or_default();
+        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        bytes.truncate(end);
+        if end > 0 {
+            files.insert(entry.file_name().to_string_lossy().into_owned(), bytes);
+        }
+    }
+    files
 }

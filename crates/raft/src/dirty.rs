@@ -44,17 +44,8 @@ pub struct Syncer {
 }
 
 impl Syncer {
-    /// As [`sync`](Self::sync), the two at once.
-    pub fn sync_both(&self) -> DiskResult<()> {
-        std::thread::scope(|scope| {
-            let index = scope.spawn(|| self.dirty.sync());
-            self.store.flush_now()?;
-            // What a thread panics with belongs to who waits for it.
-            index.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
-    /// Syncs the commit log and the index. After an error the process must end: what the kernel
+    /// Syncs the commit log and the index, one after the other: two threads at once were no faster.
+    /// After an error the process must end: what the kernel
     /// did not save once it never saves.
     pub fn sync(&self) -> DiskResult<()> {
         self.store.flush_now()?;

@@ -7,7 +7,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use skua_interop::{Client, Driver, Kind, Namesrv, Process, Scene, check, skua, wait_until, wire};
+use skua_interop::{
+    Client, Driver, Kind, Namesrv, Process, Scene, check, log_files, skua, wait_until, wire,
+};
 use skua_seeds::{Random, number};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -94,17 +96,7 @@ impl Group {
     }
 
     fn log(&self, node: usize) -> BTreeMap<String, Vec<u8>> {
-        let mut files = BTreeMap::new();
-        let dir = self.nodes[node].dir.join("store/commitlog");
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            let mut bytes = fs::read(entry.path()).unwrap_or_default();
-            let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            bytes.truncate(end);
-            if end > 0 {
-                files.insert(entry.file_name().to_string_lossy().into_owned(), bytes);
-            }
-        }
-        files
+        log_files(&self.nodes[node].dir.join("store/commitlog"))
     }
 
     pub fn wait_same_logs(&self) {

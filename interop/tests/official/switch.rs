@@ -2,7 +2,6 @@
 //! know nothing of it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -71,19 +70,6 @@ fn is_followed(master: &Broker) -> bool {
             .any(|slave| slave["slaveAckOffset"].as_i64().max(Some(0)) == end.max(Some(0)))
 }
 
-fn log(broker: &Broker) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(broker.commit_log()).into_iter().flatten().flatten() {
-        let mut bytes = fs::read(entry.path()).unwrap_or_default();
-        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        bytes.truncate(end);
-        if end > 0 {
-            files.insert(entry.file_name().to_string_lossy().into_owned(), bytes);
-        }
-    }
-    files
-}
-
 fn sent(driver: &Driver) -> usize {
     driver.told("sent").len()
 }
@@ -138,7 +124,7 @@ fn there_and_back(client: Client, role: &'static str) {
     check::dense(&got);
     check::each_once(&sent, &got);
     check::at_their_offsets(&sent, &got);
-    wait_until("the logs to be the same", LIMIT, || (log(&pair.a) == log(&pair.b)).then_some(()));
+    wait_until("the logs to be the same", LIMIT, || (pair.a.log() == pair.b.log()).then_some(()));
 }
 
 #[test]
@@ -200,5 +186,5 @@ fn a_slave_started_again_as_master_takes_its_place() {
     pair.a.start_again(Kind::Skua);
     wait_until("the old master as slave", LIMIT, || is_followed(&pair.b).then_some(()));
     assert!(wire::send(&pair.b.addr, "byhand"));
-    wait_until("the logs to be the same", LIMIT, || (log(&pair.a) == log(&pair.b)).then_some(()));
+    wait_until("the logs to be the same", LIMIT, || (pair.a.log() == pair.b.log()).then_some(()));
 }

@@ -17,7 +17,7 @@ use super::line::{Line, LineError};
 use super::moment;
 use super::produce::remark;
 use super::report::{Report, Setting, Tally, Watch};
-use super::schedule::Schedule;
+use super::schedule::{Schedule, or_due};
 use super::target::Target;
 use super::{BenchError, Pace};
 use crate::client::Cluster;
@@ -267,14 +267,7 @@ impl Fetcher {
                 idle.push_back(reading);
             }
         });
-        match schedule {
-            None => answers.await,
-            Some(schedule) => tokio::select! {
-                biased;
-                done = answers => done,
-                due = schedule.wait() => due.map_err(LineError::Timer),
-            },
-        }
+        or_due(answers, schedule).await
     }
 }
 

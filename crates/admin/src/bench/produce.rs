@@ -15,7 +15,7 @@ use super::frames::{self, Answer, Template};
 use super::line::{Line, LineError, WRITE_LEN};
 use super::moment;
 use super::report::{Report, Setting, Tally, Watch};
-use super::schedule::Schedule;
+use super::schedule::{Schedule, or_due};
 use super::target::Target;
 use super::{BenchError, Pace};
 use crate::client::route::Queue;
@@ -371,14 +371,7 @@ impl Sender {
                 tally.error(answer.code, *messages, || remark(answer));
             }
         });
-        match schedule {
-            None => answers.await,
-            Some(schedule) => tokio::select! {
-                biased;
-                done = answers => done,
-                due = schedule.wait() => due.map_err(LineError::Timer),
-            },
-        }
+        or_due(answers, schedule).await
     }
 }
 

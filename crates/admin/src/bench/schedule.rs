@@ -10,6 +10,8 @@ use rustix::time::{
 };
 use tokio::net::unix::pipe::Receiver;
 
+use super::line::LineError;
+
 /// The moments of one connection's requests, evenly spread.
 pub struct Schedule {
     start: Instant,
@@ -78,6 +80,21 @@ impl Schedule {
                 _ => {}
             }
         }
+    }
+}
+
+/// Until an answer has come or the next request is due, if there is a schedule.
+pub async fn or_due(
+    answers: impl Future<Output = Result<(), LineError>>,
+    schedule: Option<&Schedule>,
+) -> Result<(), LineError> {
+    match schedule {
+        None => answers.await,
+        Some(schedule) => tokio::select! {
+            biased;
+            done = answers => done,
+            due = schedule.wait() => due.map_err(LineError::Timer),
+        },
     }
 }
 

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-use skua_protocol::body::{HaClientInfo, HaConnectionInfo, HaRuntimeInfo};
+use skua_protocol::body::{HaClientInfo, HaConnectionInfo, HaRuntimeInfo, RaftStatus};
 use skua_protocol::request::{
     ExchangeBrokerHaInfo, ExchangeBrokerHaInfoResponse, HandOver, RaftControl,
     ResetMasterFlushOffset, TakeOver,
@@ -32,25 +31,6 @@ pub fn exchange(broker: &Broker, request: &Command) -> Answer {
     Ok(Command::success().with_header(&answer))
 }
 
-/// What of a group's own status is shown here.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct GroupSeen {
-    id: String,
-    members: Vec<MemberSeen>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct MemberSeen {
-    id: String,
-    address: String,
-    votes: bool,
-    is_leader: bool,
-    heard_millis: Option<u64>,
-    lag_bytes: Option<u64>,
-}
-
 /// A member that was heard within so many milliseconds is there.
 const HEARD_MS: u64 = 3000;
 /// Java: `haMaxGapNotInSync`, beyond which a slave is not in sync.
@@ -64,7 +44,7 @@ pub fn status(broker: &Arc<Broker>, now: Millis) -> Outcome {
     let (broker, done) = (broker.clone(), broker.outside().raft_control(asked));
     Outcome::Later(Box::pin(async move {
         let seen = done.await.and_then(|body| {
-            json::from_slice::<GroupSeen>(&body).map_err(|error| error.to_string())
+            json::from_slice::<RaftStatus>(&body).map_err(|error| error.to_string())
         });
         match seen {
             Ok(seen) => {
@@ -77,7 +57,7 @@ pub fn status(broker: &Arc<Broker>, now: Millis) -> Outcome {
 }
 
 /// The leader shows the other members as slaves, those as slaves show their leader.
-fn status_of_group(broker: &Broker, seen: &GroupSeen, now: Millis) -> HaRuntimeInfo {
+fn status_of_group(broker: &Broker, seen: &RaftStatus, now: Millis) -> HaRuntimeInfo {
     let end = broker.store.appended().0;
     let mut info = HaRuntimeInfo { master: broker.is_master(), ..HaRuntimeInfo::default() };
     if info.master {

@@ -137,3 +137,40 @@ pub struct TimerMetric {
     pub count: i64,
     pub time_stamp: i64,
 }
+
+/// How a group that elects its master stands, as one of its members sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RaftStatus {
+    pub group: String,
+    pub id: String,
+    pub role: String,
+    pub term: u64,
+    pub leader: Option<String>,
+    pub first_entry: u64,
+    pub last_entry: u64,
+    pub committed_entry: u64,
+    pub confirmed_offset: u64,
+    pub begun: bool,
+    pub suspect: bool,
+    pub waits_for_space: bool,
+    /// The member that said that this one was removed from the group.
+    pub removed_says: Option<String>,
+    pub warning: Option<String>,
+    pub members: Vec<RaftMember>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RaftMember {
+    pub id: String,
+    pub address: String,
+    pub votes: bool,
+    pub is_leader: bool,
+    /// Milliseconds since it was heard; `None`: never.
+    pub heard_millis: Option<u64>,
+    /// As the leader knows it.
+    pub lag_bytes: Option<u64>,
+    pub is_copied_to: bool,
+    pub trouble: Option<String>,
+}

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use skua_broker::Broker;
+use skua_protocol::body::{RaftMember, RaftStatus};
 use skua_protocol::request::RaftControl;
 use skua_raft::{Change, Peer, PeerId, Role, Status};
 use tokio::time::sleep;
@@ -36,41 +36,6 @@ pub struct Control {
     handle: Handle,
     preferred: Vec<PeerId>,
     busy: tokio::sync::Mutex<()>,
-}
-
-/// A member as operators see it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Seen {
-    id: String,
-    address: String,
-    votes: bool,
-    is_leader: bool,
-    heard_millis: Option<u64>,
-    lag_bytes: Option<u64>,
-    is_copied_to: bool,
-    trouble: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Shown {
-    group: String,
-    id: String,
-    role: &'static str,
-    term: u64,
-    leader: Option<String>,
-    first_entry: u64,
-    last_entry: u64,
-    committed_entry: u64,
-    confirmed_offset: u64,
-    begun: bool,
-    suspect: bool,
-    waits_for_space: bool,
-    /// The member that said that this one was removed from the group.
-    removed_says: Option<String>,
-    warning: Option<&'static str>,
-    members: Vec<Seen>,
 }
 
 fn name(id: PeerId) -> String {
@@ -269,9 +234,9 @@ impl Control {
     }
 }
 
-fn show(status: &Status) -> Shown {
+fn show(status: &Status) -> RaftStatus {
     let voters = status.peers.iter().filter(|peer| peer.votes).count();
-    let members = status.peers.iter().map(|peer| Seen {
+    let members = status.peers.iter().map(|peer| RaftMember {
         id: name(peer.id),
         address: peer.address.clone(),
         votes: peer.votes,
@@ -285,14 +250,15 @@ fn show(status: &Status) -> Shown {
             .find(|(id, _)| *id == peer.id)
             .map(|(_, trouble)| trouble.clone()),
     });
-    Shown {
+    RaftStatus {
         group: status.group.clone(),
         id: name(status.id),
         role: match status.role {
             Role::Leader { .. } => "leader",
             Role::Follower { .. } => "follower",
             Role::Candidate => "candidate",
-        },
+        }
+        .to_owned(),
         term: status.term,
         leader: status.leader.map(name),
         first_entry: status.first,
@@ -303,7 +269,7 @@ fn show(status: &Status) -> Shown {
         suspect: status.suspect,
         waits_for_space: status.stalled,
         removed_says: status.put_out.map(name),
-        warning: peers::too_few(voters),
+        warning: peers::too_few(voters).map(str::to_owned),
         members: members.collect(),
     }
 }

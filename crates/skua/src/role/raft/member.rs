@@ -232,7 +232,7 @@ fn sync_all(syncer: &Syncer, numbers: &Receiver<u64>, events: &SyncSender<Event>
         while let Ok(later) = numbers.try_recv() {
             number = later;
         }
-        if let Err(error) = syncer.sync_both() {
+        if let Err(error) = syncer.sync() {
             give_up(&GroupError::Disk(error));
         }
         if events.send(Event::Synced(number)).is_err() {
