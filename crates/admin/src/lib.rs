@@ -21,6 +21,7 @@ mod text;
 mod time;
 
 use std::future::Future;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use failure::Failure;
@@ -32,6 +33,20 @@ fn block_on<T, E: From<Failure>>(work: impl Future<Output = Result<T, E>>) -> Re
         .build()
         .map_err(|cause| Failure::other(format!("cannot wait for the network: {cause}")))?
         .block_on(work)
+}
+
+/// The answer of a command. Whoever reads it may have had enough, `head` for one: then the process
+/// ends, and that is no failure.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => {}
+        Err(cause) if cause.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(cause) => {
+            eprintln!("skua: cannot write the answer: {cause}");
+            std::process::exit(1);
+        }
+    }
 }
 
 /// One line on the error output.

@@ -82,16 +82,18 @@ pub fn run(args: &Args) -> ExitCode {
     counts.seconds = start.elapsed().as_secs_f64();
     if args.json {
         match serde_json::to_string(&counts) {
-            Ok(text) => println!("{text}"),
+            Ok(text) => crate::say(&format!("{text}\n")),
             Err(cause) => return crate::fail("produce", &cause.to_string(), 1),
         }
     } else {
         let Counts { topic, messages, bytes, skipped_empty, seconds } = &counts;
-        print!("sent {messages} messages ({bytes} bytes) to {topic} in {seconds:.3} s");
-        match skipped_empty {
-            0 => println!(),
-            skipped => println!("; {skipped} empty lines skipped"),
-        }
+        let skipped = match skipped_empty {
+            0 => String::new(),
+            skipped => format!("; {skipped} empty lines skipped"),
+        };
+        crate::say(&format!(
+            "sent {messages} messages ({bytes} bytes) to {topic} in {seconds:.3} s{skipped}\n"
+        ));
     }
     match result {
         Ok(()) => ExitCode::SUCCESS,

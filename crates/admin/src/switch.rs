@@ -53,16 +53,16 @@ pub fn run(args: &Args) -> ExitCode {
     match crate::block_on(switch(args)) {
         Ok(moved) if args.json => match serde_json::to_string(&moved) {
             Ok(text) => {
-                println!("{text}");
+                crate::say(&format!("{text}\n"));
                 ExitCode::SUCCESS
             }
             Err(cause) => crate::fail("cluster switch", &cause.to_string(), 1),
         },
         Ok(Moved { broker, from, to, slave_id, waited_millis, .. }) => {
-            println!(
+            crate::say(&format!(
                 "{broker}: {to} is the master now, {from} its slave with broker id {slave_id}; \
-                 requests waited {waited_millis} ms"
-            );
+                 requests waited {waited_millis} ms\n"
+            ));
             ExitCode::SUCCESS
         }
         Err(failure) => crate::fail("cluster switch", &failure.to_string(), failure.exit_status()),

@@ -1,17 +1,16 @@
 //! TLS beside plain connections: who gets in, who does not, and what becomes of the rest.
 
+#[path = "common/authority.rs"]
+mod authority;
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use authority::{Authority, EXPIRED, Issued, VALID, self_signed};
 use common::*;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
-    date_time_ymd,
-};
 use skua_protocol::Command;
 use skua_remoting::tls::{
     ClientAuth, ClientTls, ClientTlsOptions, KeyFiles, Mode, ServerTls, ServerTlsOptions, TlsError,
@@ -20,50 +19,9 @@ use skua_remoting::{CallError, Client, ClientOptions, Limits, ServerOptions};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// An authority whose certificates lie in files.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    dir: PathBuf,
+fn files(issued: Issued) -> KeyFiles {
+    KeyFiles { key: Some(issued.key), password: None, cert: Some(issued.cert) }
 }
-
-fn params(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params
-}
-
-impl Authority {
-    fn new(dir: &Path, name: &str) -> Self {
-        let mut params = params(name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
-        let dir = dir.to_owned();
-        std::fs::write(dir.join(format!("{name}.pem")), issuer.pem()).expect("a file");
-        Self { issuer, dir }
-    }
-
-    fn trust(&self, name: &str) -> Option<PathBuf> {
-        Some(self.dir.join(format!("{name}.pem")))
-    }
-
-    /// A key and a certificate that ends in `until`.
-    fn issue(&self, name: &str, until: i32) -> KeyFiles {
-        let mut params = params(name);
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(until, 1, 1);
-        let key = KeyPair::generate().expect("a key");
-        let cert = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let path = |end: &str| self.dir.join(format!("{name}.{end}"));
-        std::fs::write(path("key"), key.serialize_pem()).expect("a file");
-        std::fs::write(path("pem"), cert.pem()).expect("a file");
-        KeyFiles { key: Some(path("key")), password: None, cert: Some(path("pem")) }
-    }
-}
-
-const VALID: i32 = 2120;
-const EXPIRED: i32 = 2021;
 
 fn server(options: ServerTlsOptions) -> (Running, Arc<ServerTls>) {
     server_with(options, Limits::default())
@@ -137,29 +95,29 @@ async fn clients_show_a_certificate_of_the_right_authority_that_has_not_expired(
     let (ours, theirs) = (Authority::new(dir.path(), "ours"), Authority::new(dir.path(), "theirs"));
     let options = ServerTlsOptions {
         mode: Mode::Enforcing,
-        own: ours.issue("server", VALID),
+        own: files(ours.issue("server", VALID)),
         client_auth: ClientAuth::Require,
         check_clients: true,
-        trust: ours.trust("ours"),
+        trust: Some(ours.trust()),
         ..Default::default()
     };
     let (running, _) = server(options.clone());
     let with = |own| client(ClientTlsOptions { own, ..Default::default() });
-    works(&with(ours.issue("good", VALID)), &running).await;
-    fails(&with(ours.issue("expired", EXPIRED)), &running).await;
-    fails(&with(theirs.issue("foreign", VALID)), &running).await;
+    works(&with(files(ours.issue("good", VALID))), &running).await;
+    fails(&with(files(ours.issue("expired", EXPIRED))), &running).await;
+    fails(&with(files(theirs.issue("foreign", VALID))), &running).await;
     fails(&with(KeyFiles::default()), &running).await;
     assert_eq!(running.metrics().requests.load(SeqCst), 1);
 
     let optional = ServerTlsOptions { client_auth: ClientAuth::Optional, ..options.clone() };
     let (running, _) = server(optional);
     works(&with(KeyFiles::default()), &running).await;
-    works(&with(ours.issue("good", VALID)), &running).await;
-    fails(&with(theirs.issue("foreign", VALID)), &running).await;
+    works(&with(files(ours.issue("good", VALID))), &running).await;
+    fails(&with(files(theirs.issue("foreign", VALID))), &running).await;
 
     let any = ServerTlsOptions { check_clients: false, ..options };
     let (running, _) = server(any);
-    works(&with(theirs.issue("foreign", VALID)), &running).await;
+    works(&with(files(theirs.issue("foreign", VALID))), &running).await;
     fails(&with(KeyFiles::default()), &running).await;
 }
 
@@ -170,29 +128,17 @@ async fn clients_believe_servers_of_their_authority_or_the_very_certificate() {
     let serve = |own| server(ServerTlsOptions { own, ..Default::default() }).0;
     let believing =
         |trust| client(ClientTlsOptions { check_servers: true, trust, ..Default::default() });
-    let running = serve(ours.issue("server", VALID));
-    works(&believing(ours.trust("ours")), &running).await;
-    fails(&believing(theirs.trust("theirs")), &running).await;
+    let running = serve(files(ours.issue("server", VALID)));
+    works(&believing(Some(ours.trust())), &running).await;
+    fails(&believing(Some(theirs.trust())), &running).await;
     works(&client(ClientTlsOptions::default()), &running).await;
-    fails(&believing(ours.trust("ours")), &serve(ours.issue("expired", EXPIRED))).await;
+    fails(&believing(Some(ours.trust())), &serve(files(ours.issue("expired", EXPIRED)))).await;
 
-    // Self-signed, as most are made: an authority that shows itself.
-    let own = |name: &str, until| {
-        let mut params = params(name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(until, 1, 1);
-        let key = KeyPair::generate().expect("a key");
-        let cert = params.self_signed(&key).expect("a certificate");
-        let path = |end: &str| dir.path().join(format!("{name}.{end}"));
-        std::fs::write(path("key"), key.serialize_pem()).expect("a file");
-        std::fs::write(path("pem"), cert.pem()).expect("a file");
-        KeyFiles { key: Some(path("key")), password: None, cert: Some(path("pem")) }
-    };
-    let files = own("selfmade", VALID);
-    works(&believing(files.cert.clone()), &serve(files)).await;
-    let files = own("selfold", EXPIRED);
-    fails(&believing(files.cert.clone()), &serve(files)).await;
+    let own = |name: &str, until| files(self_signed(dir.path(), name, until));
+    let made = own("selfmade", VALID);
+    works(&believing(made.cert.clone()), &serve(made)).await;
+    let made = own("selfold", EXPIRED);
+    fails(&believing(made.cert.clone()), &serve(made)).await;
     let (one, other) = (own("one", VALID), own("other", VALID));
     fails(&believing(other.cert), &serve(one)).await;
 }
@@ -201,17 +147,17 @@ async fn clients_believe_servers_of_their_authority_or_the_very_certificate() {
 async fn renewed_certificates_count_for_new_connections_and_broken_ones_do_not() {
     let dir = TempDir::new().expect("a folder");
     let (old, new) = (Authority::new(dir.path(), "old"), Authority::new(dir.path(), "new"));
-    let own = old.issue("server", VALID);
+    let own = files(old.issue("server", VALID));
     let (running, tls) = server(ServerTlsOptions { own: own.clone(), ..Default::default() });
     let believing =
         |trust| client(ClientTlsOptions { check_servers: true, trust, ..Default::default() });
-    let (before, after) = (believing(old.trust("old")), believing(new.trust("new")));
+    let (before, after) = (believing(Some(old.trust())), believing(Some(new.trust())));
     works(&before, &running).await;
     fails(&after, &running).await;
     assert!(tls.refresh().is_none(), "nothing has changed");
 
     // The certificate alone first, as a renewal under way: it does not fit the key.
-    let renewed = new.issue("renewed", VALID);
+    let renewed = files(new.issue("renewed", VALID));
     let copy = |from: &Option<PathBuf>, to: &Option<PathBuf>| {
         let (from, to) = (from.as_ref().expect("a path"), to.as_ref().expect("a path"));
         std::fs::copy(from, to).expect("copied");
@@ -221,13 +167,13 @@ async fn renewed_certificates_count_for_new_connections_and_broken_ones_do_not()
     copy(&renewed.cert, &own.cert);
     let mismatch = tls.refresh().expect("changed").expect_err("half a renewal");
     assert!(matches!(mismatch, TlsError::Mismatch { .. }), "{mismatch}");
-    works(&believing(old.trust("old")), &running).await;
+    works(&believing(Some(old.trust())), &running).await;
     // A certificate of the same length in the same tick of the clock is not looked for.
     tokio::time::sleep(Duration::from_millis(20)).await;
     copy(&renewed.key, &own.key);
     tls.refresh().expect("changed").expect("whole");
     works(&after, &running).await;
-    fails(&believing(old.trust("old")), &running).await;
+    fails(&believing(Some(old.trust())), &running).await;
     works(&before, &running).await;
 }
 
@@ -259,7 +205,7 @@ async fn encrypted_keys_need_their_password() {
 async fn files_that_are_missing_or_wrong_are_named() {
     let dir = TempDir::new().expect("a folder");
     let authority = Authority::new(dir.path(), "ours");
-    let good = authority.issue("server", VALID);
+    let good = files(authority.issue("server", VALID));
     let error = |own: KeyFiles| {
         let result = ServerTls::new(ServerTlsOptions { own, ..Default::default() });
         result.expect_err("no server").to_string()
@@ -273,7 +219,7 @@ async fn files_that_are_missing_or_wrong_are_named() {
     let empty = Some(dir.path().join("empty"));
     std::fs::write(dir.path().join("empty"), "").expect("a file");
     assert!(error(KeyFiles { key: empty, ..good.clone() }).contains("no private key in it"));
-    let other = authority.issue("other", VALID);
+    let other = files(authority.issue("other", VALID));
     assert!(error(KeyFiles { key: other.key, ..good }).contains("do not belong together"));
 }
 
@@ -375,62 +321,4 @@ async fn half_a_handshake_has_its_time_and_its_number() {
         () = dripping => {}
     }
     works(&client(trusting_anyone()), &running).await;
-}
-
-/// Real handshakes with bytes changed, cut and added, by seed.
-#[tokio::test]
-async fn hostile_handshakes_end_their_connection_and_no_other() {
-    let (running, _) = server_with(
-        ServerTlsOptions { mode: Mode::Enforcing, test: true, ..Default::default() },
-        Limits { tls_handshake_ms_max: 500, ..Limits::default() },
-    );
-    let hello = client_hello().await;
-    let first: u64 = std::env::var("SEED").ok().map_or(1, |seed| seed.parse().expect("a number"));
-    let seeds: u64 =
-        std::env::var("SEEDS").ok().map_or(300, |seeds| seeds.parse().expect("a number"));
-    let bystander = client(trusting_anyone());
-    works(&bystander, &running).await;
-    for seed in first..first + seeds {
-        let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-        let mut next = || {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random
-        };
-        let mut bytes = hello.clone();
-        for _ in 0..next() % 8 {
-            let at = 1 + next() as usize % (bytes.len() - 1);
-            bytes[at] = next() as u8;
-        }
-        bytes.truncate(1 + next() as usize % bytes.len());
-        bytes.extend((0..next() % 200).map(|_| next() as u8).collect::<Vec<_>>());
-        let mut socket = tokio::net::TcpStream::connect(running.addr()).await.expect("connected");
-        let _ = socket.write_all(&bytes).await;
-        let _ = socket.shutdown().await;
-        let mut rest = Vec::new();
-        let ended = within("the end", socket.read_to_end(&mut rest)).await;
-        assert!(ended.is_ok() || rest.len() < 10_000, "SEED={seed}");
-    }
-    works(&bystander, &running).await;
-    assert_eq!(running.metrics().panics.load(SeqCst), 0);
-    assert_eq!(running.metrics().requests.load(SeqCst), 2);
-}
-
-/// The first bytes of a client that wants TLS.
-async fn client_hello() -> Vec<u8> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let addr = listener.local_addr().expect("bound");
-    let calling = tokio::spawn(async move {
-        let socket = tokio::net::TcpStream::connect(addr).await.expect("connected");
-        let tls = ClientTls::new(trusting_anyone()).expect("nothing to read");
-        let _ = tls.connect(socket, "localhost:1").await;
-    });
-    let (mut socket, _) = listener.accept().await.expect("accepted");
-    let mut bytes = vec![0; 4096];
-    let len = socket.read(&mut bytes).await.expect("a hello");
-    calling.abort();
-    bytes.truncate(len);
-    assert_eq!(bytes[0], 0x16);
-    bytes
 }

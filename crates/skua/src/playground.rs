@@ -180,12 +180,12 @@ impl Cluster {
     }
 
     fn show(&mut self) {
-        println!("{:<12} {:<13} {:<18} {:>8}  state", "name", "role", "address", "pid");
+        tell!("{:<12} {:<13} {:<18} {:>8}  state", "name", "role", "address", "pid");
         for node in &mut self.nodes {
             let state = node.state();
             let pid = node.child.as_ref().filter(|_| state != "stopped").map(Child::id);
             let pid = pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-            println!("{:<12} {:<13} {:<18} {pid:>8}  {state}", node.name, node.role, node.addr);
+            tell!("{:<12} {:<13} {:<18} {pid:>8}  {state}", node.name, node.role, node.addr);
         }
     }
 
@@ -209,7 +209,7 @@ impl Cluster {
                 node.start()?;
             }
             Some("quit" | "exit") => return Ok(false),
-            Some("help") => println!("{HELP}"),
+            Some("help") => tell!("{HELP}"),
             Some(other) => bail!("`{other}` is none of: {HELP}"),
         }
         Ok(true)
@@ -307,9 +307,9 @@ pub async fn run(args: Playground, mut signals: Signals) -> anyhow::Result<()> {
         node.start()?;
     }
     cluster.show();
-    println!("\nconfiguration, data and logs: {}", args.dir.display());
-    println!("try: skua mqadmin clusterList -n '{}'", cluster.namesrv);
-    println!("{HELP}");
+    tell!("\nconfiguration, data and logs: {}", args.dir.display());
+    tell!("try: skua mqadmin clusterList -n '{}'", cluster.namesrv);
+    tell!("{HELP}");
     let mut lines = typed();
     loop {
         let line = tokio::select! {

@@ -23,7 +23,7 @@ pub fn namesrv(args: NameServer) -> anyhow::Result<()> {
     let config = args.common.config.clone();
     let settings = load(Role::NameServer, args.common.config.as_deref(), &[], &env)?;
     if args.common.print_all {
-        print!("{}", settings.listing(false));
+        skua_admin::say(&settings.listing(false).to_string());
         return Ok(());
     }
     run(async {
@@ -35,7 +35,7 @@ pub fn namesrv(args: NameServer) -> anyhow::Result<()> {
         let role = NameServerRole::start(settings, &tls)?;
         health.watch(role.watched());
         health.all_started();
-        println!("The Name Server boot success. serializeType=JSON, address {}", role.local_addr());
+        tell!("The Name Server boot success. serializeType=JSON, address {}", role.local_addr());
         until_signal(signals).await;
         role.stop().await;
         stop_http(http);
@@ -50,11 +50,11 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
         namesrv_addr.iter().map(|addrs| ("namesrvAddr", addrs.as_str())).collect();
     let settings = load(Role::Broker, config.as_deref(), &overrides, &env)?;
     if print_all {
-        print!("{}", settings.listing(false));
+        skua_admin::say(&settings.listing(false).to_string());
         return Ok(());
     }
     if args.print_important {
-        print!("{}", settings.listing(true));
+        skua_admin::say(&settings.listing(true).to_string());
         return Ok(());
     }
     if args.enable_proxy {
@@ -77,7 +77,7 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
         if !namesrv.is_empty() {
             line.push_str(&format!(" and name server is {namesrv}"));
         }
-        println!("{line}");
+        tell!("{line}");
         tracing::info!(address = %role.address(), reason, "address given to clients");
         until_signal(signals).await;
         let stopped = role.stop().await;
@@ -117,19 +117,19 @@ pub fn standalone(args: Standalone) -> anyhow::Result<()> {
         health.watch(name_server.watched());
         health.watch(broker.watched());
         health.all_started();
-        println!("Skua {}: name server and broker are running.", env!("CARGO_PKG_VERSION"));
-        println!("  name server    listens on {}", name_server.local_addr());
-        println!("  broker         listens on {}", broker.listens_on());
-        println!("  for clients    {} ({reason})", broker.address());
+        tell!("Skua {}: name server and broker are running.", env!("CARGO_PKG_VERSION"));
+        tell!("  name server    listens on {}", name_server.local_addr());
+        tell!("  broker         listens on {}", broker.listens_on());
+        tell!("  for clients    {} ({reason})", broker.address());
         if let Some(http) = &http {
-            println!("  health         http://{}/health, /ready and /metrics", http.addr());
+            tell!("  health         http://{}/health, /ready and /metrics", http.addr());
         }
         if let Some(listen) = args.console {
             let at = http::console::start(listen, addresses(&addr), tool_options()?).await?;
-            println!("  console        http://{at}/");
+            tell!("  console        http://{at}/");
         }
-        println!("  data           {}", data.display());
-        println!("  first message  echo hello | skua produce -n {addr} -t Greetings");
+        tell!("  data           {}", data.display());
+        tell!("  first message  echo hello | skua produce -n {addr} -t Greetings");
         until_signal(signals).await;
         // The broker takes itself off the name server first.
         let stopped = broker.stop().await;
@@ -146,7 +146,7 @@ pub fn console(args: Console) -> anyhow::Result<()> {
         let addr =
             http::console::start(args.listen, addresses(&args.namesrv_addr), tool_options()?)
                 .await?;
-        println!("The console is at http://{addr}/ for {}", args.namesrv_addr);
+        tell!("The console is at http://{addr}/ for {}", args.namesrv_addr);
         until_signal(signals).await;
         Ok(())
     })
@@ -189,13 +189,15 @@ pub fn restore_group(args: &RaftRestore) -> anyhow::Result<()> {
     );
     let disk: Arc<dyn skua_store::Disk> = Arc::new(skua_store::RealDisk);
     let sole = skua_raft::make_sole(&options, &disk)?;
-    println!(
+    tell!(
         "{name} is the only member of group {} from its next start on: {} entries, of which {} \
          were known to be agreed on",
-        options.group, sole.last, sole.known
+        options.group,
+        sole.last,
+        sole.known
     );
     if sole.was_suspect {
-        println!("it had not found out whether it lost messages in a power cut before");
+        tell!("it had not found out whether it lost messages in a power cut before");
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 //! every file run side by side. One file's tests: `cargo test -p skua-interop replication_faults::`.
 
 mod access;
+#[path = "../../../crates/remoting/tests/common/authority.rs"]
+mod authority;
 mod clients;
 mod cluster;
 mod console;

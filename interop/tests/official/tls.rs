@@ -3,86 +3,39 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
-    date_time_ymd,
-};
 use serde_json::json;
 use skua_interop::{
     Broker, Client, Driver, Encoding, Kind, Namesrv, Scene, Tuning, skua, wait_until, wire,
 };
 
+use crate::authority::{Authority, EXPIRED, Issued, VALID};
+
 const LIMIT: Duration = Duration::from_secs(60);
-const VALID: i32 = 2120;
-const EXPIRED: i32 = 2021;
-
-/// An authority; what it issues lies in files, keys in PKCS #8.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    dir: PathBuf,
-    name: String,
-}
-
-fn params(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params
-}
-
-impl Authority {
-    fn new(dir: &Path, name: &str) -> Self {
-        let mut params = params(name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
-        fs::write(dir.join(format!("{name}.pem")), issuer.pem()).expect("a file");
-        Self { issuer, dir: dir.to_owned(), name: name.to_owned() }
-    }
-
-    fn trust(&self) -> String {
-        self.dir.join(format!("{}.pem", self.name)).display().to_string()
-    }
-
-    /// Writes `name.key` and `name.pem`.
-    fn issue(&self, name: &str, until: i32) -> [String; 2] {
-        let mut params = params(name);
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(until, 1, 1);
-        let key = KeyPair::generate().expect("a key");
-        let cert = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let paths = [format!("{name}.key"), format!("{name}.pem")].map(|file| self.dir.join(file));
-        fs::write(&paths[0], key.serialize_pem()).expect("a file");
-        fs::write(&paths[1], cert.pem()).expect("a file");
-        paths.map(|path| path.display().to_string())
-    }
-}
-
 /// Keys of a server that shows `own` and asks for certificates of `trust`.
-fn server(mode: &str, own: &[String; 2], trust: &str) -> Vec<String> {
+fn server(mode: &str, own: &Issued, trust: &Path) -> Vec<String> {
     vec![
         "tls.test.mode.enable=false".into(),
         format!("tls.server.mode={mode}"),
-        format!("tls.server.keyPath={}", own[0]),
-        format!("tls.server.certPath={}", own[1]),
+        format!("tls.server.keyPath={}", own.key.display()),
+        format!("tls.server.certPath={}", own.cert.display()),
         "tls.server.need.client.auth=require".into(),
         "tls.server.authClient=true".into(),
-        format!("tls.server.trustCertPath={trust}"),
+        format!("tls.server.trustCertPath={}", trust.display()),
     ]
 }
 
 /// Keys of one that shows `own` to servers and believes those of `trust`.
-fn caller(own: &[String; 2], trust: &str) -> Vec<String> {
+fn caller(own: &Issued, trust: &Path) -> Vec<String> {
     vec![
         "tls.enable=true".into(),
         "tls.test.mode.enable=false".into(),
-        format!("tls.client.keyPath={}", own[0]),
-        format!("tls.client.certPath={}", own[1]),
+        format!("tls.client.keyPath={}", own.key.display()),
+        format!("tls.client.certPath={}", own.cert.display()),
         "tls.client.authServer=true".into(),
-        format!("tls.client.trustCertPath={trust}"),
+        format!("tls.client.trustCertPath={}", trust.display()),
     ]
 }
 
@@ -203,7 +156,7 @@ fn an_enforcing_cluster_lets_in_whom_its_authority_knows() {
 
     // Renewed, by another authority, while all goes on.
     let renewed = theirs.issue("renewed", VALID);
-    for (from, to) in renewed.iter().zip(&own) {
+    for (from, to) in [(&renewed.key, &own.key), (&renewed.cert, &own.cert)] {
         fs::copy(from, to).expect("copied");
     }
     let believing = caller(&ours.issue("believing", VALID), &theirs.trust());

@@ -1,5 +1,8 @@
 //! `plain_acl.yml` as text: what its accounts say, and what is wrong with it.
 
+use std::collections::HashMap;
+
+use yaml_rust2::parser::{Event, Parser};
 use yaml_rust2::{Yaml, YamlLoader};
 
 use super::{Account, AddressError, Addresses, Permission, Rules};
@@ -37,9 +40,79 @@ pub struct Migrated {
     pub users: usize,
 }
 
+/// Deepest that lists and tables may lie in each other; accounts need three.
+const DEPTH_MAX: usize = 32;
+/// Most nodes beside those that the text has by itself, copies of anchors: they grow by powers.
+const COPIES_MAX: usize = 100_000;
+
+/// The first document. The library calls itself for each level and copies what aliases stand for,
+/// so both are counted before.
 fn document(text: &str) -> Result<Yaml, String> {
+    let mut parser = Parser::new_from_str(text);
+    let mut size = Sizes::default();
+    loop {
+        let (event, mark) = parser.next_token().map_err(|error| error.to_string())?;
+        size.count(&event).map_err(|cause| format!("line {}: {cause}", mark.line()))?;
+        if event == Event::StreamEnd {
+            break;
+        }
+    }
     let documents = YamlLoader::load_from_str(text).map_err(|error| error.to_string())?;
     Ok(documents.into_iter().next().unwrap_or(Yaml::Null))
+}
+
+/// How large what was read is, and what its anchors stand for.
+#[derive(Default)]
+struct Sizes {
+    /// Anchor and nodes of each list or table that is open.
+    open: Vec<(usize, usize)>,
+    anchored: HashMap<usize, usize>,
+    copies: usize,
+}
+
+impl Sizes {
+    fn count(&mut self, event: &Event) -> Result<(), String> {
+        match *event {
+            Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
+                self.open.push((anchor, 1));
+                if self.open.len() > DEPTH_MAX {
+                    return Err(format!("more than {DEPTH_MAX} levels"));
+                }
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let (anchor, nodes) = self.open.pop().unwrap_or_default();
+                self.add(anchor, nodes)?;
+            }
+            Event::Scalar(_, _, anchor, _) => self.add(anchor, 1)?,
+            Event::Alias(anchor) => {
+                let nodes = self.anchored.get(&anchor).copied().unwrap_or(1);
+                self.copy(nodes)?;
+                self.add(0, nodes)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A node that is whole; the loader keeps a copy of one with an anchor.
+    fn add(&mut self, anchor: usize, nodes: usize) -> Result<(), String> {
+        if anchor > 0 {
+            self.anchored.insert(anchor, nodes);
+            self.copy(nodes)?;
+        }
+        if let Some((_, outer)) = self.open.last_mut() {
+            *outer += nodes;
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, nodes: usize) -> Result<(), String> {
+        self.copies += nodes;
+        match self.copies > COPIES_MAX {
+            true => Err(format!("anchors and aliases make more than {COPIES_MAX} nodes")),
+            false => Ok(()),
+        }
+    }
 }
 
 fn scalar(yaml: &Yaml) -> Option<String> {

@@ -20,7 +20,7 @@ const READ_LEN: usize = 256 * 1024;
 pub fn run(listen: &str, threads: usize) -> io::Result<Infallible> {
     let listener = std::net::TcpListener::bind(listen)?;
     listener.set_nonblocking(true)?;
-    println!("{}", listener.local_addr()?);
+    crate::say(&format!("{}\n", listener.local_addr()?));
     let answers = [HeaderCodec::Json, HeaderCodec::Binary].map(answer);
     let [Ok(json), Ok(binary)] = answers else {
         return Err(io::Error::other("the answer cannot be encoded"));

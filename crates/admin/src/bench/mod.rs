@@ -117,7 +117,7 @@ pub fn run(args: &Args) -> ExitCode {
         if json {
             print_json(&report)?;
         } else {
-            print!("{report}");
+            crate::say(&report.to_string());
         }
         Ok(ExitCode::from(u8::from(report.messages == 0)))
     }))
@@ -134,7 +134,7 @@ fn ended(result: Result<ExitCode, BenchError>) -> ExitCode {
 }
 
 fn print_json(report: &impl Serialize) -> Result<(), BenchError> {
-    println!("{}", serde_json::to_string(report)?);
+    crate::say(&format!("{}\n", serde_json::to_string(report)?));
     Ok(())
 }
 

@@ -96,7 +96,11 @@ impl Console {
         self.one(&["clusterList"])
     }
 
+    /// A visitor, or a page that made the visitor's browser ask, must not send this process to any
+    /// address but a broker's.
     pub fn broker(&self, addr: &str) -> Result<Value, Failure> {
+        let info = crate::block_on(async { self.cluster().info().await })?;
+        route::broker_name_of(&info, addr)?;
         let status = self.one(&["brokerStatus", "-b", addr])?;
         let config = self.one(&["getBrokerConfig", "-b", addr])?;
         Ok(json!({ "status": status["table"], "config": config["properties"] }))

@@ -6,7 +6,6 @@ mod facts;
 mod gather;
 mod rules;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -86,11 +85,14 @@ pub fn run(args: &Args) -> ExitCode {
         findings: &findings,
     };
     let text = match args.json {
-        true => serde_json::to_string(&report).map(|text| text + "\n").map_err(Into::into),
+        true => serde_json::to_string(&report).map(|text| text + "\n"),
         false => Ok(text(&report)),
     };
-    match text.and_then(|text| std::io::stdout().lock().write_all(text.as_bytes())) {
-        Ok(()) => ExitCode::from(u8::from(!healthy)),
+    match text {
+        Ok(text) => {
+            crate::say(&text);
+            ExitCode::from(u8::from(!healthy))
+        }
         Err(cause) => crate::fail("doctor", &format!("cannot write the answer: {cause}"), 1),
     }
 }

@@ -134,6 +134,8 @@ pub fn run(args: &[String], surroundings: Surroundings<'_>) -> u8 {
     });
     match result {
         Ok(()) => 0,
+        // Whoever reads the output has had enough, `head` for one.
+        Err(Failure::Output(cause)) if cause.kind() == std::io::ErrorKind::BrokenPipe => 0,
         Err(failure) => {
             let _ = out.flush();
             let _ = writeln!(err, "mqadmin {}: {failure}", command.name);

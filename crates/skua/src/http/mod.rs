@@ -8,6 +8,7 @@ pub mod metric;
 pub mod process;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,9 +23,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use skua_config::{MetricsExporterType, Settings};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 pub use figures::Family;
 
@@ -32,6 +35,11 @@ pub use figures::Family;
 const CONNECTIONS_MAX: usize = 64;
 /// Time for a request's head.
 const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Longest head of a request.
+const HEAD_MAX: usize = 64 * 1024;
+/// After this time a connection takes no further request, and after as much again it is closed:
+/// places are few, and who reads or sends a byte now and then must not keep one.
+const KEPT: Duration = Duration::from_secs(60);
 /// `httpPort` of a process without the port.
 const HTTP_PORT_NONE: i32 = -1;
 /// From the listening port to the HTTP port, unless that is given.
@@ -133,7 +141,8 @@ fn address(settings: &Settings) -> anyhow::Result<Option<(String, u16, bool)>> {
     Ok(Some((host.clone(), port, true)))
 }
 
-fn routes(health: Arc<Health>) -> Router {
+/// What the port serves.
+pub fn routes(health: Arc<Health>) -> Router {
     Router::new()
         .route("/health", get(live))
         .route("/ready", get(ready))
@@ -154,14 +163,28 @@ async fn accept(listener: TcpListener, routes: Router) {
                 continue;
             }
         };
-        let service = TowerToHyperService::new(routes.clone());
+        let routes = routes.clone();
         tokio::spawn(async move {
-            let mut connection = http1::Builder::new();
-            connection.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-            // What a client does wrong here concerns nobody else.
-            let _ = connection.serve_connection(TokioIo::new(socket), service).await;
+            connection(socket, routes, KEPT).await;
             drop(place);
         });
+    }
+}
+
+/// Serves one connection for twice `kept` at most.
+pub async fn connection(
+    socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    routes: Router,
+    kept: Duration,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_MAX);
+    let service = TowerToHyperService::new(routes);
+    let mut served = pin!(http.serve_connection(TokioIo::new(socket), service));
+    // What a client does wrong here concerns nobody else.
+    if timeout(kept, served.as_mut()).await.is_err() {
+        served.as_mut().graceful_shutdown();
+        let _ = timeout(kept, served).await;
     }
 }
 

@@ -8,6 +8,7 @@ mod recover;
 mod report;
 mod rig;
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -70,15 +71,19 @@ enum BenchError {
 }
 
 pub fn run(args: &Args) -> ExitCode {
-    match measure(args) {
-        Ok(report) if args.json => println!("{}", report.json()),
-        Ok(report) => print!("{}", report.text()),
+    let said = measure(args).and_then(|report| {
+        let text = if args.json { format!("{}\n", report.json()) } else { report.text() };
+        Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
+    });
+    match said {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the output has had enough, `head` for one.
+        Err(BenchError::Io(cause)) if cause.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(cause) => {
             eprintln!("skua bench store: {cause}");
-            return ExitCode::from(1);
+            ExitCode::from(1)
         }
     }
-    ExitCode::SUCCESS
 }
 
 fn measure(args: &Args) -> Result<Report, BenchError> {

@@ -35,6 +35,7 @@ const CALLS_MAX: usize = 8;
 const BODY_MAX: usize = 64 * 1024;
 /// Before a refused visitor is answered: passwords are not tried by the thousand.
 const REFUSAL_TIME: Duration = Duration::from_millis(500);
+const ACL_EXCEPTION: &str = "org.apache.rocketmq.acl.common.AclException";
 /// Present in every request of the page that changes something; another site cannot send it.
 const OWN_HEADER: &str = "x-skua-console";
 
@@ -62,13 +63,14 @@ pub async fn start(
     if !addr.ip().is_loopback() {
         tracing::warn!(%addr, "the console is on the network: unless the cluster checks users, whoever reaches it may do what mqadmin may");
     }
-    let options = ClientOptions { hook: None, ..options };
-    let served = Served { name_servers, options, calls: Semaphore::new(CALLS_MAX) };
-    tokio::spawn(super::accept(listener, routes(Arc::new(served))));
+    tokio::spawn(super::accept(listener, routes(name_servers, options)));
     Ok(addr)
 }
 
-fn routes(served: Arc<Served>) -> Router {
+/// The page and what it asks for.
+pub fn routes(name_servers: Vec<String>, options: ClientOptions) -> Router {
+    let options = ClientOptions { hook: None, ..options };
+    let served = Arc::new(Served { name_servers, options, calls: Semaphore::new(CALLS_MAX) });
     Router::new()
         .route("/", get(|| file("text/html; charset=utf-8", PAGE)))
         .route("/console.js", get(|| file("text/javascript; charset=utf-8", SCRIPT)))
@@ -149,9 +151,7 @@ async fn answer(
     });
     match done.await {
         Ok(Ok(value)) => Json(value).into_response(),
-        Ok(Err(failure)) if failure.is_code(ResponseCode::NoPermission) => {
-            unknown(failure.to_string()).await
-        }
+        Ok(Err(failure)) if is_unknown(&failure) => unknown(failure.to_string()).await,
         Ok(Err(failure)) => {
             let status = match failure {
                 Failure::Usage(_) | Failure::BadValue { .. } => StatusCode::BAD_REQUEST,
@@ -162,6 +162,12 @@ async fn answer(
         }
         Err(cause) => refusal(StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()),
     }
+}
+
+/// ACL 1.0 has no code of its own.
+fn is_unknown(failure: &Failure) -> bool {
+    failure.is_code(ResponseCode::NoPermission)
+        || matches!(failure, Failure::Refused { remark, .. } if remark.starts_with(ACL_EXCEPTION))
 }
 
 /// The browser asks for user and password.
