@@ -18,6 +18,11 @@ pub enum OpenError {
     FileSize { path: PathBuf, found: u64, expected: u64, key: &'static str },
     #[error("{} is not named by its first offset", .0.display())]
     FileName(PathBuf),
+    #[error(
+        "{} says that an import into this directory did not end: \
+         give the same `skua store import-dledger` again, or empty the directory", .0.display()
+    )]
+    Unfinished(PathBuf),
     #[error("every folder of storePathCommitLog is in readOnlyCommitLogStorePaths, too")]
     NoWritableFolder,
     #[error("{} has no file for offset {missing}, but one for {next}", dir.display())]

@@ -50,6 +50,6 @@ pub use read::{KeepBits, KeepMore, KeepRecord, Read, ReadLimits, ReadStatus};
 pub use recovery::Recovered;
 pub use replica::{OnAppend, OnCheckpoint};
 pub use retention::{DiskFull, DiskUse, NeededFrom, RetentionRules};
-pub use store::{OnArrival, OnTimerDelivery, Store};
+pub use store::{IMPORT_MARK, OnArrival, OnTimerDelivery, Store};
 pub use time::Boundary;
-pub use timer::{TIMER_TOPIC, TimerCheckpoint, TimerOptions, TimerState};
+pub use timer::{TIMER_TOPIC, TimerCheckpoint, TimerOptions, TimerState, copy_timer};

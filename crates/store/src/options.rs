@@ -187,6 +187,8 @@ pub struct StoreOptions {
     pub force_verify_prop_crc: bool,
     pub multi_dispatch: MultiDispatch,
     pub on_damage: OnDamage,
+    /// Open a directory whose import did not end, which is refused otherwise.
+    pub continues_import: bool,
     /// Show the log only up to where a group of brokers has agreed on it, which is at least here;
     /// beyond the log's end means its end. `None`: there is no group.
     pub confirmed: Option<u64>,
@@ -235,6 +237,7 @@ impl StoreOptions {
             force_verify_prop_crc: false,
             multi_dispatch: MultiDispatch::default(),
             on_damage: OnDamage::Stop,
+            continues_import: false,
             confirmed: None,
             read_whole_log: false,
             window_bytes: 8 << 20,

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use skua_protocol::record::{MAGIC_END_OF_FILE, Peek, Record, RecordError, next};
-use skua_protocol::{Millis, PhysicalOffset};
+use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
 
 use crate::Store;
 use crate::consume_queue::is_storable_topic;
@@ -114,6 +114,17 @@ impl Store {
             self.log.make_first(at.0)?;
         }
         Ok(begun)
+    }
+
+    /// Lets a queue go on at `next` at least, as if everything before had expired: the other broker
+    /// has given those offsets away.
+    pub fn go_on_at(&self, topic: &str, queue_id: QueueId, next: QueueOffset) -> DiskResult<()> {
+        let _dispatcher = lock(&self.dispatcher);
+        if !is_storable_topic(topic) || self.queues.is_batch(topic) {
+            return Ok(());
+        }
+        let queue = self.queues.get(topic, queue_id)?;
+        self.queues.go_on_at(&queue, next.0)
     }
 
     /// Appends whole records of another broker's log, or the rest of one of its files, at the

@@ -36,6 +36,9 @@ const LONG_SLEEP: Duration = Duration::from_secs(3600);
 /// How often the work on files looks around unasked, in milliseconds.
 const FILES_INTERVAL_MS: u64 = 1000;
 
+/// Name of the file that is in the store's root while another store's log is taken into it.
+pub const IMPORT_MARK: &str = "import-unfinished";
+
 /// Told of every message that can be read from its queue.
 pub type OnArrival = Box<dyn Fn(&Arrival<'_>) + Send + Sync>;
 /// Told of every timer message that was delivered: its topic, queue and bytes.
@@ -106,6 +109,10 @@ impl Store {
         let lock_path = options.root.join("lock");
         let lock_file = disk.lock(&lock_path)?.ok_or(OpenError::Locked(lock_path))?;
         refuse_rocksdb(&options, &*disk)?;
+        let unfinished = options.root.join(IMPORT_MARK);
+        if !options.continues_import && disk.read_whole(&unfinished)?.is_some() {
+            return Err(OpenError::Unfinished(unfinished));
+        }
 
         let abort = abort_path(&options);
         let last_run = if disk.read_whole(&disk_failed_path(&options))?.is_some() {

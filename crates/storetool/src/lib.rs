@@ -2,7 +2,7 @@
 //!
 //! `inspect`, `verify`, `dump` and `export` read only, by [`skua_store::inspect`], and may be used
 //! on a directory that a broker is working on. `repair` and `import` open the store, which
-//! takes its lock, as does `set-aside`. No format is known here.
+//! takes its lock, as do `import-dledger` and `set-aside`. No format is known here.
 //!
 //! [`bench`] is `skua bench store`.
 
@@ -10,6 +10,7 @@ pub mod bench;
 mod dump;
 mod export;
 mod import;
+mod import_dledger;
 mod inspect;
 mod line;
 mod repair;
@@ -52,6 +53,9 @@ enum What {
     Export(export::Args),
     /// Store the messages of an exported file. No broker may be running.
     Import(import::Args),
+    /// Make a store of what a broker of RocketMQ's own DLedger holds, which is only read. No broker
+    /// may be running on either.
+    ImportDledger(import_dledger::Args),
 }
 
 /// Which store.
@@ -103,6 +107,7 @@ pub fn run_on(args: &Args, locate: Locate<'_>, out: &mut dyn Write) -> u8 {
         What::SetAside(args) => set_aside::run(args, locate, out),
         What::Export(args) => export::run(args, locate, out),
         What::Import(args) => import::run(args, locate, out),
+        What::ImportDledger(args) => import_dledger::run(args, locate, out),
     };
     match outcome.and_then(|outcome| Ok(out.flush().map(|()| outcome)?)) {
         Ok(Outcome::Good) => 0,

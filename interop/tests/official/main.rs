@@ -10,6 +10,7 @@ mod console;
 mod crash;
 mod differential;
 mod directory;
+mod dledger;
 mod doctor;
 mod filters;
 mod full_disk;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{
     FLAG_BORN_HOST_V6, FLAG_STORE_HOST_V6, MAGIC_V1, MAGIC_V2, Offsets, PHYSICAL_OFFSET_AT,
-    QUEUE_OFFSET_AT, RecordError, SYS_FLAG_AT, TOPIC_LEN_V1_MAX, body_crc,
+    QUEUE_OFFSET_AT, RecordError, SYS_FLAG_AT, TOPIC_LEN_V1_MAX, body_crc, check_seal, seal,
 };
 use crate::properties::PROPERTIES_LEN_MAX;
 use crate::units::{Millis, PhysicalOffset, QueueId, QueueOffset};
@@ -123,4 +123,26 @@ pub fn stamp(
         .copy_from_slice(&physical_offset.0.to_be_bytes());
     record[store_timestamp_at..store_timestamp_at + 8]
         .copy_from_slice(&store_timestamp.0.to_be_bytes());
+}
+
+/// Gives a record another place in the log, and that of its half message; if it has a checksum of
+/// all of it, that is made anew.
+///
+/// # Panics
+/// If [`Record::parse`](super::Record::parse) does not take `record`.
+pub fn move_to(
+    record: &mut [u8],
+    physical_offset: PhysicalOffset,
+    prepared_transaction_offset: i64,
+) {
+    let sys_flag: [u8; 4] =
+        record[SYS_FLAG_AT..SYS_FLAG_AT + 4].try_into().expect("the range has four bytes");
+    let prepared_at = Offsets::of(i32::from_be_bytes(sys_flag)).prepared_transaction_offset;
+    record[PHYSICAL_OFFSET_AT..PHYSICAL_OFFSET_AT + 8]
+        .copy_from_slice(&physical_offset.0.to_be_bytes());
+    record[prepared_at..prepared_at + 8]
+        .copy_from_slice(&prepared_transaction_offset.to_be_bytes());
+    if check_seal(record).is_some() {
+        seal(record);
+    }
 }

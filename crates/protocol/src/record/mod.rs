@@ -20,7 +20,7 @@ mod seal;
 mod view;
 
 pub use batch::{BatchItem, BatchItems, encode_batch_item};
-pub use encode::{NewRecord, stamp};
+pub use encode::{NewRecord, move_to, stamp};
 pub use hash::{java_hash, tags_code};
 pub(crate) use message::inflate;
 pub use message::{BodyError, Message};

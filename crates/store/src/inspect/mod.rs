@@ -4,6 +4,7 @@
 //! [`Directory`] lists and walks; [`verify`](Directory::verify) checks every record, queue entry
 //! and index entry against the others. The formats are those of the store's own rooms.
 
+mod dledger;
 mod index;
 mod log;
 mod queue;
@@ -14,6 +15,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use dledger::{DLedger, DLedgerEnd, DLedgerEntry, DLedgerError, Positions};
 pub use index::{IndexFile, IndexHeader};
 pub use log::{LogFile, LogReader, Piece};
 pub use queue::{QueueEntry, QueueFiles};
@@ -109,6 +111,7 @@ impl Directory {
 }
 
 /// Reads one file forward, a large piece at a time.
+#[derive(Debug)]
 struct Pieces {
     file: Arc<dyn DiskFile>,
     buffer: Vec<u8>,

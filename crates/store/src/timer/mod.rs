@@ -26,6 +26,7 @@ mod layout;
 mod log;
 mod messages;
 mod metrics;
+mod moved;
 mod recover;
 mod run;
 #[cfg(test)]
@@ -41,6 +42,7 @@ use skua_protocol::Millis;
 pub use layout::TimerCheckpoint;
 pub(crate) use messages::Messages;
 pub use messages::TIMER_TOPIC;
+pub use moved::copy_timer;
 
 use crate::config_files::ConfigFiles;
 use crate::consume_queue::Entry;
