@@ -14,14 +14,14 @@ use bytestring::ByteString;
 use skua_acl::{Book, BookError};
 use skua_config::{Properties, Settings};
 use skua_ha::Replicas;
-use skua_protocol::body::{DataVersion, PERM_WRITE};
+use skua_protocol::body::{DataVersion, PERM_WRITE, SubscriptionData};
 use skua_protocol::message_id::UniqueIdSource;
 use skua_protocol::request::UnregisterBroker;
 use skua_protocol::service::{BoxFuture, Outcome};
 use skua_protocol::{Command, Millis, PhysicalOffset, QueueId, json};
 use skua_store::{Store, is_lmq};
 
-use crate::client::{Consumers, Producers};
+use crate::client::{Brought, Consumers, Producers};
 use crate::cold_data::{self, ColdData};
 use crate::consumer_offsets::{self, ConsumerOffsets};
 use crate::delay::{self, DelayLevels, SaveRules};
@@ -102,6 +102,7 @@ pub struct Broker {
     pub(crate) limits: Limits,
     pub(crate) static_topics: StaticTopics,
     pub(crate) consumers: Consumers,
+    pub(crate) brought: Brought,
     pub(crate) producers: Producers,
     pub(crate) locks: QueueLocks,
     pub(crate) long_polls: LongPolls<ParkedPull>,
@@ -238,6 +239,7 @@ impl Broker {
             limits: Limits::default(),
             static_topics,
             consumers: Consumers::new(expire_after_ms),
+            brought: Brought::default(),
             producers: Producers::new(expire_after_ms),
             locks: QueueLocks::default(),
             long_polls: LongPolls::new(PARKED_MAX),
@@ -532,6 +534,37 @@ impl Broker {
             Outcome::Reply(answer) => Outcome::Reply(Command { code, ..answer }),
             outcome @ Outcome::Blocking(_) => outcome,
         }
+    }
+
+    /// What a group wants of a topic: as its heartbeats say, else as its pulls and pops do.
+    pub(crate) fn subscription_data(
+        &self,
+        group: &str,
+        topic: &str,
+        now: Millis,
+    ) -> Option<SubscriptionData> {
+        if let Some(subscription) = self.consumers.subscription(group, topic) {
+            return Some(subscription.data.clone());
+        }
+        let expire_after_ms = self.settings().broker.subscription_expired_timeout;
+        self.brought.find(group, topic, expire_after_ms, now)
+    }
+
+    /// A pull or pop brings what its group wants of a topic: the kind of expression, and the
+    /// expression.
+    pub(crate) fn note_subscription(
+        &self,
+        group_and_topic: (&str, &str),
+        wants: (&str, &str),
+        now: Millis,
+    ) {
+        let expire_after_ms = self.settings().broker.subscription_expired_timeout;
+        self.brought.note(group_and_topic, wants, expire_after_ms, now);
+    }
+
+    /// A moment as `yyyy-MM-dd#HH:mm:ss:SSS` in the machine's time zone.
+    pub(crate) fn local_text(&self, at: Millis) -> String {
+        self.outside.local_text(at)
     }
 
     /// A future that ends at `at`.

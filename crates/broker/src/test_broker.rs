@@ -49,6 +49,10 @@ pub struct Asked {
 pub const DISK_FULL: &str = "disk-full";
 
 impl Outside for Asked {
+    fn local_text(&self, at: Millis) -> String {
+        format!("at {at}")
+    }
+
     fn register(&self) -> BoxFuture<()> {
         self.registrations.fetch_add(1, Ordering::SeqCst);
         Box::pin(std::future::ready(()))

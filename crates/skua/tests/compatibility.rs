@@ -65,6 +65,10 @@ impl Outbound for Nothing {
 }
 
 impl Outside for Nothing {
+    fn local_text(&self, _: Millis) -> String {
+        String::new()
+    }
+
     fn master_is_at(&self, _: &str, _: Option<&str>) {}
     fn register(&self) -> BoxFuture<()> {
         Box::pin(async {})

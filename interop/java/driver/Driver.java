@@ -3,6 +3,7 @@ import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.remoting.RPCHook;
 
 /**
@@ -11,6 +12,8 @@ import org.apache.rocketmq.remoting.RPCHook;
  * what clients send, lose and get is told as it happens ({@link Line}). End of input stops all.
  *
  * <pre>
+ * Of each client `ns=N` gives the name space, `nsv2=N` the one of the second form (5.x only).
+ *
  * producer NAME namesrv=A group=G [timeout=MS] [retries=N] [trace=true] [ak=USER sk=SECRET] [poll=MS]   poll: for routes
  * send     NAME topic=T mode=sync|async|oneway|batch count=N prefix=P [tags=A,B] [size=N] [delay=L] [queue=Q] [props=K:V;…]
  *          [timer=delay:MS|sec:S|deliver:MS] [due=MS]   due: what receivers are told of the delay
@@ -55,6 +58,17 @@ public final class Driver {
         Object given = credentials.getConstructor(String.class, String.class).newInstance(accessKey, c.get("sk"));
         return (RPCHook) Class.forName("org.apache.rocketmq.acl.common.AclClientRPCHook")
             .getConstructor(credentials).newInstance(given);
+    }
+
+    /** The command's `ns=` and `nsv2=`, if any. */
+    @SuppressWarnings("deprecation")
+    static void nameSpace(ClientConfig client, Command c) throws Exception {
+        if (!c.get("ns", "").isEmpty()) {
+            client.setNamespace(c.get("ns"));
+        }
+        if (!c.get("nsv2", "").isEmpty()) {
+            ClientConfig.class.getMethod("setNamespaceV2", String.class).invoke(client, c.get("nsv2"));
+        }
     }
 
     private void serve(BufferedReader in) throws Exception {

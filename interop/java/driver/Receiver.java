@@ -31,6 +31,7 @@ final class Receiver {
         consumer.setNamesrvAddr(c.get("namesrv"));
         consumer.setInstanceName(c.name);
         consumer.setPollNameServerInterval(c.number("poll", 30_000));
+        Driver.nameSpace(consumer, c);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setConsumeThreadMin(4);
         consumer.setConsumeThreadMax(4);
@@ -84,6 +85,7 @@ final class Receiver {
         DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(c.get("group"), Driver.hook(c));
         consumer.setNamesrvAddr(c.get("namesrv"));
         consumer.setInstanceName(c.name);
+        Driver.nameSpace(consumer, c);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.subscribe(c.get("topic"), selector(c));
         consumer.start();

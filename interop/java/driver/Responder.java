@@ -18,10 +18,12 @@ final class Responder implements Driver.Client {
         producer.setNamesrvAddr(c.get("namesrv"));
         producer.setInstanceName(c.name + "-replies");
         producer.setSendMsgTimeout(10_000);
+        Driver.nameSpace(producer, c);
         producer.start();
         consumer = new DefaultMQPushConsumer(c.get("group"));
         consumer.setNamesrvAddr(c.get("namesrv"));
         consumer.setInstanceName(c.name);
+        Driver.nameSpace(consumer, c);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.subscribe(c.get("topic"), "*");
         consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {

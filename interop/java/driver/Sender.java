@@ -32,6 +32,7 @@ final class Sender implements Driver.Client {
         producer.setSendMsgTimeout(c.number("timeout", 10_000));
         producer.setRetryTimesWhenSendFailed(c.number("retries", 2));
         producer.setPollNameServerInterval(c.number("poll", 30_000));
+        Driver.nameSpace(producer, c);
         producer.start();
     }
 

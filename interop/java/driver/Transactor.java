@@ -38,6 +38,7 @@ final class Transactor implements Driver.Client {
                 return told;
             }
         });
+        Driver.nameSpace(producer, c);
         producer.start();
     }
 

@@ -69,6 +69,8 @@ pub trait Outside: Send + Sync + 'static {
     fn hand_over(&self, asked: HandOver) -> BoxFuture<Result<HandOverResponse, String>>;
     /// Takes the master's role over, or says why not.
     fn take_over(&self, asked: TakeOver) -> BoxFuture<Result<TakeOverResponse, String>>;
+    /// A moment as `yyyy-MM-dd#HH:mm:ss:SSS` in the machine's time zone.
+    fn local_text(&self, at: Millis) -> String;
     /// Puts the changed keys of `settings` into the configuration file for the next start; does
     /// nothing if the broker was started without one.
     fn save_settings(&self, settings: &Settings) -> io::Result<()>;

@@ -31,7 +31,8 @@ impl Service for Broker {
         self.pop.notifications.closed(peer);
         self.lite.polls.closed(peer);
         self.limits.closed(peer);
-        self.consumers.closed(peer, |group| self.notifies_group(group));
+        // Java: of a connection that ends all its groups are told, whatever they are set to.
+        self.consumers.closed(peer, |_| self.notifies_clients());
         self.bury_filters(now);
         self.producers.closed(peer);
     }

@@ -4,6 +4,7 @@
 //! leaves a group when it says so, when its connection ends, or when it has not been heard of for
 //! two minutes.
 
+mod brought;
 mod consumers;
 mod producers;
 
@@ -15,6 +16,7 @@ use skua_protocol::body::Connection;
 use skua_protocol::command::Language;
 use skua_protocol::service::Peer;
 
+pub use brought::Brought;
 pub use consumers::{ConsumerBeat, ConsumerGroup, Consumers, Subscription};
 pub use producers::{ProducerGroup, Producers};
 

@@ -15,7 +15,6 @@ use super::Answer;
 use super::error::RequestError;
 use super::topic::{Page, page};
 use crate::broker::Broker;
-use crate::client::Consumers;
 use crate::group_table::GroupTable;
 use crate::lite::bound_topic;
 
@@ -88,14 +87,13 @@ pub fn forbidden(groups: &GroupTable, request: &Command, now: Millis) -> Answer 
     Ok(Command::success().with_remark("").with_body(json::to_vec(&body)))
 }
 
-/// Of a group that is connected; without subscription if it has none.
-pub fn subscription(consumers: &Consumers, request: &Command) -> Answer {
+/// Of a group that is connected or pulls; without subscription if it has none.
+pub fn subscription(broker: &Broker, request: &Command, now: Millis) -> Answer {
     let header: QuerySubscriptionByConsumer = request.header()?;
     let topic = header.topic.ok_or(DecodeFieldsError::Missing("topic"))?;
-    let subscription = consumers.subscription(&header.group, &topic);
     let body = GroupSubscription {
         group: header.group.to_string(),
-        subscription_data: subscription.map(|subscription| subscription.data.clone()),
+        subscription_data: broker.subscription_data(&header.group, &topic, now),
         topic: topic.to_string(),
     };
     Ok(Command::success().with_body(json::to_vec(&body)))

@@ -199,7 +199,7 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
             let broker = broker.clone();
             Outcome::Blocking(Box::new(move || to_client::consume_directly(&broker, request)))
         }
-        C::CloneGroupOffset => reply(offset::clone_group(broker, &request)),
+        C::CloneGroupOffset => reply(offset::clone_group(broker, &request, now)),
         C::QueryCorrectionOffset => {
             let broker = broker.clone();
             blocking(move || offset::correction(&broker, &request))
@@ -282,7 +282,7 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
             blocking(move || group::forbidden(&broker.groups, &request, now))
         }
         C::QuerySubscriptionByConsumer => {
-            reply(group::subscription(&broker.consumers, &request))
+            reply(group::subscription(broker, &request, now))
         }
 
         C::UpdateBrokerConfig => {
@@ -336,7 +336,7 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         }
         C::GetConsumeStats => {
             let broker = broker.clone();
-            blocking(move || stats::consume(&broker, &request))
+            blocking(move || stats::consume(&broker, &request, now))
         }
         C::GetBrokerConsumeStats => {
             let broker = broker.clone();
@@ -349,7 +349,7 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         C::ViewBrokerStatsData => reply(stats::view(broker, &request)),
         C::QueryConsumeQueue => {
             let broker = broker.clone();
-            blocking(move || query::consume_queue(&broker, &request))
+            blocking(move || query::consume_queue(&broker, &request, now))
         }
         C::QueryMessage => {
             let broker = broker.clone();

@@ -203,7 +203,7 @@ pub fn reset(broker: &Broker, request: &Command, now: Millis) -> Answer {
 }
 
 /// Copies a group's offsets to another group, of one topic or of all.
-pub fn clone_group(broker: &Broker, request: &Command) -> Answer {
+pub fn clone_group(broker: &Broker, request: &Command, now: Millis) -> Answer {
     let header: CloneGroupOffset = request.header()?;
     let (from, to) = (&*header.src_group, &*header.dest_group);
     let topics = match header.topic {
@@ -215,7 +215,8 @@ pub fn clone_group(broker: &Broker, request: &Command) -> Answer {
         let connected = broker.consumers.get(from);
         let passed_over = header.offline != Some(true)
             && connected.is_some_and(|group| {
-                !group.subscriptions.is_empty() && !group.subscriptions.contains_key(&*topic)
+                !group.subscriptions.is_empty()
+                    && broker.subscription_data(from, &topic, now).is_none()
             });
         if passed_over || !broker.topics.contains(&topic) {
             continue;

@@ -5,7 +5,9 @@ mod attempt;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use skua_protocol::body::{EXPRESSION_TAG, PERM_READ, SubscriptionData, SubscriptionGroupConfig};
+use skua_protocol::body::{
+    EXPRESSION_TAG, PERM_READ, SUBSCRIBE_ALL, SubscriptionData, SubscriptionGroupConfig,
+};
 use skua_protocol::request::{PopMessage, PopMessageResponse};
 use skua_protocol::service::{Outcome, Peer};
 use skua_protocol::{Command, Millis, PhysicalOffset};
@@ -160,6 +162,13 @@ fn check(
     let place = (&*header.topic, &*header.consumer_group, header.queue_id);
     let (topic, group) = check_topic_and_group(broker, peer, place, now)?;
     let filter = filter(header)?;
+    let wants = match header.exp.as_deref() {
+        Some(expression) if !expression.is_empty() => {
+            (header.exp_type.as_deref().unwrap_or(EXPRESSION_TAG), expression)
+        }
+        _ => (EXPRESSION_TAG, SUBSCRIBE_ALL),
+    };
+    broker.note_subscription((&header.consumer_group, &header.topic), wants, now);
     if broker.pop.pending() >= PENDING_MAX {
         return Err(RequestError::TooManyCheckPoints {
             pending: broker.pop.pending(),

@@ -199,7 +199,13 @@ fn check(
         }
     };
     let filter = if header.sys_flag & PULL_SUBSCRIPTION != 0 {
-        filter_of_request(broker, header)?
+        let filter = filter_of_request(broker, header)?;
+        let wants = (
+            header.expression_type.as_deref().unwrap_or(EXPRESSION_TAG),
+            header.subscription.as_deref().unwrap_or_default(),
+        );
+        broker.note_subscription((name, &header.topic), wants, now);
+        filter
     } else {
         filter_of_group(broker, &group, header)?
     };

@@ -64,7 +64,7 @@ pub fn view(store: &Store, request: &Command) -> Answer {
 }
 
 /// Entries of a consume queue as they are, with what a group's filter makes of them.
-pub fn consume_queue(broker: &Broker, request: &Command) -> Answer {
+pub fn consume_queue(broker: &Broker, request: &Command, now: Millis) -> Answer {
     let header: QueryConsumeQueue = request.header()?;
     let topic = header.topic.unwrap_or_default();
     let (index, queue_id) = (header.index, header.queue_id);
@@ -80,12 +80,12 @@ pub fn consume_queue(broker: &Broker, request: &Command) -> Answer {
         ..ConsumeQueueEntries::default()
     };
     if let Some(group) = &header.consumer_group {
-        let subscription = broker.consumers.subscription(group, &topic);
+        let subscription = broker.subscription_data(group, &topic, now);
         body.filter_data = Some(match &subscription {
             None => format!("{group}@{topic} is not online!"),
             Some(_) => broker.filters.shown(&topic, group),
         });
-        body.subscription_data = subscription.map(|subscription| subscription.data.clone());
+        body.subscription_data = subscription;
     }
     if index < body.min_queue_index || index >= body.max_queue_index {
         let remark = format!("Index {index} of {queue_id}@{topic} is not exist!");

@@ -58,7 +58,7 @@ fn stored_at(broker: &Broker, topic: &str, queue: i32, offset: i64) -> Option<i6
 
 /// How far a group has come: in the topics named, or in all of which it has committed anything.
 /// Java: topics that a connected group does not subscribe to are left out, unless listed.
-pub fn consume(broker: &Broker, request: &Command) -> Answer {
+pub fn consume(broker: &Broker, request: &Command, now: Millis) -> Answer {
     let header: GetConsumeStats = request.header()?;
     let group = &*header.consumer_group;
     let listed: BTreeSet<String> = header
@@ -77,7 +77,10 @@ pub fn consume(broker: &Broker, request: &Command) -> Answer {
         if let Some(connected) = broker.consumers.get(group)
             && !connected.subscriptions.is_empty()
         {
-            topics.retain(|topic| connected.subscriptions.contains_key(topic.as_str()));
+            topics.retain(|topic| {
+                connected.subscriptions.contains_key(topic.as_str())
+                    || broker.subscription_data(group, topic, now).is_some()
+            });
         }
         topics
     } else {
@@ -162,6 +165,9 @@ pub fn time_span(broker: &Broker, request: &Command, now: Millis) -> Answer {
         let queue = broker.queue(name, queue_id);
         let earliest = queue.and_then(|queue| broker.store.earliest_time(name, queue));
         let min_time_stamp = earliest.map_or(-1, |time| time.0);
+        let max_time_stamp = time(max - 1);
+        let consume_time_stamp = if consumed > 0 { time(consumed - 1) } else { min_time_stamp };
+        let text = |time| Some(broker.local_text(Millis(time)));
         spans.consume_time_span_set.push(QueueTimeSpan {
             message_queue: MessageQueue {
                 broker_name: broker.name().to_owned(),
@@ -169,10 +175,12 @@ pub fn time_span(broker: &Broker, request: &Command, now: Millis) -> Answer {
                 topic: name.to_owned(),
             },
             min_time_stamp,
-            max_time_stamp: time(max - 1),
-            consume_time_stamp: if consumed > 0 { time(consumed - 1) } else { min_time_stamp },
+            min_time_stamp_str: text(min_time_stamp),
+            max_time_stamp,
+            max_time_stamp_str: text(max_time_stamp),
+            consume_time_stamp,
+            consume_time_stamp_str: text(consume_time_stamp),
             delay_time: if consumed < max { now.0 - time(consumed) } else { 0 },
-            ..QueueTimeSpan::default()
         });
     }
     Ok(Command::success().with_body(json::to_vec(&spans)))

@@ -450,8 +450,8 @@ config_table! {
     live start_accept_send_request_time_stamp "startAcceptSendRequestTimeStamp": i64 = 0;
     /// Keeps replies whose requester is gone.
     live store_reply_message_enable "storeReplyMessageEnable": bool = true;
-    /// Milliseconds after which an unused subscription is dropped.
-    inert "subscriptionExpiredTimeout": i64 = 600_000;
+    /// Milliseconds after which a subscription that came with a pull or pop is forgotten.
+    live subscription_expired_timeout "subscriptionExpiredTimeout": i64 = 600_000;
     /// Milliseconds between two reads of the group's brokers.
     inert "syncBrokerMemberGroupPeriod": i32 = 1000;
     /// Milliseconds between two reads of the group's state from the controller.

@@ -370,27 +370,27 @@ config_table! {
     inert "timerColdDataCheckIntervalMs": i32 = 60_000;
     /// Waiting messages of one slot from which some are refused; from twice as many on all are.
     live timer_congest_num_each_slot "timerCongestNumEachSlot": i32 = i32::MAX, in 1..=INT_MAX;
-    /// Checks timer counters.
+    /// Checks timer counters once a day; Skua does not: after a kill they may be off by what had not been saved.
     inert "timerEnableCheckMetrics": bool = true;
     /// Uses a ring buffer between timer threads.
     unset "timerEnableDisruptor": bool = false;
-    /// Tries timed messages until they are stored.
+    /// Tries timed messages until they are stored; Skua always does.
     inert "timerEnableRetryUntilSuccess": bool = false;
     /// Milliseconds between two flushes of the timer.
     restart timer_flush_interval_ms "timerFlushIntervalMs": i32 = 1000, in 1..=INT_MAX;
-    /// Threads that read due timed messages.
+    /// Threads that read due timed messages; Skua has one thread for the timer.
     inert "timerGetMessageThreadNum": i32 = 3;
-    /// Serves delay levels by the timer.
+    /// Serves delay levels by the timer; without effect in RocketMQ 5.5.0, too.
     inert "timerInterceptDelayLevel": bool = false;
     /// Seconds that a message may be delayed.
     live @important timer_max_delay_sec "timerMaxDelaySec": i32 = 259_200, in 1..=INT_MAX;
-    /// Timed messages up to which a topic's counter is checked exactly.
+    /// Timed messages up to which a topic's counter is checked exactly; see `timerEnableCheckMetrics`.
     inert "timerMetricSmallThreshold": i32 = 1_000_000;
     /// Milliseconds of a slot of the timer; a store keeps the one that it was begun with.
     restart @important timer_precision_ms "timerPrecisionMs": i32 = 1000, in 1..=3_600_000;
-    /// Milliseconds between two reports of the timer.
+    /// Milliseconds between two reports of the timer in the log; `getBrokerRuntimeInfo` tells it.
     inert "timerProgressLogIntervalMs": i32 = 10_000;
-    /// Threads that store due timed messages.
+    /// Threads that store due timed messages; Skua has one thread for the timer.
     inert "timerPutMessageThreadNum": i32 = 3;
     /// Lets the timeline take recalled messages.
     inert "timerRecallToTimelineEnable": bool = true;
@@ -418,7 +418,7 @@ config_table! {
     inert "timerRocksDBTimeExpiredMaxTps": f64 = 200000.0;
     /// Slots ahead that a message is put; one that is due later is stored anew then.
     restart timer_roll_window_slot "timerRollWindowSlot": i32 = 172_800;
-    /// Skips timed messages that cannot be stored.
+    /// Skips timed messages that cannot be read or stored; Skua delivers the others and tries these again.
     inert "timerSkipUnknownError": bool = false;
     /// Stops delivering timed messages.
     unset "timerStopDequeue": bool = false;
@@ -428,9 +428,9 @@ config_table! {
     unset "timerWarmEnable": bool = false;
     /// Serves timer messages.
     live @important timer_wheel_enable "timerWheelEnable": bool = true;
-    /// Writes snapshots of the timer wheel.
+    /// Writes snapshots of the timer wheel instead of the wheel's file; Skua syncs the file.
     inert "timerWheelSnapshotFlush": bool = false;
-    /// Milliseconds between two snapshots of the timer wheel.
+    /// Milliseconds between two snapshots of the timer wheel; see `timerWheelSnapshotFlush`.
     inert "timerWheelSnapshotIntervalMs": i32 = 10_000;
     /// Locks over queues while offsets are assigned.
     inert "topicQueueLockNum": i32 = 32;

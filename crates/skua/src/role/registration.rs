@@ -119,6 +119,10 @@ impl Asks {
 }
 
 impl Outside for Asks {
+    fn local_text(&self, at: Millis) -> String {
+        clock::local_text(at)
+    }
+
     fn master_is_at(&self, ha: &str, address: Option<&str>) {
         self.found_master(Some(ha), address);
     }
