@@ -3,6 +3,8 @@ import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import org.apache.rocketmq.acl.common.AclClientRPCHook;
+import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.remoting.RPCHook;
 
@@ -48,16 +50,9 @@ public final class Driver {
     }
 
     /** The official hook that signs with the command's {@code ak=} and {@code sk=}; null without. */
-    static RPCHook hook(Command c) throws Exception {
+    static RPCHook hook(Command c) {
         String accessKey = c.get("ak", "");
-        if (accessKey.isEmpty()) {
-            return null;
-        }
-        // Not in the jars of the 4.x client.
-        Class<?> credentials = Class.forName("org.apache.rocketmq.acl.common.SessionCredentials");
-        Object given = credentials.getConstructor(String.class, String.class).newInstance(accessKey, c.get("sk"));
-        return (RPCHook) Class.forName("org.apache.rocketmq.acl.common.AclClientRPCHook")
-            .getConstructor(credentials).newInstance(given);
+        return accessKey.isEmpty() ? null : new AclClientRPCHook(new SessionCredentials(accessKey, c.get("sk")));
     }
 
     /** The command's `ns=` and `nsv2=`, if any. */

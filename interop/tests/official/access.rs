@@ -112,9 +112,12 @@ fn people(addr: &str) {
         let made = as_user(addr, ADMIN, 17, fields, "");
         assert_eq!(made.0, 0, "{topic}: {made:?}");
     };
-    ["mine", "others", "far", "near", "pre-yes", "pre-no", "own-1", "own-2", "own-3", "own-4"]
-        .into_iter()
-        .for_each(topic);
+    [
+        "mine", "others", "far", "near", "pre-yes", "pre-no", "own-1", "own-2", "own-3", "own-4",
+        "own-5",
+    ]
+    .into_iter()
+    .for_each(topic);
 }
 
 /// Every attempt, by name, with what became of it.
@@ -341,29 +344,50 @@ fn refusals_are_those_of_java() {
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
 
-/// One account of each kind sends and consumes with its client's own hook; the others' attempts
-/// fail.
-fn official_client(mut driver: Driver, topic: &str) {
+/// Sends and consumes with its client's own hook; with another key, or to the topic `others`,
+/// nothing is sent.
+pub(super) fn official_client(mut driver: Driver, topic: &str, (user, secret): (&str, &str)) {
     let client = driver.client;
-    driver.run("producer p group=producers ak=ann sk=ann-secret timeout=5000");
+    driver.run(&format!("producer p group=producers ak={user} sk={secret} timeout=8000"));
     driver.run(&format!("send p topic={topic} mode=sync count=20 prefix={client:?}"));
-    driver.run("producer wrong group=others ak=ann sk=wrong-secret retries=0 timeout=3000");
+    driver.run(&format!(
+        "producer wrong group=others ak={user} sk=wrong-secret retries=0 timeout=3000"
+    ));
     assert!(
         driver.try_run(&format!("send wrong topic={topic} mode=sync count=1 prefix=x")).is_err()
             || !driver.told("lost").is_empty(),
-        "a wrong key"
+        "{client:?}: a wrong key"
     );
     let lost = driver.told("lost").len();
     assert!(
         driver.try_run("send p topic=others mode=sync count=1 prefix=y").is_err()
             || driver.told("lost").len() > lost,
-        "another user's topic"
+        "{client:?}: another user's topic"
     );
+    assert!(driver.sent("others").is_empty(), "{client:?}: another user's topic");
+    assert_eq!(driver.sent(topic).len(), 20, "{client:?}");
     driver.run(&format!(
-        "consumer c group={topic} topic={topic} kind=concurrent ak=ann sk=ann-secret"
+        "consumer c group={topic} topic={topic} kind=concurrent ak={user} sk={secret}"
     ));
     driver.wait_got("c", 20);
     driver.finish();
+}
+
+/// All clients whose makers have a hook, each with a topic `own-N` of its own, side by side.
+fn official_clients(scene: &Scene, namesrv: &str, account: (&str, &str)) {
+    let start = |client, encoding| Driver::start_with(scene, client, encoding, namesrv);
+    let drivers = [
+        (start(Client::Java5, Encoding::Json), "own-1"),
+        (start(Client::Java5, Encoding::Binary), "own-2"),
+        (start(Client::Go, Encoding::Json), "own-3"),
+        (start(Client::Python, Encoding::Json), "own-4"),
+        (start(Client::Java4, Encoding::Json), "own-5"),
+    ];
+    std::thread::scope(|threads| {
+        for (driver, topic) in drivers {
+            threads.spawn(move || official_client(driver, topic, account));
+        }
+    });
 }
 
 #[test]
@@ -373,18 +397,7 @@ fn official_clients_with_their_hooks_are_let_in() {
     let own = [&ACCESS[..], &["brokerName=broker-a", "brokerIP2=127.0.0.1"]].concat();
     let broker = broker(&scene, Kind::Skua, "skua", &namesrv, &own);
     people(&broker.addr);
-    let start = |client, encoding| Driver::start_with(&scene, client, encoding, &namesrv.addr);
-    let drivers = [
-        (start(Client::Java5, Encoding::Json), "own-1"),
-        (start(Client::Java5, Encoding::Binary), "own-2"),
-        (start(Client::Go, Encoding::Json), "own-3"),
-        (start(Client::Python, Encoding::Json), "own-4"),
-    ];
-    std::thread::scope(|scope| {
-        for (driver, topic) in drivers {
-            scope.spawn(move || official_client(driver, topic));
-        }
-    });
+    official_clients(&scene, &namesrv.addr, ANN);
 
     // A slave signs with the broker's own account, and copies what the master has.
     let own = [&ACCESS[..], &["brokerName=broker-a", "brokerRole=SLAVE", "brokerId=1"]].concat();
@@ -399,8 +412,8 @@ globalWhiteRemoteAddresses:
 accounts:
   - accessKey: account1
     secretKey: secret-of-1
-    topicPerms: ['mine=PUB|SUB', 'read=SUB']
-    groupPerms: ['mine=SUB']
+    topicPerms: ['mine=PUB|SUB', 'read=SUB', 'own-1=PUB|SUB', 'own-2=PUB|SUB', 'own-3=PUB|SUB', 'own-4=PUB|SUB', 'own-5=PUB|SUB']
+    groupPerms: ['mine=SUB', 'own-1=SUB', 'own-2=SUB', 'own-3=SUB', 'own-4=SUB', 'own-5=SUB']
   - accessKey: account2
     secretKey: secret-of-2
     admin: true
@@ -417,7 +430,7 @@ fn access_control_lists_of_rocketmq_4_are_obeyed_and_followed() {
     let broker = broker(&scene, Kind::Skua, "skua", &namesrv, &["aclEnable=true", home]);
     let addr = &broker.addr;
     let (one, admin) = (("account1", "secret-of-1"), ("account2", "secret-of-2"));
-    for topic in ["mine", "read", "others"] {
+    for topic in ["mine", "read", "others", "own-1", "own-2", "own-3", "own-4", "own-5"] {
         let fields = json!({
             "topic": topic, "defaultTopic": "TBW102", "readQueueNums": "1", "writeQueueNums": "1",
             "perm": "6", "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
@@ -442,11 +455,25 @@ fn access_control_lists_of_rocketmq_4_are_obeyed_and_followed() {
         let java = format!("org.apache.rocketmq.acl.common.AclException: {words}");
         assert_eq!((code, remark), (1, java));
     }
-    let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
-    driver.run("producer p group=mine ak=account1 sk=secret-of-1 timeout=5000");
-    driver.run("send p topic=mine mode=sync count=10 prefix=a");
-    driver.run("consumer c group=mine topic=mine kind=concurrent ak=account1 sk=secret-of-1");
-    driver.wait_got("c", 10);
+    // A request replayed with another body, another topic, under another name.
+    let replayed = |change: &dyn Fn(&mut Value), body: &[u8]| {
+        let mut fields = signed(send_fields("mine"), b"hello", one);
+        change(&mut fields);
+        ask(addr, 310, fields, body)
+    };
+    assert_eq!(replayed(&|_| {}, b"hello").0, 0, "as it was signed");
+    for refused in [
+        replayed(&|_| {}, b"jello"),
+        replayed(&|fields| fields["b"] = json!("own-1"), b"hello"),
+        replayed(&|fields| fields["AccessKey"] = json!("account2"), b"hello"),
+        replayed(
+            &|fields| drop(fields.as_object_mut().expect("fields").remove("Signature")),
+            b"hello",
+        ),
+    ] {
+        assert!(refused.0 == 1 && refused.1.contains("Check signature failed"), "{refused:?}");
+    }
+    official_clients(&scene, &namesrv.addr, one);
 
     // The file changes: what it says counts soon, and what is wrong with it changes nothing.
     fs::write(&file, PLAIN.replace("'mine=PUB|SUB'", "'mine=SUB'")).expect("a file");

@@ -11,6 +11,7 @@ use skua_interop::{
     Broker, Client, Driver, Encoding, Kind, Namesrv, Scene, Tuning, skua, wait_until, wire,
 };
 
+use crate::access::official_client;
 use crate::authority::{Authority, EXPIRED, Issued, VALID};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -119,10 +120,24 @@ fn an_enforcing_cluster_lets_in_whom_its_authority_knows() {
     let good = caller(&ours.issue("client", VALID), &ours.trust());
     let expired = caller(&ours.issue("expired", EXPIRED), &ours.trust());
     let (good_one, plain_one, expired_one) = (with(&good), with(&[]), with(&expired));
+    let four = client(&scene, Client::Java4, &namesrv.addr, &good);
+    // It has no TLS. Nor has the C++ client, under Python, which gives up after a minute only.
+    let go = Driver::start(&scene, Client::Go, &namesrv.addr);
+    // A server whose certificate is over.
+    let over = ours.issue("over", EXPIRED);
+    let over = Namesrv::start_tuned(
+        &scene,
+        Kind::Skua,
+        &tuning(&server("enforcing", &over, &ours.trust())),
+    );
+    let doubting_one = client(&scene, Client::Java5, &over.addr, &good);
     std::thread::scope(|scope| {
         scope.spawn(|| works(good_one, "mine"));
+        scope.spawn(|| works(four, "four"));
         scope.spawn(|| fails(plain_one, "mine", "a plain connection"));
         scope.spawn(|| fails(expired_one, "mine", "an expired certificate"));
+        scope.spawn(|| fails(go, "mine", "a plain connection of Go"));
+        scope.spawn(|| fails(doubting_one, "mine", "a server's expired certificate"));
     });
     assert!(!wire::send(&broker.addr, "mine"), "a plain frame");
 
@@ -163,6 +178,66 @@ fn an_enforcing_cluster_lets_in_whom_its_authority_knows() {
     fs::write(&file, believing.join("\n")).expect("a file");
     wait_until("the renewed certificate", LIMIT, || {
         mqadmin(&format!("-Dtls.config.file={}", file.display())).0.then_some(())
+    });
+}
+
+/// TLS and access control at once: who passes the one is still stopped by the other.
+#[test]
+fn users_sign_over_tls() {
+    let scene = Scene::new();
+    let dir = scene.folder("certs");
+    let ours = Authority::new(&dir, "ours");
+    let own = ours.issue("server", VALID);
+    let mut lines =
+        [server("enforcing", &own, &ours.trust()), caller(&own, &ours.trust())].concat();
+    let namesrv = Namesrv::start_tuned(&scene, Kind::Skua, &tuning(&lines));
+    lines.extend(
+        [
+            "authenticationEnabled=true",
+            "authorizationEnabled=true",
+            r#"initAuthenticationUser={"username":"admin","password":"admin-secret"}"#,
+        ]
+        .map(str::to_owned),
+    );
+    let broker = Broker::start_tuned(&scene, Kind::Skua, "broker-a", &namesrv.addr, tuning(&lines));
+    wait_until("the broker's registration", LIMIT, || {
+        broker.process.output().contains("registered").then_some(())
+    });
+    let good = caller(&ours.issue("client", VALID), &ours.trust());
+    let file = dir.join("tls.properties");
+    fs::write(&file, good.join("\n")).expect("a file");
+    let mqadmin = |command: &str, secret: &str| {
+        let output = skua()
+            .arg("mqadmin")
+            .args(command.split(' '))
+            .args(["-b", &broker.addr])
+            .env("JAVA_OPT", format!("-Dtls.config.file={}", file.display()))
+            .env("SKUA_ACCESS_KEY", "admin")
+            .env("SKUA_SECRET_KEY", secret)
+            .output()
+            .expect("skua runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let refused = mqadmin("listUser", "no-secret");
+    assert!(!refused.0 && refused.1.contains("check signature failed"), "{refused:?}");
+    for command in [
+        "createUser -u ann -p ann-secret",
+        "createAcl -s User:ann -r Topic:own-1,Topic:own-2,Group:own-1,Group:own-2 -a Pub,Sub -d Allow",
+        "updateTopic -t own-1 -r 2 -w 2",
+        "updateTopic -t own-2 -r 2 -w 2",
+        "updateTopic -t others -r 2 -w 2",
+    ] {
+        let done = mqadmin(command, "admin-secret");
+        assert!(done.0, "{command}: {}", done.1);
+    }
+    let drivers = [(Client::Java5, "own-1"), (Client::Java4, "own-2")]
+        .map(|(kind, topic)| (client(&scene, kind, &namesrv.addr, &good), topic));
+    let plain = client(&scene, Client::Java5, &namesrv.addr, &[]);
+    std::thread::scope(|scope| {
+        for (driver, topic) in drivers {
+            scope.spawn(move || official_client(driver, topic, ("ann", "ann-secret")));
+        }
+        scope.spawn(|| fails(plain, "own-1", "a plain connection"));
     });
 }
 
