@@ -45,6 +45,7 @@ use crate::sql92::consumer_filters;
 use crate::static_topics::{self, StaticTopics};
 use crate::stats::Counters;
 use crate::swap_map::lock;
+use crate::tables::{self, Tables};
 use crate::topic_table::{SystemTopicOptions, TopicTable};
 use crate::transaction::Transactions;
 use crate::users::{self, ChangeError, Users};
@@ -97,6 +98,7 @@ pub struct Broker {
     pub(crate) system_topics: SystemTopics,
     pub(crate) groups: GroupTable,
     pub(crate) offsets: ConsumerOffsets,
+    pub(crate) tables: Tables,
     pub(crate) filters: Arc<Filters>,
     pub(crate) cold_data: Mutex<ColdData>,
     pub(crate) limits: Limits,
@@ -193,6 +195,7 @@ impl Broker {
             file(modes::FILE),
         )?;
 
+        let tables = Tables::open(file(tables::FILE))?;
         let users = Users::open(file(users::FILE).private(), &settings.auth)?;
         let identity = Identity {
             broker_name: broker.broker_name.clone(),
@@ -234,6 +237,7 @@ impl Broker {
             topics,
             groups,
             offsets,
+            tables,
             filters,
             cold_data: Mutex::default(),
             limits: Limits::default(),
@@ -445,6 +449,7 @@ impl Broker {
     /// Topics changed: the name servers are told soon. The future ends when they have been, and
     /// need not be waited for.
     pub(crate) fn topics_changed(&self) -> BoxFuture<()> {
+        self.wake_to_log_tables(self.time_told());
         self.outside.register()
     }
 
@@ -515,6 +520,7 @@ impl Broker {
 
     /// Offsets changed: they are written within `flushConsumerOffsetInterval`.
     pub(crate) fn wake_to_save_offsets(&self, now: Millis) {
+        self.wake_to_log_tables(now);
         if self.offsets_due.load(Ordering::Relaxed) == i64::MAX {
             let interval = i64::from(self.settings().broker.flush_consumer_offset_interval);
             let at = now.plus(interval);

@@ -5,6 +5,8 @@
 //! to which messages were handed out, and a reset mark: an offset set from outside that the next
 //! pull is sent back to, and until then no commit may overwrite.
 
+mod journal;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
@@ -17,6 +19,8 @@ use skua_store::is_lmq;
 use crate::files::{ConfigFile, LoadError};
 use crate::names::SYSTEM_GROUP_PREFIX;
 use crate::swap_map::lock;
+use journal::Journal;
+pub use journal::OffsetChanges;
 
 /// Name of the file under `config/`.
 pub const FILE: &str = "consumerOffset.json";
@@ -35,6 +39,18 @@ struct Marks {
     reset: Option<i64>,
     /// Committed at this slave and not known to the master.
     local: bool,
+    /// The group's log has what is committed.
+    logged: bool,
+    /// It is among the changes that the log is to have.
+    pending: bool,
+}
+
+impl Marks {
+    /// What is committed is for the log; true if it was not before.
+    fn is_for_log(&mut self) -> bool {
+        self.logged = false;
+        !std::mem::replace(&mut self.pending, true)
+    }
 }
 
 /// An offset that was committed at a slave.
@@ -95,6 +111,7 @@ pub struct ConsumerOffsets {
     keeps_local: AtomicBool,
     /// There are light queues.
     light: AtomicBool,
+    journal: Journal,
 }
 
 impl ConsumerOffsets {
@@ -109,6 +126,7 @@ impl ConsumerOffsets {
             changes: AtomicU64::new(0),
             keeps_local: AtomicBool::new(false),
             light: AtomicBool::new(false),
+            journal: Journal::default(),
         }
     }
 
@@ -260,14 +278,19 @@ impl ConsumerOffsets {
     }
 
     /// Takes over the master's table: offsets committed here that are further stay, and nothing
-    /// is deleted (Java: `SlaveSynchronize.syncConsumerOffset`).
+    /// is deleted (Java: `SlaveSynchronize.syncConsumerOffset`). What a group's log has said is
+    /// newer.
     pub fn take_masters(&self, file: File) {
         for (key, offsets) in file.offset_table {
             let Some((topic, group)) = key.split_once(SEPARATOR) else { continue };
             self.with_mut(group, topic, |progress| {
                 for (queue, offset) in offsets {
                     let marks = progress.marks_mut(queue);
-                    if !marks.local || marks.committed.is_none_or(|committed| committed <= offset) {
+                    let takes = match marks.local {
+                        true => marks.committed.is_none_or(|committed| committed <= offset),
+                        false => !marks.logged,
+                    };
+                    if takes {
                         (marks.committed, marks.local) = (Some(offset), false);
                     }
                 }
@@ -282,6 +305,8 @@ impl ConsumerOffsets {
         if self.committed(group, topic, queue).is_none_or(|committed| committed < offset) {
             self.commit(group, topic, queue, offset, now);
         }
+        // Who is told that it is known here forgets it.
+        self.log_committed(group, topic, queue);
     }
 
     fn shard(&self, group: &str, topic: &str) -> &Mutex<Shard> {
@@ -307,11 +332,18 @@ impl ConsumerOffsets {
     /// Sets the committed offset; a smaller one than before is allowed.
     pub fn commit(&self, group: &str, topic: &str, queue: i32, offset: i64, now: Millis) {
         let local = self.keeps_local.load(Ordering::Relaxed);
-        let before = self.with_mut(group, topic, |progress| {
+        let journals = self.journal.is_kept();
+        let (before, is_new) = self.with_mut(group, topic, |progress| {
             let marks = progress.marks_mut(queue);
             marks.local = local;
-            marks.committed.replace(offset)
+            let before = marks.committed.replace(offset);
+            let has_it = marks.logged && before == Some(offset);
+            marks.logged &= journals;
+            (before, journals && !has_it && marks.is_for_log())
         });
+        if is_new {
+            self.journal.push(topic, group, queue);
+        }
         if before.is_some_and(|before| offset < before) {
             tracing::debug!(group, topic, queue, offset, before, "consumer offset goes back");
         }
@@ -345,11 +377,16 @@ impl ConsumerOffsets {
 
     /// Sends the group's next pull of the queue back to `offset`.
     pub fn reset(&self, group: &str, topic: &str, queue: i32, offset: i64) {
-        self.with_mut(group, topic, |progress| {
+        let journals = self.journal.is_kept();
+        let is_new = self.with_mut(group, topic, |progress| {
             let marks = progress.marks_mut(queue);
             marks.reset = Some(offset);
             marks.committed = Some(offset);
+            journals && marks.is_for_log()
         });
+        if is_new {
+            self.journal.push(topic, group, queue);
+        }
         self.note_change();
     }
 
@@ -378,16 +415,27 @@ impl ConsumerOffsets {
         if offsets.is_empty() {
             return;
         }
-        self.with_mut(to, topic, |progress| {
-            for (queue, offset) in offsets {
-                progress.marks_mut(queue).committed = Some(offset);
+        for (queue, offset) in offsets {
+            let journals = self.journal.is_kept();
+            let is_new = self.with_mut(to, topic, |progress| {
+                let marks = progress.marks_mut(queue);
+                marks.committed = Some(offset);
+                journals && marks.is_for_log()
+            });
+            if is_new {
+                self.journal.push(topic, to, queue);
             }
-        });
+        }
         self.note_change();
     }
 
     /// Forgets a topic.
     pub fn remove_topic(&self, topic: &str) {
+        self.drop_topic(topic);
+        self.journal.removed_topic(topic);
+    }
+
+    fn drop_topic(&self, topic: &str) {
         for shard in &self.shards {
             lock(shard).remove(topic);
         }
@@ -396,6 +444,11 @@ impl ConsumerOffsets {
 
     /// Forgets a group.
     pub fn remove_group(&self, group: &str) {
+        self.drop_group(group);
+        self.journal.removed_group(group);
+    }
+
+    fn drop_group(&self, group: &str) {
         for shard in &self.shards {
             lock(shard).retain(|_, groups| {
                 groups.remove(group);

@@ -14,6 +14,7 @@ use skua_store::is_lmq;
 use crate::files::{ConfigFile, LoadError, SaveError};
 use crate::names;
 use crate::swap_map::{SwapMap, lock};
+use crate::tables::{Journal, TableChanges};
 use crate::topic_table::attributes::{self, AttributeError, OF_GROUPS};
 
 /// Bit of the forbidden table: the group may not read the topic (Java: `INDEX_PERM_READ`).
@@ -24,13 +25,15 @@ pub struct GroupTable {
     forbidden: ArcSwap<Forbidden>,
     /// Held by whoever changes groups or forbidden topics.
     version: Mutex<DataVersion>,
+    /// Groups that the group of brokers is to have in its log; locked after the version.
+    journal: Mutex<Journal>,
     file: ConfigFile,
     /// Groups named as light queues are need not be made.
     light: AtomicBool,
 }
 
 /// By group and topic: what is forbidden, as bits.
-type Forbidden = BTreeMap<String, BTreeMap<String, i32>>;
+pub type Forbidden = BTreeMap<String, BTreeMap<String, i32>>;
 
 /// Which groups may come into being by being used.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +60,7 @@ impl GroupTable {
             groups: SwapMap::default(),
             forbidden: ArcSwap::default(),
             version: Mutex::new(DataVersion::new(now)),
+            journal: Mutex::default(),
             file,
             light: AtomicBool::new(false),
         };
@@ -121,7 +125,10 @@ impl GroupTable {
         let (config, made) = self.groups.get_or_insert_with(group, make);
         if made {
             tracing::info!(group, "subscription group created by its first use");
-            lock(&self.version).bump(now);
+            let mut version = lock(&self.version);
+            version.bump(now);
+            self.note(group);
+            drop(version);
             self.save()?;
         }
         Ok(Some(config))
@@ -146,6 +153,7 @@ impl GroupTable {
                 let name = config.group_name.clone();
                 self.groups.insert(&name, Arc::new(config));
                 version.bump(now);
+                self.note(&name);
             }
         }
         Ok(self.save()?)
@@ -161,6 +169,7 @@ impl GroupTable {
                 return Ok(());
             }
             version.bump(now);
+            self.note(group);
         }
         self.save()
     }
@@ -198,6 +207,61 @@ impl GroupTable {
                 forbidden.retain(|_, topics| !topics.is_empty());
             });
             version.bump(now);
+            self.note(group);
+        }
+        self.save()
+    }
+
+    fn note(&self, group: &str) {
+        lock(&self.journal).note(group);
+    }
+
+    /// From now on changes are noted for the log, or not any more.
+    pub fn keep_journal(&self, is_kept: bool) {
+        let _version = lock(&self.version);
+        *lock(&self.journal) = Journal::new(is_kept);
+    }
+
+    pub fn has_changes(&self) -> bool {
+        !lock(&self.journal).is_empty()
+    }
+
+    /// What changed, at most so many groups; and all that is forbidden.
+    pub fn take_changes(&self, most: usize) -> (TableChanges<SubscriptionGroupConfig>, Forbidden) {
+        let version = lock(&self.version);
+        let names = lock(&self.journal).take(most);
+        let config = |name: &str| self.groups.get(name).map(|config| (*config).clone());
+        let forbidden = match names.is_empty() {
+            true => Forbidden::default(),
+            false => Forbidden::clone(&self.forbidden.load()),
+        };
+        (TableChanges::of(*version, names, config), forbidden)
+    }
+
+    /// Changes that were taken did not come into the log.
+    pub fn put_back(&self, taken: &TableChanges<SubscriptionGroupConfig>) {
+        taken.entries.keys().for_each(|name| self.note(name));
+    }
+
+    /// Takes over what the group of brokers has agreed on.
+    pub fn take_logged(
+        &self,
+        logged: TableChanges<SubscriptionGroupConfig>,
+        forbidden: Forbidden,
+    ) -> Result<(), SaveError> {
+        {
+            let mut version = lock(&self.version);
+            for (name, config) in logged.entries {
+                match config {
+                    Some(config) => {
+                        let config = SubscriptionGroupConfig { group_name: name.clone(), ..config };
+                        self.groups.insert(&name, Arc::new(config));
+                    }
+                    None => drop(self.groups.remove(&name)),
+                }
+            }
+            self.forbidden.store(Arc::new(forbidden));
+            *version = logged.version;
         }
         self.save()
     }

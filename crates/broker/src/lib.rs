@@ -31,6 +31,7 @@ pub mod sql92;
 mod static_topics;
 mod stats;
 mod swap_map;
+mod tables;
 #[cfg(test)]
 mod test_broker;
 #[cfg(test)]

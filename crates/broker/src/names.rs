@@ -24,6 +24,8 @@ pub const SELF_TEST_TOPIC: &str = "SELF_TEST_TOPIC";
 pub const OFFSET_MOVED_TOPIC: &str = "OFFSET_MOVED_EVENT";
 pub const CHECKPOINT_TOPIC: &str = "CHECKPOINT_TOPIC";
 pub const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
+/// Holds the changes of tables that a group of brokers agrees on.
+pub const TABLES_TOPIC: &str = "rmq_sys_GROUP_TABLES";
 const SYNC_BROKER_MEMBER_PREFIX: &str = "rmq_sys_SYNC_BROKER_MEMBER_";
 const REVIVE_PREFIX: &str = "rmq_sys_REVIVE_LOG_";
 const REPLY_SUFFIX: &str = "_REPLY_TOPIC";
@@ -79,6 +81,7 @@ pub fn is_closed_to_senders(topic: &str) -> bool {
         ROCKSDB_HALF_TOPIC,
         ROCKSDB_OP_HALF_TOPIC,
         TIMER_TOPIC,
+        TABLES_TOPIC,
     ]
     .contains(&topic)
 }

@@ -78,7 +78,8 @@ impl Broker {
         Versions {
             topics: number(self.topics.version()),
             groups: number(self.groups.version()),
-            offsets: self.offsets.changes(),
+            // A group has them in its log.
+            offsets: if self.store.has_gate() { 0 } else { self.offsets.changes() },
             delays: self.delay.changes(),
             others: self.pop.modes.changes(),
         }
@@ -242,7 +243,8 @@ impl Broker {
 
     /// Takes over the topics of the master, the body of its answer to request 21.
     pub fn take_topics(&self, table: TopicConfigSerializeWrapper) -> Result<(), SaveError> {
-        if self.topics.version() == table.data_version {
+        let own = self.topics.version();
+        if own == table.data_version || self.is_older(table.data_version, own) {
             return Ok(());
         }
         self.topics.take_masters(table)?;
@@ -251,9 +253,17 @@ impl Broker {
         Ok(())
     }
 
+    /// Whether the leader's table was asked for before what its log has told since.
+    fn is_older(&self, table: DataVersion, own: DataVersion) -> bool {
+        self.store.has_gate()
+            && table.state_version == own.state_version
+            && table.counter < own.counter
+    }
+
     /// Takes over the groups of the master, the body of its answer to request 201.
     pub fn take_groups(&self, table: SubscriptionGroupTable) -> Result<(), SaveError> {
-        if self.groups.version() == table.data_version {
+        let own = self.groups.version();
+        if own == table.data_version || self.is_older(table.data_version, own) {
             return Ok(());
         }
         self.groups.take_masters(table)

@@ -313,6 +313,7 @@ impl Broker {
         let _running = lock(&self.running);
         self.store.set_timer_delivers(false);
         self.transactions.shutdown(self, now);
+        self.log_tables(now);
         self.store.become_copy()
     }
 
@@ -325,6 +326,7 @@ impl Broker {
             self.role.losses.fetch_add(1, Ordering::SeqCst);
         }
         self.role.set(Role::Neither(id));
+        self.yield_tables();
         drop(self.everything_changed());
         self.store.set_timer_delivers(false);
         end
@@ -350,6 +352,7 @@ impl Broker {
         if dispatched < appended {
             return Err(LeadError::Behind { appended, dispatched });
         }
+        self.lead_tables();
         self.topics.begin_state(epoch, now)?;
         self.offsets.become_masters();
         self.delay.look_anew();
@@ -380,6 +383,7 @@ impl Broker {
         self.store.set_timer_delivers(false);
         self.offsets.become_slaves();
         self.role.set(Role::Slave(id));
+        self.yield_tables();
         drop(self.everything_changed());
         self.outside().wake(now);
         tracing::info!(id, ?was, "this broker is a slave now");

@@ -161,6 +161,8 @@ impl TestBroker {
             .expect("tests give what is accepted");
         let mut options = StoreOptions::new("/store");
         options.window_bytes = 1 << 17;
+        let is_member = settings.store.enable_dleger_commit_log;
+        options.confirmed = is_member.then_some(0);
         options.is_copy = settings.store.broker_role == BrokerRole::Slave;
         options.commit_log_file_size = skua_store::FileSize::Exactly(1 << 18);
         options.consume_queue_file_size = skua_store::FileSize::Exactly(20 * 1000);

@@ -8,6 +8,7 @@ pub mod attributes;
 mod system;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use skua_protocol::body::{
@@ -20,6 +21,7 @@ use crate::files::{ConfigFile, LoadError, SaveError};
 use crate::names::AUTO_CREATE_TOPIC;
 use crate::stats::TopicStats;
 use crate::swap_map::{SwapMap, lock};
+use crate::tables::{Journal, TableChanges};
 use attributes::{AttributeError, Attributes};
 
 pub use system::SystemTopicOptions;
@@ -39,6 +41,8 @@ pub struct Topic {
 pub struct TopicTable {
     topics: SwapMap<Topic>,
     changes: Mutex<Changes>,
+    /// The log is to have some.
+    has_changes: AtomicBool,
     file: ConfigFile,
     /// Light queues are topics that nobody makes; all are counted together.
     light: Option<Arc<TopicStats>>,
@@ -48,6 +52,8 @@ struct Changes {
     version: DataVersion,
     /// Topics changed since the name servers were last told.
     unregistered: BTreeSet<String>,
+    /// And those that the group's log is to have.
+    journal: Journal,
 }
 
 /// A topic as its first send asks for it.
@@ -72,7 +78,9 @@ impl TopicTable {
             changes: Mutex::new(Changes {
                 version: DataVersion::new(now),
                 unregistered: BTreeSet::new(),
+                journal: Journal::default(),
             }),
+            has_changes: AtomicBool::new(false),
             file,
             light: system.light_queues.then(Arc::default),
         };
@@ -217,6 +225,7 @@ impl TopicTable {
             }
             changes.unregistered.remove(topic);
             changes.version.bump(now);
+            self.note(&mut changes, topic);
         }
         self.save()?;
         Ok(true)
@@ -235,6 +244,7 @@ impl TopicTable {
             for topic in topics.filter_map(|topic| self.get(topic)) {
                 if !topic.config.order {
                     self.put(TopicConfig { order: true, ..topic.config.clone() });
+                    self.note(&mut changes, &topic.config.topic_name);
                     changed = true;
                 }
             }
@@ -305,7 +315,60 @@ impl TopicTable {
         tracing::info!(topic = %config.topic_name, ?config, "topic created or changed");
         changes.version.bump(now);
         changes.unregistered.insert(config.topic_name.clone());
+        self.note(changes, &config.topic_name);
         self.put(config)
+    }
+
+    fn note(&self, changes: &mut Changes, topic: &str) {
+        if changes.journal.note(topic) {
+            self.has_changes.store(true, Ordering::Release);
+        }
+    }
+
+    /// From now on changes are noted for the group's log, or not any more.
+    pub fn keep_journal(&self, is_kept: bool) {
+        lock(&self.changes).journal = Journal::new(is_kept);
+        self.has_changes.store(false, Ordering::Release);
+    }
+
+    pub fn has_changes(&self) -> bool {
+        self.has_changes.load(Ordering::Acquire)
+    }
+
+    /// What changed, at most so many topics.
+    pub fn take_changes(&self, most: usize) -> TableChanges<TopicConfig> {
+        let mut changes = lock(&self.changes);
+        let names = changes.journal.take(most);
+        self.has_changes.store(!changes.journal.is_empty(), Ordering::Release);
+        let config = |name: &str| self.topics.get(name).map(|topic| topic.config.clone());
+        TableChanges::of(changes.version, names, config)
+    }
+
+    /// Changes that were taken did not come into the log.
+    pub fn put_back(&self, taken: &TableChanges<TopicConfig>) {
+        let mut changes = lock(&self.changes);
+        taken.entries.keys().for_each(|name| self.note(&mut changes, name));
+    }
+
+    /// Takes over what the group has agreed on.
+    pub fn take_logged(&self, logged: TableChanges<TopicConfig>) -> Result<(), SaveError> {
+        {
+            let mut changes = lock(&self.changes);
+            for (name, config) in logged.entries {
+                match config {
+                    Some(config) => {
+                        changes.unregistered.insert(name.clone());
+                        self.put(TopicConfig { topic_name: name, ..config });
+                    }
+                    None => {
+                        changes.unregistered.remove(&name);
+                        self.topics.remove(&name);
+                    }
+                }
+            }
+            changes.version = logged.version;
+        }
+        self.save()
     }
 
     /// The content of the file, and of request 21.

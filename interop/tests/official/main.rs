@@ -31,6 +31,7 @@ mod raft;
 mod raft_field;
 mod raft_figures;
 mod raft_network;
+mod raft_offsets;
 mod raft_upkeep;
 mod replication;
 mod replication_faults;

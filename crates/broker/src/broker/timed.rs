@@ -10,7 +10,7 @@ use super::{Broker, Moved};
 use crate::earlier;
 use crate::files::SaveError;
 use crate::lite;
-use crate::names::SCHEDULE_TOPIC;
+use crate::names::{SCHEDULE_TOPIC, TABLES_TOPIC};
 use crate::swap_map::lock;
 
 impl Broker {
@@ -39,6 +39,9 @@ impl Broker {
         }
         if arrival.topic == self.pop.revive_topic {
             self.revive_entry_arrived();
+        }
+        if arrival.topic == TABLES_TOPIC {
+            self.tables_arrived();
         }
         if arrival.topic == SCHEDULE_TOPIC
             && let Some(at) = self.delay.arrived(arrival.queue_id, arrival.tags_code)
@@ -71,6 +74,7 @@ impl Broker {
         let span_ms = self.settings().broker.filter_data_clean_time_span;
         next = earlier(next, self.filters.run_due(span_ms, now));
         next = earlier(next, self.producers.run_due(now));
+        next = earlier(next, self.run_tables(now));
         next = earlier(next, self.save_offsets_due(now));
         next = earlier(next, self.sample_due(now));
         next = earlier(next, lock(&self.cold_data).run_due(&self.cold_rules(), now));
@@ -95,11 +99,16 @@ impl Broker {
     }
 
     pub(crate) fn save_offsets(&self) -> Result<(), SaveError> {
+        let kept = self.tables.kept();
         let Some(content) = self.offsets.encode_if_changed() else { return Ok(()) };
         let light = self.light_offsets_file.as_ref();
         let saved = light
             .map_or(Ok(()), |file| file.save(|| content.clone()))
-            .and_then(|()| self.offsets_file.save(|| content));
+            .and_then(|()| self.offsets_file.save(|| content))
+            .and_then(|()| match self.store.has_gate() {
+                true => self.tables.save(kept),
+                false => Ok(()),
+            });
         if saved.is_err() {
             self.offsets.mark_changed();
         }

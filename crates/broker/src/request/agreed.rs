@@ -1,5 +1,5 @@
-//! Answers of a broker whose group has to agree: what a request has put into the log is agreed on
-//! before it is answered, or the answer is that nobody knows.
+//! Answers of a broker whose group has to agree: what a request has put into the log or changed in
+//! a table is agreed on before it is answered, or the answer is that nobody knows.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use skua_store::Epoch;
 use super::error::RequestError;
 use super::{Call, static_topic};
 use crate::broker::Broker;
+use crate::tables::NotLogged;
 
 /// Java: `maxWaitAckTimeMs` of DLedger.
 const WAIT_MS: i64 = 2_500;
@@ -24,6 +25,42 @@ pub(super) fn is_progress(code: RequestCode) -> bool {
     )
 }
 
+/// What an answer tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// What the request has put into the log.
+    Log,
+    /// What it has changed in tables, too.
+    Tables,
+    /// What stands in tables, and that no other leader may have changed.
+    Standing,
+}
+
+impl Told {
+    fn of(code: RequestCode) -> Self {
+        use RequestCode as C;
+        match code {
+            C::QueryConsumerOffset => Self::Standing,
+            C::UpdateConsumerOffset
+            | C::InvokeBrokerToResetOffset
+            | C::CloneGroupOffset
+            | C::UpdateAndGetGroupForbidden
+            | C::UpdateAndCreateTopic
+            | C::UpdateAndCreateTopicList
+            | C::DeleteTopicInBroker
+            | C::UpdateAndCreateSubscriptionGroup
+            | C::UpdateAndCreateSubscriptionGroupList
+            | C::DeleteSubscriptionGroup => Self::Tables,
+            _ => Self::Log,
+        }
+    }
+}
+
+/// Whether the leader alone can serve it, since it tells of tables.
+pub(super) fn is_of_tables(code: RequestCode) -> bool {
+    Told::of(code) != Told::Log
+}
+
 pub(super) fn serve(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
     let broker = call.broker;
     // Before anything is stored: what is stored later is of this epoch, or is not answered.
@@ -33,50 +70,67 @@ pub(super) fn serve(call: &Call<'_>, code: RequestCode, request: Command) -> Out
     };
     let outcome = static_topic::serve(call, code, request);
     match epoch {
-        Some(epoch) => when_agreed(broker, epoch, outcome),
+        Some(epoch) => when_agreed(broker, epoch, Told::of(code), outcome),
         None => outcome,
     }
 }
 
-fn when_agreed(broker: &Arc<Broker>, epoch: Epoch, outcome: Outcome) -> Outcome {
+fn when_agreed(broker: &Arc<Broker>, epoch: Epoch, told: Told, outcome: Outcome) -> Outcome {
     match outcome {
-        Outcome::Reply(answer) if !is_promise(&answer) => Outcome::Reply(answer),
+        Outcome::Reply(answer) if !is_promise(told, &answer) => Outcome::Reply(answer),
         Outcome::Reply(answer) => {
             // Read before the epoch is looked at again: it is of this epoch, then.
             let end = broker.store.appended();
-            if broker.store.epoch() == Some(epoch) && broker.store.confirmed() >= end {
+            let is_log = told == Told::Log && !broker.has_config_changes();
+            if is_log && broker.store.epoch() == Some(epoch) && broker.store.confirmed() >= end {
                 return Outcome::Reply(answer);
             }
             let broker = broker.clone();
-            Outcome::Later(Box::pin(async move { agreed(&broker, epoch, answer).await }))
+            Outcome::Later(Box::pin(async move { agreed(&broker, epoch, told, answer).await }))
         }
         Outcome::Later(later) => {
             let broker = broker.clone();
             Outcome::Later(Box::pin(async move {
                 let answer = later.await;
-                if is_promise(&answer) { agreed(&broker, epoch, answer).await } else { answer }
+                match is_promise(told, &answer) {
+                    true => agreed(&broker, epoch, told, answer).await,
+                    false => answer,
+                }
             }))
         }
         Outcome::Blocking(work) => {
             let broker = broker.clone();
-            Outcome::Blocking(Box::new(move || when_agreed(&broker, epoch, work())))
+            Outcome::Blocking(Box::new(move || when_agreed(&broker, epoch, told, work())))
         }
     }
 }
 
-/// Errors promise nothing.
-fn is_promise(answer: &Command) -> bool {
-    answer.code == ResponseCode::Success as i32
+/// Errors promise nothing, but that there is no offset sends a consumer to where it began.
+fn is_promise(told: Told, answer: &Command) -> bool {
+    told == Told::Standing || answer.code == ResponseCode::Success as i32
 }
 
-async fn agreed(broker: &Broker, epoch: Epoch, answer: Command) -> Command {
-    let end = broker.store.appended();
-    if broker.store.epoch() != Some(epoch) {
-        return RequestError::NotAgreed.answer();
-    }
+async fn agreed(broker: &Broker, epoch: Epoch, told: Told, answer: Command) -> Command {
     let limit = broker.sleep_until(broker.time_told().plus(WAIT_MS));
-    match select(broker.store.confirmed_when(end, epoch), limit).await {
+    let agreed = Box::pin(async {
+        if told != Told::Log || broker.has_config_changes() {
+            broker.tables_agreed(epoch, told == Told::Standing).await?;
+        }
+        if told == Told::Standing {
+            return Ok(());
+        }
+        let end = broker.store.appended();
+        if broker.store.epoch() != Some(epoch) {
+            return Err(NotLogged::Lost);
+        }
+        Ok(broker.store.confirmed_when(end, epoch).await?)
+    });
+    match select(agreed, limit).await {
         Either::Left((Ok(()), _)) => answer,
-        _ => RequestError::NotAgreed.answer(),
+        Either::Left((Err(cause), _)) => {
+            tracing::debug!(%cause, "an answer that the group has not agreed on");
+            RequestError::NotAgreed.answer()
+        }
+        Either::Right(_) => RequestError::NotAgreed.answer(),
     }
 }

@@ -11,8 +11,8 @@ use futures_util::future::select;
 use skua_protocol::service::{Outcome, Peer};
 use skua_protocol::{Command, Millis, RequestCode};
 
-use super::Call;
 use super::error::RequestError;
+use super::{Call, offset};
 use crate::broker::{Broker, CallFailed};
 use crate::role::Role;
 
@@ -64,7 +64,7 @@ pub(super) fn sender(peer: &dyn Peer, request: &Command) -> SocketAddr {
 }
 
 /// Serves a request of those that are the master's, by a broker that is not.
-pub(super) fn serve(call: &Call<'_>, request: Command) -> Outcome {
+pub(super) fn serve(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
     if request.fields.get(FROM).is_some() {
         let mut answer = RequestError::NoMaster.answer();
         answer.fields.push(NOT_TAKEN, "true");
@@ -74,10 +74,19 @@ pub(super) fn serve(call: &Call<'_>, request: Command) -> Outcome {
     let mut request = request;
     request.fields.push(FROM, call.peer.remote_addr().to_string());
     let (broker, now) = (call.broker.clone(), call.now);
-    Outcome::Later(Box::pin(async move { send_on(&broker, request, now).await }))
+    Outcome::Later(Box::pin(async move {
+        let own = (code == RequestCode::QueryConsumerOffset).then(|| request.clone());
+        match (send_on(&broker, request, now).await, own) {
+            (Some(answer), _) => answer,
+            // Consumers read on while most of a group is away; what is known here may be older.
+            (None, Some(own)) => offset::known(&broker, &own),
+            (None, None) => RequestError::NoMaster.answer(),
+        }
+    }))
 }
 
-async fn send_on(broker: &Arc<Broker>, request: Command, now: Millis) -> Command {
+/// `None` if there is no master.
+async fn send_on(broker: &Arc<Broker>, request: Command, now: Millis) -> Option<Command> {
     let polls: i64 = request.fields.get("pollTime").and_then(|ms| ms.parse().ok()).unwrap_or(0);
     let timeout_ms = ANSWER_MS.saturating_add(polls.clamp(0, 60_000));
     let give_up = now.plus(LOOK_MS);
@@ -92,17 +101,19 @@ async fn send_on(broker: &Arc<Broker>, request: Command, now: Millis) -> Command
             Some(master) => {
                 let call = broker.outside().call(&master, request.clone(), timeout_ms as u64);
                 match call.await {
-                    Ok(answer) if answer.fields.get(NOT_TAKEN).is_none() => return answer,
+                    Ok(answer) if answer.fields.get(NOT_TAKEN).is_none() => {
+                        return Some(answer);
+                    }
                     Ok(_) | Err(CallFailed::NotSent(_)) => broker.time_told().plus(AGAIN_MS),
                     Err(CallFailed::NoAnswer(cause)) => {
-                        return RequestError::SentOn { master, cause }.answer();
+                        return Some(RequestError::SentOn { master, cause }.answer());
                     }
                 }
             }
             None => give_up,
         };
         if broker.time_told() >= give_up {
-            return RequestError::NoMaster.answer();
+            return None;
         }
         let sleep = broker.sleep_until(again_at.min(give_up));
         select(changed, sleep).await;

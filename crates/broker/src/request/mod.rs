@@ -62,6 +62,14 @@ pub(crate) fn serve(call: &Call<'_>, request: Command) -> Outcome {
             let most = broker.settings().broker.max_requests_per_second_of_connection;
             match broker.limits.request(peer.id(), code, most, now) {
                 Ok(()) if forward::is_masters(code) => serve_as_master(call, code, request),
+                // One-way commits promise nothing: they are handed on to the leader later.
+                Ok(())
+                    if broker.store.has_gate()
+                        && agreed::is_of_tables(code)
+                        && !request.is_one_way() =>
+                {
+                    serve_as_master(call, code, request)
+                }
                 Ok(()) if agreed::is_progress(code) && broker.store.has_gate() => {
                     agreed::serve(call, code, request)
                 }
@@ -76,19 +84,22 @@ pub(crate) fn serve(call: &Call<'_>, request: Command) -> Outcome {
 /// A request that only a master can serve. While it is being served the broker stays one.
 fn serve_as_master(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
     let broker = call.broker;
+    let leads = || !broker.store.has_gate() || !agreed::is_of_tables(code) || broker.leads_tables();
     match broker.role.enter() {
-        Some(passing) => match agreed::serve(call, code, request) {
-            Outcome::Blocking(work) => {
-                let kept = passing.keep(&broker.role);
-                Outcome::Blocking(Box::new(move || {
-                    let _kept = kept;
-                    work()
-                }))
+        Some(passing) if request.is_one_way() || leads() => {
+            match agreed::serve(call, code, request) {
+                Outcome::Blocking(work) => {
+                    let kept = passing.keep(&broker.role);
+                    Outcome::Blocking(Box::new(move || {
+                        let _kept = kept;
+                        work()
+                    }))
+                }
+                outcome => outcome,
             }
-            outcome => outcome,
-        },
-        None if broker.sends_on() => forward::serve(call, request),
-        None => static_topic::serve(call, code, request),
+        }
+        _ if broker.sends_on() => forward::serve(call, code, request),
+        _ => static_topic::serve(call, code, request),
     }
 }
 

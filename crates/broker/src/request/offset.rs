@@ -43,6 +43,7 @@ pub fn query(broker: &Arc<Broker>, request: &Command) -> Outcome {
     let found =
         |offset| Ok(Command::success().with_header(&QueryConsumerOffsetResponse { offset }));
     let QueryConsumerOffset { consumer_group, topic, queue_id, set_zero_if_not_found } = header;
+    broker.offsets.log_committed(&consumer_group, &topic, queue_id);
     match broker.offsets.committed(&consumer_group, &topic, queue_id) {
         Some(offset) if offset >= 0 => reply(found(offset)),
         _ if set_zero_if_not_found == Some(false) => reply(Err(RequestError::OffsetUnknown)),
@@ -57,6 +58,20 @@ pub fn query(broker: &Arc<Broker>, request: &Command) -> Outcome {
             })
         }
     }
+}
+
+/// What is known here, by a broker that finds no leader of its group.
+pub fn known(broker: &Broker, request: &Command) -> Command {
+    let answer = request.header().map_err(RequestError::from).and_then(|header| {
+        let QueryConsumerOffset { consumer_group, topic, queue_id, .. } = header;
+        match broker.offsets.committed(&consumer_group, &topic, queue_id) {
+            Some(offset) if offset >= 0 => {
+                Ok(Command::success().with_header(&QueryConsumerOffsetResponse { offset }))
+            }
+            _ => Err(RequestError::NoMaster),
+        }
+    });
+    answer.unwrap_or_else(|error| error.answer())
 }
 
 /// Whether the queue has its very first message still, and that near the log's end.

@@ -36,6 +36,7 @@ pub fn follow_group(
         asks: asks.clone(),
         net: net.clone(),
         news: news.clone(),
+        leads: None,
     };
     let (copying, place) = (broker.clone(), asks.master.subscribe());
     let copy = tables::copy_while_slave(copying, place, news.subscribe(), client);
@@ -54,10 +55,12 @@ struct Applier {
     asks: Arc<Asks>,
     net: Arc<Net>,
     news: Arc<watch::Sender<MasterNews>>,
+    /// The term in which this broker became master last.
+    leads: Option<u64>,
 }
 
 impl Applier {
-    async fn run(self, mut changes: watch::Receiver<Role>) {
+    async fn run(mut self, mut changes: watch::Receiver<Role>) {
         let mut heard = self.net.news.subscribe();
         let mut leader = None;
         loop {
@@ -86,12 +89,17 @@ impl Applier {
     }
 
     /// False if it is to be tried again.
-    async fn apply(&self, role: Role) -> bool {
+    async fn apply(&mut self, role: Role) -> bool {
         match role {
             Role::Leader { term } => {
-                if self.broker.is_master() {
+                if self.broker.is_master() && self.leads == Some(term) {
                     return true;
                 }
+                if self.broker.is_master() {
+                    // Another may have led in between.
+                    self.broker.lose_place(self.id);
+                }
+                self.leads = Some(term);
                 self.point_to(None);
                 let broker = self.broker.clone();
                 let term = i64::try_from(term).unwrap_or(i64::MAX);

@@ -1,0 +1,397 @@
+//! Changes of tables in the log of a group that elects its master: consumer offsets, topics and
+//! subscription groups are agreed on as messages are, and stand before the answers that tell of
+//! them.
+//!
+//! The leader puts what has changed into a topic of its own, many changes a record ([`Change`]);
+//! who waits for an answer waits until the group agrees on the record. Followers read the topic
+//! and do the same to their tables. Whoever is elected has everything that is agreed on, and reads
+//! to the end before it leads. The rules are in [`log`].
+
+mod log;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use serde::{Deserialize, Serialize};
+use skua_protocol::body::{DataVersion, SubscriptionGroupConfig, TopicConfig};
+use skua_protocol::record::{Message, NewRecord};
+use skua_protocol::{Millis, QueueId, json};
+use skua_store::{AppendError, Epoch, ReadLimits, ReadStatus, Unconfirmed};
+
+use crate::broker::Broker;
+use crate::consumer_offsets::OffsetChanges;
+use crate::files::{ConfigFile, LoadError, SaveError};
+use crate::group_table::Forbidden;
+use crate::names::TABLES_TOPIC;
+use crate::swap_map::lock;
+use log::{Step, TableLog};
+
+/// Name of the file under `config/`: up to which record the other files have everything.
+pub const FILE: &str = "groupTables.json";
+const QUEUE: QueueId = QueueId(0);
+/// How long changes that nobody waits for are gathered.
+const GATHER_MS: i64 = 50;
+/// Entries of one record at most, by table.
+const OFFSETS_MAX: usize = 2000;
+const CONFIGS_MAX: usize = 200;
+/// Records read at a time.
+const RECORDS_READ: u32 = 32;
+
+/// Names whose entries have changed.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    is_kept: bool,
+    names: BTreeSet<String>,
+}
+
+impl Journal {
+    pub fn new(is_kept: bool) -> Self {
+        Self { is_kept, names: BTreeSet::new() }
+    }
+
+    /// False if nothing is noted here.
+    pub fn note(&mut self, name: &str) -> bool {
+        if self.is_kept {
+            self.names.insert(name.to_owned());
+        }
+        self.is_kept
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    pub fn take(&mut self, most: usize) -> Vec<String> {
+        let names: Vec<String> = self.names.iter().take(most).cloned().collect();
+        self.names.retain(|name| names.binary_search(name).is_err());
+        names
+    }
+}
+
+/// Entries of a table as they are at a version of it; `None`: deleted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TableChanges<C> {
+    pub version: DataVersion,
+    pub entries: BTreeMap<String, Option<C>>,
+}
+
+impl<C> TableChanges<C> {
+    pub fn of(version: DataVersion, names: Vec<String>, entry: impl Fn(&str) -> Option<C>) -> Self {
+        let entries = names.into_iter().map(|name| (entry(&name), name));
+        Self { version, entries: entries.map(|(entry, name)| (name, entry)).collect() }
+    }
+
+    fn if_any(self) -> Option<Self> {
+        (!self.entries.is_empty()).then_some(self)
+    }
+}
+
+/// A record's body.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Change {
+    /// The queue offset that its writer took for the next. It counts only where it has that: else
+    /// its writer did not know of a leader between.
+    at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topics: Option<TableChanges<TopicConfig>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<TableChanges<SubscriptionGroupConfig>>,
+    /// All that is forbidden to groups, if groups have changed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    forbidden: Forbidden,
+    #[serde(skip_serializing_if = "OffsetChanges::is_empty")]
+    offsets: OffsetChanges,
+}
+
+/// Content of [`FILE`].
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Saved {
+    next: u64,
+}
+
+pub(crate) struct Tables {
+    log: Mutex<TableLog>,
+    /// When gathered changes go into the log; `i64::MAX`: there are none.
+    due: AtomicI64,
+    file: ConfigFile,
+}
+
+impl Tables {
+    pub fn open(file: ConfigFile) -> Result<Self, LoadError> {
+        let saved = file.load(json::from_slice::<Saved>)?.unwrap_or_default();
+        let log = Mutex::new(TableLog::from(saved.next));
+        Ok(Self { log, due: AtomicI64::new(i64::MAX), file })
+    }
+
+    /// Up to which record the tables have everything now; for [`save`](Self::save), after them.
+    pub fn kept(&self) -> u64 {
+        lock(&self.log).kept()
+    }
+
+    pub fn save(&self, kept: u64) -> Result<(), SaveError> {
+        self.file.save(|| json::to_vec(&Saved { next: kept }))
+    }
+}
+
+/// Why nobody knows whether the group has agreed on a change.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotLogged {
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error("this broker does not lead its group any more")]
+    Lost,
+}
+
+impl From<Unconfirmed> for NotLogged {
+    fn from(_: Unconfirmed) -> Self {
+        Self::Lost
+    }
+}
+
+impl Broker {
+    /// Whether the tables here are the group's: this broker leads it, and has read what every
+    /// leader before has put into the log.
+    pub(crate) fn leads_tables(&self) -> bool {
+        lock(&self.tables.log).leads(self.store.epoch())
+    }
+
+    /// Whether topics or subscription groups have changed and the log does not say so.
+    pub(crate) fn has_config_changes(&self) -> bool {
+        self.topics.has_changes() || self.groups.has_changes()
+    }
+
+    fn has_table_changes(&self) -> bool {
+        self.has_config_changes() || self.offsets.has_changes()
+    }
+
+    /// Ends when the group has agreed on every change of tables up to now. `anew`: and on one of
+    /// this broker's from now on, so that nobody else has led until now.
+    pub(crate) async fn tables_agreed(&self, epoch: Epoch, anew: bool) -> Result<(), NotLogged> {
+        let mut ticket = None;
+        loop {
+            // Nothing is held while it waits.
+            let step = {
+                let mut log = lock(&self.tables.log);
+                if !log.leads(self.store.epoch()) || !log.leads(Some(epoch)) {
+                    return Err(NotLogged::Lost);
+                }
+                let wants = || anew || self.has_table_changes();
+                let ticket = *ticket.get_or_insert_with(|| log.ticket(wants()));
+                let step = log.step(ticket, self.store.confirmed());
+                if step == Step::Append {
+                    self.append_changes(&mut log, self.time_told())?;
+                }
+                step
+            };
+            match step {
+                Step::Append => {}
+                Step::Wait(end) => self.store.confirmed_when(end, epoch).await?,
+                Step::Done => return Ok(()),
+            }
+        }
+    }
+
+    /// Puts all that has changed into the log; an empty record if nothing has.
+    fn append_changes(&self, log: &mut TableLog, now: Millis) -> Result<(), NotLogged> {
+        let mut is_first = true;
+        while std::mem::take(&mut is_first) || self.has_table_changes() {
+            let (groups, forbidden) = self.groups.take_changes(CONFIGS_MAX);
+            let change = Change {
+                at: log.next(),
+                topics: self.topics.take_changes(CONFIGS_MAX).if_any(),
+                groups: groups.if_any(),
+                forbidden,
+                offsets: self.offsets.take_changes(OFFSETS_MAX),
+            };
+            let body = json::to_vec(&change);
+            let record = NewRecord {
+                topic: TABLES_TOPIC,
+                queue_id: QUEUE,
+                flag: 0,
+                sys_flag: 0,
+                born_timestamp: now,
+                born_host: self.store_host(),
+                store_host: self.store_host(),
+                reconsume_times: 0,
+                prepared_transaction_offset: 0,
+                body: &body,
+                properties: &[],
+            };
+            match self.store.append(&record, now) {
+                Ok(receipt) => {
+                    if !log.appended(receipt.queue_offset.0, receipt.end, receipt.epoch) {
+                        tracing::warn!(at = change.at, ?receipt, "tables of another leader");
+                        return Err(NotLogged::Lost);
+                    }
+                }
+                Err(cause) => {
+                    change.topics.iter().for_each(|topics| self.topics.put_back(topics));
+                    change.groups.iter().for_each(|groups| self.groups.put_back(groups));
+                    self.offsets.put_back(change.offsets);
+                    return Err(cause.into());
+                }
+            }
+        }
+        log.has_all();
+        Ok(())
+    }
+
+    /// Tables have changed, or are about to: the log has it soon, should nobody wait for it.
+    pub(crate) fn wake_to_log_tables(&self, now: Millis) {
+        if self.store.has_gate() && self.tables.due.load(Ordering::Relaxed) == i64::MAX {
+            let at = now.plus(GATHER_MS);
+            self.tables.due.fetch_min(at.0, Ordering::SeqCst);
+            self.wake_at(at);
+        }
+    }
+
+    /// A record of tables can be read: what it says is done at once.
+    pub(crate) fn tables_arrived(&self) {
+        if !self.is_master() {
+            let now = self.time_told();
+            self.tables.due.fetch_min(now.0, Ordering::SeqCst);
+            self.wake_at(now);
+        }
+    }
+
+    /// Puts what was gathered into the log, or does what is said there.
+    pub(crate) fn run_tables(&self, now: Millis) -> Option<Millis> {
+        if !self.store.has_gate() {
+            return None;
+        }
+        let due = self.tables.due.load(Ordering::SeqCst);
+        if due > now.0 {
+            return (due != i64::MAX).then_some(Millis(due));
+        }
+        self.tables.due.store(i64::MAX, Ordering::SeqCst);
+        let mut log = lock(&self.tables.log);
+        if !log.leads(self.store.epoch()) {
+            // A master that is none any more for the group: what is there is its successor's.
+            if !self.is_master() {
+                self.follow_tables(&mut log);
+            }
+        } else {
+            // First: what can be read now is this broker's if it leads still, then.
+            let max = self.store.max_offset(TABLES_TOPIC, QUEUE).map_or(0, |max| max.0);
+            if log.leads(self.store.epoch()) {
+                log.agreed_up_to(max);
+            }
+            if self.is_master()
+                && self.has_table_changes()
+                && let Err(cause) = self.append_changes(&mut log, now)
+            {
+                tracing::warn!(%cause, "changes of tables are not in the log yet");
+                drop(log);
+                self.wake_to_log_tables(now);
+            }
+        }
+        let due = self.tables.due.load(Ordering::SeqCst);
+        (due != i64::MAX).then_some(Millis(due))
+    }
+
+    /// Does what the records say that can be read.
+    fn follow_tables(&self, log: &mut TableLog) {
+        let bounds = || {
+            let min = self.store.min_offset(TABLES_TOPIC, QUEUE).map_or(0, |min| min.0);
+            (min, self.store.max_offset(TABLES_TOPIC, QUEUE).map_or(0, |max| max.0))
+        };
+        let (min, max) = bounds();
+        if log.bound(min, max) {
+            self.offsets.forget_logged();
+        }
+        let mut took = false;
+        while log.next() < max {
+            let limits = ReadLimits { max_messages: RECORDS_READ };
+            let from = log.next() as i64;
+            let read = self.store.read(TABLES_TOPIC, QUEUE, from, limits, &mut |_| true);
+            let messages = match read.status {
+                ReadStatus::Found => Message::decode_all(&read.body),
+                status => {
+                    tracing::warn!(from, ?status, "records of tables cannot be read");
+                    break;
+                }
+            };
+            match messages {
+                Ok(messages) => messages.iter().for_each(|message| self.follow_record(message)),
+                Err(cause) => tracing::error!(from, %cause, "records of tables are passed over"),
+            }
+            took = true;
+            log.took(read.next_offset.max(from + 1) as u64);
+        }
+        if took {
+            self.wake_to_save_offsets(self.time_told());
+        }
+    }
+
+    fn follow_record(&self, message: &Message) {
+        let change = match json::from_slice::<Change>(&message.body) {
+            Ok(change) => change,
+            Err(cause) => {
+                let at = message.queue_offset;
+                tracing::error!(at, %cause, "a record of tables is passed over");
+                return;
+            }
+        };
+        if change.at as i64 != message.queue_offset {
+            return;
+        }
+        self.offsets.take_logged(change.offsets);
+        if let Some(topics) = change.topics {
+            if let Err(error) = self.topics.take_logged(topics) {
+                tracing::error!(%error, "topics of the group's log not saved");
+            }
+            self.tell_topics();
+            drop(self.topics_changed());
+        }
+        if let Some(groups) = change.groups
+            && let Err(error) = self.groups.take_logged(groups, change.forbidden)
+        {
+            tracing::error!(%error, "subscription groups of the group's log not saved");
+        }
+    }
+
+    /// This broker leads: does all that the log says, and keeps its own changes for it.
+    pub(crate) fn lead_tables(&self) {
+        if !self.store.has_gate() {
+            return;
+        }
+        let mut log = lock(&self.tables.log);
+        // First: should this broker lose the lead and win it again meanwhile, it has not read what
+        // came in between.
+        let epoch = self.store.epoch();
+        self.follow_tables(&mut log);
+        log.lead(epoch);
+        self.topics.keep_journal(true);
+        self.groups.keep_journal(true);
+        self.offsets.begin_journal();
+    }
+
+    /// Puts all that has changed into the log, which is about to be closed.
+    pub(crate) fn log_tables(&self, now: Millis) {
+        let mut log = lock(&self.tables.log);
+        if log.leads(self.store.epoch())
+            && self.has_table_changes()
+            && let Err(cause) = self.append_changes(&mut log, now)
+        {
+            tracing::warn!(%cause, "changes of tables did not come into the log");
+        }
+    }
+
+    /// This broker does not lead any more.
+    pub(crate) fn yield_tables(&self) {
+        let mut log = lock(&self.tables.log);
+        log.give_up();
+        self.topics.keep_journal(false);
+        self.groups.keep_journal(false);
+        self.offsets.end_journal();
+        drop(log);
+        self.tables_arrived();
+    }
+}

@@ -1,0 +1,152 @@
+use skua_protocol::Command;
+use skua_protocol::body::SubscriptionGroupConfig;
+use skua_protocol::request::{QueryConsumerOffset, UpdateConsumerOffset};
+use skua_store::Store;
+
+use super::*;
+use crate::role::Role;
+use crate::test_broker::{TestBroker, ready};
+
+const MEMBER: &str = "enableDLegerCommitLog=true\ndLegerPeers=n0-h:1\ndLegerSelfId=n0\n";
+
+fn agree(store: &Store) {
+    store.confirm(store.appended());
+    while store.dispatch() > 0 {}
+}
+
+fn leader() -> TestBroker {
+    let test = TestBroker::with(MEMBER);
+    agree(&test.store);
+    lead(&test, 1);
+    test
+}
+
+fn lead(test: &TestBroker, term: i64) {
+    assert!(test.store.open_appends().is_some());
+    drop(test.broker.lead(term, test.now).expect("nothing fails on this disk"));
+}
+
+fn commit(offset: i64) -> Command {
+    Command::request(&UpdateConsumerOffset {
+        consumer_group: "TOOLS_CONSUMER".into(),
+        topic: "T".into(),
+        queue_id: 0,
+        commit_offset: offset,
+    })
+}
+
+fn query() -> Command {
+    Command::request(&QueryConsumerOffset {
+        consumer_group: "TOOLS_CONSUMER".into(),
+        topic: "T".into(),
+        queue_id: 0,
+        set_zero_if_not_found: Some(false),
+    })
+}
+
+/// Copies what is agreed on, as the group does.
+fn replicate(from: &TestBroker, to: &mut TestBroker) {
+    let (at, end) = (to.store.appended(), from.store.confirmed());
+    if at < end {
+        let bytes = from.store.log_bytes(at, (end.0 - at.0) as usize).expect("its log");
+        to.store.append_copy(at, &bytes).expect("nothing fails on this disk");
+    }
+    agree(&to.store);
+    to.run_after(1);
+}
+
+#[test]
+fn a_commit_is_answered_when_the_group_agrees_and_stands_at_the_followers() {
+    let leader = leader();
+    let mut follower = TestBroker::with(MEMBER);
+    leader.create_topic(TopicConfig::new("T", 1, 6));
+    let Err(waiting) = leader.start(&leader.peer, commit(5)) else { panic!("not agreed on yet") };
+    agree(&leader.store);
+    assert_eq!(ready(waiting).code, 0);
+    replicate(&leader, &mut follower);
+    assert_eq!(follower.broker.offsets.committed("TOOLS_CONSUMER", "T", 0), Some(5));
+    assert!(follower.broker.topics.contains("T"));
+    // What is told is asked of the group, too.
+    let Err(waiting) = leader.start(&leader.peer, query()) else { panic!("not agreed on yet") };
+    agree(&leader.store);
+    assert_eq!(ready(waiting).fields.get("offset"), Some("5"));
+}
+
+#[test]
+fn changes_that_nobody_waits_for_go_together_and_are_followed_to_the_letter() {
+    let mut leader = leader();
+    let mut follower = TestBroker::with(MEMBER);
+    for queue in 0..5_i32 {
+        leader.broker.offsets.commit("g", "T", queue, 7, leader.now);
+        leader.broker.wake_to_save_offsets(leader.now);
+    }
+    leader.broker.offsets.commit("g", "Gone", 0, 7, leader.now);
+    let groups = ["kept", "dropped"].map(SubscriptionGroupConfig::new).to_vec();
+    leader.broker.groups.update(groups, leader.now).expect("saved");
+    leader.run_after(GATHER_MS);
+    agree(&leader.store);
+    assert_eq!(leader.store.max_offset(TABLES_TOPIC, QUEUE).map(|max| max.0), Some(1));
+    replicate(&leader, &mut follower);
+    assert_eq!(follower.broker.offsets.committed_queues("g", "T").len(), 5);
+    assert!(follower.broker.groups.contains("dropped"));
+
+    leader.broker.offsets.remove_topic("Gone");
+    leader.broker.groups.remove("dropped", leader.now).expect("saved");
+    leader.broker.groups.set_readable("kept", "T", false, leader.now).expect("saved");
+    leader.broker.wake_to_save_offsets(leader.now);
+    leader.run_after(GATHER_MS);
+    agree(&leader.store);
+    replicate(&leader, &mut follower);
+    assert_eq!(follower.broker.offsets.committed("g", "Gone", 0), None);
+    assert!(!follower.broker.groups.contains("dropped"));
+    assert!(!follower.broker.groups.may_read("kept", "T"));
+    assert_eq!(follower.broker.groups.version(), leader.broker.groups.version());
+
+    // Nothing has changed: nothing is written.
+    let end = leader.store.appended();
+    leader.broker.offsets.commit("g", "T", 0, 7, leader.now);
+    leader.broker.wake_to_save_offsets(leader.now);
+    leader.run_after(GATHER_MS);
+    assert_eq!(leader.store.appended(), end);
+}
+
+#[test]
+fn a_member_that_was_killed_reads_on_where_its_files_end() {
+    let leader = leader();
+    let mut follower = TestBroker::with(MEMBER);
+    leader.create_topic(TopicConfig::new("T", 1, 6));
+    let waiting = leader.start(&leader.peer, commit(1)).expect_err("not agreed on yet");
+    agree(&leader.store);
+    ready(waiting);
+    replicate(&leader, &mut follower);
+    follower.broker.save_offsets().expect("saved");
+    let waiting = leader.start(&leader.peer, commit(2)).expect_err("not agreed on yet");
+    agree(&leader.store);
+    ready(waiting);
+    replicate(&leader, &mut follower);
+    let follower = follower.crash();
+    assert_eq!(follower.broker.offsets.committed("TOOLS_CONSUMER", "T", 0), Some(1));
+    // It has not been told how far the log is agreed on.
+    agree(&follower.store);
+    lead(&follower, 2);
+    assert_eq!(follower.broker.offsets.committed("TOOLS_CONSUMER", "T", 0), Some(2));
+}
+
+#[test]
+fn who_has_lost_the_lead_tells_nothing_even_if_it_does_not_know() {
+    let leader = leader();
+    leader.create_topic(TopicConfig::new("T", 1, 6));
+    let waiting = leader.start(&leader.peer, commit(1)).expect_err("not agreed on yet");
+    leader.store.close_appends();
+    assert_ne!(ready(waiting).code, 0);
+    assert_eq!(leader.broker.role(), Role::Master);
+    assert!(!leader.broker.leads_tables());
+    // Elected again, it may have missed another's changes: it has to become master anew.
+    leader.store.truncate_to(leader.store.confirmed()).expect("nothing fails on this disk");
+    assert!(leader.store.open_appends().is_some());
+    assert!(!leader.broker.leads_tables());
+    leader.broker.lose_place(1);
+    leader.broker.follow(1, leader.now);
+    drop(leader.broker.lead(3, leader.now).expect("nothing fails on this disk"));
+    assert!(leader.broker.leads_tables());
+}
