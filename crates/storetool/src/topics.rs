@@ -16,6 +16,11 @@ pub fn entry(table: &[u8], topic: &str) -> Option<Value> {
     table.get(TABLE)?.get(topic).cloned()
 }
 
+/// Whether it is a table of topics.
+pub fn is_table(table: &[u8]) -> bool {
+    from_slice::<Value>(table).is_ok_and(|table| table.get(TABLE).is_some_and(Value::is_object))
+}
+
 /// Whether an entry says that the topic's queues are of the batch kind.
 pub fn has_batch_queues(entry: &Value) -> bool {
     let config = serde_json::from_value::<TopicConfig>(entry.clone());

@@ -430,6 +430,18 @@ fn the_timers_units_lead_to_their_records() {
     assert_eq!(fs::read(source.target().join("timerwheel")).expect("copied"), [7; 64]);
 }
 
+#[test]
+fn a_disk_without_room_is_told_before_anything_is_written() {
+    let source = Source::filled(0);
+    let timer = source.root().join("timerlog");
+    fs::create_dir_all(&timer).expect("writable");
+    let large = fs::File::create(timer.join(format!("{:020}", 0))).expect("writable");
+    large.set_len(8 << 40).expect("it is sparse");
+    assert_eq!(source.import("--dry-run").0, 0);
+    assert_eq!(source.import("").0, 2);
+    assert!(!source.target().exists(), "nothing was written");
+}
+
 /// Whatever stands in the files, an import ends with a word and leaves them alone.
 #[test]
 fn damaged_files_are_refused_or_read_and_never_changed() {
@@ -444,6 +456,26 @@ fn damaged_files_are_refused_or_read_and_never_changed() {
         files.sort_by_key(fs::DirEntry::path);
         let mut paths: Vec<_> = files.iter().map(fs::DirEntry::path).collect();
         paths.push(home.join("checkpoint"));
+        for name in ["consumequeue/TopicA/0", "consumequeue/TopicC/1", "timerlog"] {
+            let dir = source.root().join(name);
+            fs::create_dir_all(&dir).expect("writable");
+            let base = if random.one_in(4) { random.number() >> random.below(64) } else { 0 };
+            let path = dir.join(format!("{base:020}"));
+            let bytes: Vec<_> = (0..5200).map(|_| random.number() as u8).collect();
+            fs::write(&path, bytes).expect("writable");
+            paths.push(path);
+        }
+        if random.one_in(4) {
+            let dir = source.root().join("commitlog");
+            fs::create_dir_all(&dir).expect("writable");
+            let base = random.below(4) * FILE;
+            let path = dir.join(format!("{base:020}"));
+            let len = if random.one_in(2) { FILE } else { random.below(FILE) };
+            let bytes: Vec<_> = (0..len).map(|_| random.below(3) as u8).collect();
+            fs::write(&path, bytes).expect("writable");
+            paths.push(path);
+        }
+        paths.push(source.root().join("config/topics.json"));
         for _ in 0..=random.below(4) {
             let path = random.pick(&paths);
             let mut bytes = fs::read(path).expect("there");
@@ -465,6 +497,9 @@ fn damaged_files_are_refused_or_read_and_never_changed() {
         assert!(before == after, "seed {seed}: the source was changed");
         match status {
             0 => {
+                // It was copied as it is.
+                let table = source.target().join("config/topics.json");
+                fs::write(table, "{\"topicConfigTable\":{}}").expect("writable");
                 let messages = told["messages"].as_u64().expect("told") as usize;
                 assert_eq!(source.stored().len(), messages, "seed {seed}");
             }

@@ -110,10 +110,9 @@ impl Source {
     /// Reads everything and changes nothing. `wanted` are the bytes of a file that the new store
     /// is configured to have.
     pub fn survey(&self, wanted: Option<u64>) -> Result<Survey, Stop> {
-        let files = self.directory.log_files();
+        let plain_size = self.plain_file_size()?;
         let mut plain_end = None;
         let mut survey = Survey::default();
-        let plain_size = files.first().map(|file| file.len).unwrap_or_default();
         self.walk_plain(&mut |found| {
             match found {
                 Found::Plain(record) => {
@@ -183,6 +182,31 @@ impl Source {
         (survey.last, survey.torn) = (end.last, end.torn);
         survey.end = layout.at;
         Ok(survey)
+    }
+
+    /// Bytes of a file of the plain log, whose files follow one another; 0 if there is none.
+    fn plain_file_size(&self) -> Result<u64, Stop> {
+        let files = self.directory.log_files();
+        let size = files.first().map(|file| file.len).unwrap_or_default();
+        let mut wanted = None;
+        for file in files {
+            let base = file.base.filter(|base| i64::try_from(*base).is_ok());
+            let reason = match base {
+                None => "not named by its first offset".to_owned(),
+                Some(base) if file.len != size || base.checked_rem(size) != Some(0) => {
+                    "its length or name is not as that of the others".to_owned()
+                }
+                Some(base) if wanted.is_some_and(|wanted| base != wanted) => {
+                    "the file before it is not there".to_owned()
+                }
+                Some(base) => {
+                    wanted = base.checked_add(size);
+                    continue;
+                }
+            };
+            return Err(DLedgerError::Files { path: file.path.clone(), reason }.into());
+        }
+        Ok(size)
     }
 
     /// Shows everything that is to be taken.

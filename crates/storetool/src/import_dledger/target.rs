@@ -172,7 +172,10 @@ impl Writer<'_> {
     fn fill(&mut self) -> Result<(), Stop> {
         let room = self.layout.room();
         if room < self.layout.file_size {
-            self.put(self.layout.at, &filler(room))?;
+            // Nearly a whole file, it may be: not copied once more.
+            self.write()?;
+            (self.at, self.piece) = (self.layout.at, filler(room));
+            self.write()?;
             self.layout.at += room;
         }
         Ok(())
@@ -182,8 +185,10 @@ impl Writer<'_> {
         let piece = std::mem::take(&mut self.piece);
         let known = (self.known.saturating_sub(self.at) as usize).min(piece.len());
         let (old, new) = piece.split_at(known);
-        if !old.is_empty() {
-            let there = self.store.log_bytes(PhysicalOffset(self.at), old.len());
+        let mut at = self.at;
+        for old in old.chunks(PIECE) {
+            let there = self.store.log_bytes(PhysicalOffset(at), old.len());
+            at += old.len() as u64;
             if !there.is_ok_and(|there| there == old) {
                 return Err(refuse(format!(
                     "what an import before has left at {} is not of this source; empty the \
@@ -202,8 +207,10 @@ impl Writer<'_> {
             self.store.flush()?;
             self.flush_at = self.at + FLUSH_EVERY;
         }
-        self.piece = piece;
-        self.piece.clear();
+        if piece.capacity() <= 2 * PIECE {
+            self.piece = piece;
+            self.piece.clear();
+        }
         Ok(())
     }
 }
@@ -300,7 +307,8 @@ fn go_on(store: &Store, from: &Directory) -> Result<u64, Stop> {
 fn delete_topics(store: &Store, from: &Directory) -> Result<Vec<String>, Stop> {
     let kept = from.queues()?;
     let table = from.table(topics::FILE)?.unwrap_or_default();
-    if kept.is_empty() || table.is_empty() {
+    // Of a table that cannot be read nobody knows what it had.
+    if kept.is_empty() || !topics::is_table(&table) {
         return Ok(Vec::new());
     }
     let mut gone: Vec<String> = store.queue_list()?.into_iter().map(|(topic, _)| topic).collect();
