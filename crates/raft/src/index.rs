@@ -250,6 +250,16 @@ impl Index {
         Ok(low)
     }
 
+    /// The last entry with bytes that ends at `end` or before. Of those without, which end there
+    /// too, a mark in the commit log says nothing.
+    pub fn last_with_bytes(&self, end: u64) -> DiskResult<u64> {
+        let mut last = self.last_before(end)?;
+        while self.slot(last)?.is_some_and(|slot| slot.len == 0) {
+            last -= 1;
+        }
+        Ok(last)
+    }
+
     /// Writes the slots from `from` on again as they are; durable with the next sync.
     pub fn rewrite(&mut self, from: u64) -> DiskResult<()> {
         for index in from.max(self.first())..=self.last {

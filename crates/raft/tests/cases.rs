@@ -170,6 +170,55 @@ fn a_member_that_forgot_its_tail_does_not_vote_it_away() {
     }
 }
 
+/// An entry without bytes ends where the one before it does: that the log is durable up to there
+/// says nothing of it.
+#[test]
+fn an_election_right_behind_a_checkpoint_outlives_two_crashes() {
+    // What a power cut takes is by chance.
+    (0..20).for_each(|seed| elect_and_crash_twice(2 * seed + 1));
+}
+
+fn elect_and_crash_twice(seed: u64) {
+    let mut cluster = Cluster::new(seed, 3, false);
+    cluster.start_all();
+    let first = elected(&mut cluster);
+    // The entry of the election is the last in its file of the index: nothing else syncs that.
+    let last = |cluster: &Cluster| {
+        cluster.nodes[&first].life.as_ref().map_or(0, |life| life.group.status().last)
+    };
+    while last(&cluster) % 16 != 15 {
+        cluster.send(first);
+        cluster.run(10);
+    }
+    cluster.run(500);
+    for node in cluster.nodes.values_mut() {
+        while node.life.as_ref().is_some_and(|life| life.store.dispatch() > 0) {}
+        node.work(cluster.now, 17);
+    }
+    cluster.nodes.get_mut(&first).expect("there").up_at = cluster.now + 400;
+    cluster.crash(first, Crash::Process);
+    cluster.run_until(5000, "another leader", |cluster| {
+        cluster.leader().is_some_and(|leader| leader != first)
+    });
+    let second = cluster.leader().expect("just seen");
+    for _ in 0..5 {
+        cluster.send(second);
+        cluster.run(10);
+    }
+    cluster.crash(second, Crash::Process);
+    cluster.run(50);
+    let leader = elected(&mut cluster);
+    // So that something behind is agreed on, too, and the checkpoint says so.
+    cluster.send(leader);
+    cluster.run(200);
+    let node = cluster.nodes.get_mut(&second).expect("there");
+    while node.life.as_ref().is_some_and(|life| life.store.dispatch() > 0) {}
+    node.work(cluster.now, 17);
+    cluster.crash(second, Crash::Power);
+    cluster.run(500);
+    cluster.heal_and_check(&[1, 2, 3]);
+}
+
 #[test]
 fn a_new_member_is_filled_while_sends_go_on_and_takes_over() {
     for sync in [false, true] {

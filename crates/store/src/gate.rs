@@ -291,7 +291,6 @@ impl Store {
         let failed = |cause| self.failed(cause);
         if at.0 < end {
             // Their entries would be taken for those of the messages that come again.
-            self.queues.unload();
             self.queues.delete_all().map_err(failed)?;
             self.disk.sync_dir(&self.options.root).map_err(failed)?;
         }

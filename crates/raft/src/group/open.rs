@@ -88,11 +88,7 @@ impl Group {
         };
         log.agree(&root)?;
         let last = log.index.last();
-        // Of the entries without bytes that end there, too, nothing is known.
-        let mut dispatched = log.index.last_before(store.confirmed().0)?;
-        while log.index.slot(dispatched)?.is_some_and(|slot| slot.len == 0) {
-            dispatched -= 1;
-        }
+        let dispatched = log.index.last_with_bytes(store.confirmed().0)?;
         log.applied = hint.min(last).max(dispatched).max(log.index.base().index);
         if log.state.copying {
             // What is behind was not agreed on, as far as this member knows; the copy is.
@@ -235,7 +231,7 @@ impl GroupLog {
     fn agree(&mut self, root: &Path) -> Result<(), OpenError> {
         let (from, log_end) = (self.store.recovered().from, self.store.appended().0);
         // Before that, log and index were durable together.
-        let first = self.index.last_before(from)? + 1;
+        let first = self.index.last_with_bytes(from)? + 1;
         let mut at = first;
         while let Some(slot) = self.index.slot(at)? {
             let is_whole = match slot.kind {

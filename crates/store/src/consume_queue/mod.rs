@@ -398,7 +398,10 @@ impl Queues {
     pub(crate) fn delete_all(&self) -> DiskResult<()> {
         self.disk.remove_dir(&self.batch_dir)?;
         self.disk.remove_dir(&self.extension_dir)?;
-        self.disk.remove_dir(&self.dir)
+        self.disk.remove_dir(&self.dir)?;
+        // Last, or somebody loads once more what is about to go.
+        self.unload();
+        Ok(())
     }
 
     /// There is no queue of some kind on disk at all.

@@ -390,6 +390,9 @@ impl SimDisk {
             file.content = file.durable.clone();
         }
         state.names = state.durable_names.clone();
+        // With a file whose deletion was forgotten its folder is back.
+        let dirs = state.names.keys().flat_map(|path| path.ancestors().skip(1));
+        state.dirs.extend(dirs.map(Path::to_owned));
     }
 
     /// Changes bytes of a file behind the store's back, as a bad disk does.
