@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use skua_protocol::body::{AclInfo, PolicyEntryInfo, PolicyInfo, UserInfo};
 
 use crate::ip::{Network, NetworkError};
-use crate::resource::{Action, Resource, from_name, name_of};
+use crate::resource::{Action, Resource};
 use crate::sign::SigningKey;
 
 pub use decide::Unauthorized;
@@ -20,26 +20,6 @@ pub use decide::Unauthorized;
 /// Most users, and most rules of one user: a book is kept in memory and written whole.
 pub const USERS_MAX: usize = 100_000;
 pub const ENTRIES_MAX: usize = 10_000;
-
-/// Declares an enum with the names that its values have in requests and files.
-macro_rules! named {
-    ($($name:ident { $($(#[$doc:meta])* $value:ident = $text:literal,)+ })+) => {$(
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[$doc])* $value,)+ }
-
-        impl $name {
-            const NAMES: &'static [(Self, &'static str)] = &[$((Self::$value, $text)),+];
-
-            pub fn from_name(name: &str) -> Option<Self> {
-                from_name(Self::NAMES, name)
-            }
-
-            pub fn name(self) -> &'static str {
-                name_of(Self::NAMES, self)
-            }
-        }
-    )+};
-}
 
 named! {
     UserType {

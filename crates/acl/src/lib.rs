@@ -5,6 +5,9 @@
 //! role; [`Book`] is what administrators change by request, [`plain::Rules`] what stands in
 //! `plain_acl.yml`. What a request wants is told in [`access`], and nowhere else.
 
+#[macro_use]
+mod named;
+
 pub mod access;
 mod book;
 mod credentials;

@@ -2,81 +2,29 @@
 
 use std::fmt;
 
-/// Java: `Action`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    Unknown,
-    All,
-    Any,
-    Pub,
-    Sub,
-    Create,
-    Update,
-    Delete,
-    Get,
-    List,
-}
-
-impl Action {
-    const NAMES: [(Self, &'static str); 10] = [
-        (Self::Unknown, "Unknown"),
-        (Self::All, "All"),
-        (Self::Any, "Any"),
-        (Self::Pub, "Pub"),
-        (Self::Sub, "Sub"),
-        (Self::Create, "Create"),
-        (Self::Update, "Update"),
-        (Self::Delete, "Delete"),
-        (Self::Get, "Get"),
-        (Self::List, "List"),
-    ];
-
-    /// By name, in any case.
-    pub fn from_name(name: &str) -> Option<Self> {
-        from_name(&Self::NAMES, name)
+named! {
+    /// Java: `Action`.
+    Action {
+        Unknown = "Unknown",
+        All = "All",
+        Any = "Any",
+        Pub = "Pub",
+        Sub = "Sub",
+        Create = "Create",
+        Update = "Update",
+        Delete = "Delete",
+        Get = "Get",
+        List = "List",
     }
-
-    pub fn name(self) -> &'static str {
-        name_of(&Self::NAMES, self)
+    /// Java: `ResourceType`.
+    ResourceType {
+        Unknown = "Unknown",
+        Any = "Any",
+        Cluster = "Cluster",
+        Namespace = "Namespace",
+        Topic = "Topic",
+        Group = "Group",
     }
-}
-
-/// Java: `ResourceType`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResourceType {
-    Unknown,
-    Any,
-    Cluster,
-    Namespace,
-    Topic,
-    Group,
-}
-
-impl ResourceType {
-    const NAMES: [(Self, &'static str); 6] = [
-        (Self::Unknown, "Unknown"),
-        (Self::Any, "Any"),
-        (Self::Cluster, "Cluster"),
-        (Self::Namespace, "Namespace"),
-        (Self::Topic, "Topic"),
-        (Self::Group, "Group"),
-    ];
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        from_name(&Self::NAMES, name)
-    }
-
-    pub fn name(self) -> &'static str {
-        name_of(&Self::NAMES, self)
-    }
-}
-
-pub(crate) fn from_name<T: Copy>(names: &[(T, &str)], name: &str) -> Option<T> {
-    names.iter().find(|(_, own)| own.eq_ignore_ascii_case(name)).map(|(value, _)| *value)
-}
-
-pub(crate) fn name_of<T: PartialEq>(names: &[(T, &'static str)], value: T) -> &'static str {
-    names.iter().find(|(own, _)| *own == value).map_or("Unknown", |(_, name)| name)
 }
 
 /// Java: `ResourcePattern`.
