@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -491,4 +492,73 @@ fn access_control_lists_of_rocketmq_4_are_obeyed_and_followed() {
     wait_until("the white list", std::time::Duration::from_secs(30), || {
         (ask(addr, 310, send_fields("mine"), b"hello").0 == 0).then_some(())
     });
+}
+
+/// Rights of lite topics, of which Java 5.5.0 asks for none: those of the parent topic and of the
+/// group, as where messages are popped.
+#[test]
+fn lite_topics_need_the_rights_of_their_parent_and_group() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let own = [&ACCESS[..], &["enableLmq=true", "enableMultiDispatch=true"]].concat();
+    let broker = broker(&scene, Kind::Skua, "skua", &namesrv, &own);
+    let addr = &broker.addr;
+    people(addr);
+    for topic in ["own-lite", "foreign"] {
+        let fields = json!({
+            "topic": topic, "defaultTopic": "TBW102", "readQueueNums": "1",
+            "writeQueueNums": "1", "perm": "6", "topicFilterType": "SINGLE_TAG",
+            "topicSysFlag": "0", "order": "false", "attributes": "+message.type=LITE",
+        });
+        assert_eq!(as_user(addr, ADMIN, 17, fields, "").0, 0, "{topic}");
+        let group = json!({"groupName": topic, "attributes": {"+lite.bind.topic": topic}});
+        assert_eq!(as_user(addr, ADMIN, 200, json!({}), &group.to_string()).0, 0, "{topic}");
+    }
+    let send = |topic: &str| {
+        let mut fields = send_fields(topic);
+        fields["i"] = json!("UNIQ_KEY\u{1}u1\u{2}__LITE_TOPIC\u{1}a\u{2}");
+        as_user(addr, ANN, 310, fields, "hello")
+    };
+    let subscribe = |group: &str, topic: &str| {
+        let body = json!({"subscriptionSet": [{
+            "action": "PARTIAL_ADD", "clientId": "c1", "group": group, "topic": topic,
+            "liteTopicSet": ["a"], "version": 1,
+        }]});
+        as_user(addr, ANN, 200_071, json!({}), &body.to_string())
+    };
+    let pop = |group: &str, topic: &str| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        let fields = json!({
+            "clientId": "c1", "consumerGroup": group, "topic": topic, "maxMsgNum": "8",
+            "invisibleTime": "60000", "pollTime": "0", "bornTime": since.as_millis().to_string(), "attemptId": "a1",
+        });
+        as_user(addr, ANN, 200_070, fields, "")
+    };
+    let info = |code: i32, fields: Value| as_user(addr, ANN, code, fields, "");
+    let others = [
+        ("send", send("foreign")),
+        ("subscribe to a topic", subscribe("own-lite", "foreign")),
+        ("subscribe as a group", subscribe("foreign", "own-lite")),
+        ("pop from a topic", pop("own-lite", "foreign")),
+        ("pop as a group", pop("foreign", "own-lite")),
+        ("parent", info(200_075, json!({"topic": "own-lite"}))),
+        ("lite topic", info(200_076, json!({"parentTopic": "own-lite", "liteTopic": "a"}))),
+        ("group", info(200_078, json!({"group": "own-lite", "topK": "1"}))),
+        ("dispatch", info(200_079, json!({"group": "own-lite"}))),
+        ("broker", info(200_074, json!({}))),
+    ];
+    for (name, (code, remark, _)) in others {
+        assert_eq!(code, 16, "{name}: {remark}");
+    }
+    assert_eq!(send("own-lite").0, 0);
+    assert_eq!(subscribe("own-lite", "own-lite").0, 0);
+    let came = wait_until("the message", std::time::Duration::from_secs(60), || {
+        let came = pop("own-lite", "own-lite");
+        assert_ne!(came.0, 16, "{came:?}");
+        (came.0 == 0).then_some(came.2)
+    });
+    assert!(came.contains("hello"), "{came}");
+    // Nothing unsigned comes through either.
+    let unsigned = ask(addr, 200_070, json!({"topic": "own-lite"}), b"");
+    assert_eq!(unsigned.0, 16, "{unsigned:?}");
 }
