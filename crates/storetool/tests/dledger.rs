@@ -393,6 +393,7 @@ fn queues_without_messages_go_on_and_deleted_topics_stay_deleted() {
     let (status, told) = source.import("");
     assert_eq!((status, &told["queuesContinued"]), (0, &1.into()), "{told}");
     assert_eq!(told["topicsDeleted"], serde_json::json!(["TopicB"]), "{told}");
+    assert_eq!(told["topicsUnknown"], serde_json::json!(["Expired", "TopicA"]), "{told}");
     let options = StoreOptions::new(source.target());
     let store = Store::open(options, Arc::new(RealDisk), NOW).expect("it opens");
     let next = Some(QueueOffset(300_012));

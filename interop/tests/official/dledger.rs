@@ -156,6 +156,60 @@ fn a_java_dledger_broker_becomes_a_store_of_skua() {
     scan(&mut driver, "scan-1");
 }
 
+/// A group of three, all killed under load: the member that would have been elected has everything
+/// that was acknowledged. Run with `DLEDGER_GROUP=1`; it takes a minute.
+#[test]
+fn of_a_killed_group_the_furthest_member_has_everything() {
+    if std::env::var_os("DLEDGER_GROUP").is_none() {
+        return;
+    }
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let peers: Vec<_> = (0..3).map(|n| format!("n{n}-127.0.0.1:{}", free_port())).collect();
+    let peers = setting(format!("dLegerPeers={}", peers.join(";")));
+    let mut members: Vec<_> = (0..3)
+        .map(|nth| {
+            let mut settings = COMMON.to_vec();
+            settings.extend(["enableDLegerCommitLog=true", "dLegerGroup=group", peers]);
+            settings.push(setting(format!("dLegerSelfId=n{nth}")));
+            let tuning = Tuning { settings, java_options: None };
+            let name = format!("member-{nth}");
+            Broker::start_tuned(&scene, Kind::Java, &name, &namesrv.addr, tuning)
+        })
+        .collect();
+    members.iter_mut().for_each(Broker::wait_registered);
+    let leader = wait_until("a master", LIMIT, || {
+        members.iter().map(|member| member.addr.clone()).find(|addr| wire::send(addr, TOPIC))
+    });
+    let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
+    driver.run("producer p group=producers timeout=3000 poll=1000");
+    driver.run(&format!("flood p topic={TOPIC} prefix=m threads=4 pause=1 size=900"));
+    driver.wait("sends", |events| events.iter().filter(|e| e.word == "sent").count() >= 1500);
+    members.iter_mut().for_each(|member| member.process.kill());
+    driver.run("halt p");
+
+    let trial = scene.folder("trial");
+    let of = |member: &Broker| {
+        let (status, told) = import(&member.store(), &trial, &["--dry-run"]);
+        eprintln!("{told}");
+        assert_eq!(status, Some(0), "{told}");
+        // Of equal ones the leader has the newest tables.
+        (told["lastTerm"].as_i64(), told["lastIndex"].as_u64(), member.addr == leader)
+    };
+    let best = members.iter().max_by_key(|member| of(member)).expect("three");
+    let target = scene.folder("imported").join("store");
+    let (status, told) = import(&best.store(), &target, &[]);
+    assert_eq!(status, Some(0), "{told}");
+    let tuning = Tuning { settings: COMMON.to_vec(), ..Tuning::default() };
+    let mut broker = Broker::start_tuned(&scene, Kind::Skua, "imported", &namesrv.addr, tuning);
+    broker.wait_registered();
+    driver.run(&format!("scan s topic={TOPIC} group=scanners"));
+    let (sent, got) = (driver.sent(TOPIC), driver.got("s"));
+    check::contains_all(&sent, &got);
+    check::dense(&got);
+    check::at_their_offsets(&sent, &got);
+}
+
 /// Names and lengths of all files, and the content of small ones.
 fn files(root: &Path) -> Vec<(String, u64, Vec<u8>)> {
     let mut all = Vec::new();

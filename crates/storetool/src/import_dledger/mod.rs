@@ -71,6 +71,8 @@ struct Report {
     resumed: bool,
     queues_continued: u64,
     topics_deleted: Vec<String>,
+    /// They have messages and are not in the table of topics.
+    topics_unknown: Vec<String>,
     timer_units: u64,
     tables: u64,
 }
@@ -126,6 +128,13 @@ impl Report {
         )?;
         for topic in &self.topics_deleted {
             writeln!(out, "topic {topic} had been deleted")?;
+        }
+        for topic in &self.topics_unknown {
+            writeln!(
+                out,
+                "topic {topic} has messages, but config/topics.json has no entry for it: make it \
+                 anew, or take config/ from the member that led last"
+            )?;
         }
         Ok(())
     }

@@ -134,6 +134,7 @@ impl Target {
         copy_log(&store, source, survey, &mut mover)?;
         report.queues_continued = go_on(&store, &source.directory)?;
         report.topics_deleted = delete_topics(&store, &source.directory)?;
+        report.topics_unknown = unknown_topics(&store, &source.directory)?;
         store.close()?;
         let from = source.directory.root();
         report.timer_units = copy_timer(&RealDisk, from, &root, &mut |old| mover.new_of(old))?;
@@ -322,6 +323,15 @@ fn delete_topics(store: &Store, from: &Directory) -> Result<Vec<String>, Stop> {
         store.delete_topic(topic)?;
     }
     Ok(gone)
+}
+
+/// Topics that have messages and are in no table: a follower copies that every few seconds only.
+fn unknown_topics(store: &Store, from: &Directory) -> Result<Vec<String>, Stop> {
+    let table = from.table(topics::FILE)?.unwrap_or_default();
+    let mut topics: Vec<String> = store.queue_list()?.into_iter().map(|(topic, _)| topic).collect();
+    topics.dedup();
+    topics.retain(|topic| !is_lmq(topic) && topics::entry(&table, topic).is_none());
+    Ok(topics)
 }
 
 /// Topics of the source with batch queues.
