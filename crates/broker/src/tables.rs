@@ -149,6 +149,12 @@ pub(crate) enum NotLogged {
     Lost,
 }
 
+impl NotLogged {
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Append(AppendError::NoSpace(_) | AppendError::DiskFull(_)))
+    }
+}
+
 impl From<Unconfirmed> for NotLogged {
     fn from(_: Unconfirmed) -> Self {
         Self::Lost
@@ -186,7 +192,11 @@ impl Broker {
                 let ticket = *ticket.get_or_insert_with(|| log.ticket(wants()));
                 let step = log.step(ticket, self.store.confirmed());
                 if step == Step::Append {
-                    self.append_changes(&mut log, self.time_told())?;
+                    match self.append_changes(&mut log, self.time_told()) {
+                        // Who consumes may make room; nothing can be agreed on before.
+                        Err(cause) if anew && cause.is_full() => return Ok(()),
+                        appended => appended?,
+                    }
                 }
                 step
             };

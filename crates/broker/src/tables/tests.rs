@@ -150,3 +150,37 @@ fn who_has_lost_the_lead_tells_nothing_even_if_it_does_not_know() {
     drop(leader.broker.lead(3, leader.now).expect("nothing fails on this disk"));
     assert!(leader.broker.leads_tables());
 }
+
+#[test]
+fn a_leader_whose_disk_is_full_tells_what_it_knows_and_acknowledges_nothing() {
+    let leader = leader();
+    leader.create_topic(TopicConfig::new("T", 1, 6));
+    let waiting = leader.start(&leader.peer, commit(1)).expect_err("not agreed on yet");
+    agree(&leader.store);
+    ready(waiting);
+    // To the end of the file, and no room for the next.
+    let faults = skua_store::disk::Faults { no_space: true, ..Default::default() };
+    leader.disk.set_faults(faults);
+    let host = ([127, 0, 0, 1], 1).into();
+    let record = NewRecord {
+        topic: "T",
+        queue_id: QUEUE,
+        flag: 0,
+        sys_flag: 0,
+        born_timestamp: leader.now,
+        born_host: host,
+        store_host: host,
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body: b"x",
+        properties: &[],
+    };
+    while leader.store.append(&record, leader.now).is_ok() {
+        agree(&leader.store);
+    }
+    let waiting = leader.start(&leader.peer, commit(2)).map(|answer| answer.code);
+    assert_ne!(waiting.unwrap_or_else(|waiting| ready(waiting).code), 0);
+    let told = leader.start(&leader.peer, query());
+    let told = told.unwrap_or_else(ready);
+    assert_eq!(told.fields.get("offset"), Some("2"));
+}
