@@ -12,6 +12,7 @@ mod differential;
 mod directory;
 mod dledger;
 mod doctor;
+mod fairness;
 mod filters;
 mod full_disk;
 mod group_settings;
