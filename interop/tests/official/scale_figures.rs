@@ -1,5 +1,5 @@
 //! Memory and latency under many delayed messages, groups and topics, Java beside Skua, as a table
-//! in Markdown. They need a quiet machine and minutes, so nothing is measured unless asked for:
+//! in Markdown. They need a quiet machine and about ten minutes, so nothing is measured unless asked for:
 //!
 //! ```text
 //! SCALE=1 SKUA_BIN=target/release/skua cargo test -p skua-interop scale_figures -- --nocapture
