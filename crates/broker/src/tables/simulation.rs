@@ -194,8 +194,9 @@ impl Sim {
 
     /// One that takes itself for the master, if that could be found.
     fn master(&mut self) -> Option<usize> {
-        let nth = self.any();
-        (self.members[nth].up && self.members[nth].is_master).then_some(nth)
+        let is_master = |nth: &usize| self.members[*nth].up && self.members[*nth].is_master;
+        let masters: Vec<usize> = (0..self.members.len()).filter(is_master).collect();
+        (!masters.is_empty()).then(|| *self.dice.pick(&masters))
     }
 
     fn elect(&mut self, nth: usize) {
@@ -425,10 +426,7 @@ impl Sim {
                     self.ask(nth, key);
                 }
             }
-            17 | 18 if !self.waits.is_empty() => {
-                let nth = self.dice.below(self.waits.len() as u64) as usize;
-                self.answer(nth);
-            }
+            17 | 18 => (0..self.waits.len()).rev().for_each(|nth| self.answer(nth)),
             19 if self.members[a].up => self.members[a].due(),
             20 => self.save(a),
             21 if self.members[b].is_master => self.hand_on(a, b),
