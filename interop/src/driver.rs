@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -13,6 +14,10 @@ use crate::scene::Scene;
 
 /// How long one command or one condition may take: far more than needed on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
+/// How long a command may take that goes on telling what it does, as a scan of a large topic.
+const LIMIT_TELLING: Duration = Duration::from_secs(1200);
+/// Pause after a look at all events, in times of what the look took: the reader needs the lock.
+const LOOK_PAUSE: u32 = 4;
 
 /// Which official client a driver uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,12 +141,24 @@ impl Driver {
     pub fn try_run(&mut self, command: &str) -> Result<(), String> {
         self.commands += 1;
         let id = self.commands.to_string();
+        // Each event is looked at once, however many there are.
+        let seen = Cell::new(self.events_told());
+        let telling = Instant::now() + LIMIT_TELLING;
         let stdin = self.stdin.as_mut().expect("open until dropped");
         writeln!(stdin, "{id} {command} namesrv={}", self.namesrv).expect("a living driver");
-        let last = self.wait_for(command, |events| {
-            let mut ends = events.iter().filter(|e| e.word == "end" || e.word == "fail");
+        let find = |events: &[Event]| {
+            let more = &events[seen.replace(events.len())..];
+            let mut ends = more.iter().filter(|e| e.word == "end" || e.word == "fail");
             ends.find(|e| e.plain[0] == id).cloned()
-        });
+        };
+        let last = loop {
+            let before = seen.get();
+            match self.look_for(find) {
+                Ok(found) => break found,
+                Err(_) if seen.get() > before && Instant::now() < telling => {}
+                Err(why) => self.give_up(command, why),
+            }
+        };
         if last.word == "end" { Ok(()) } else { Err(last.plain[1..].join(" ")) }
     }
 
@@ -185,20 +202,41 @@ impl Driver {
         });
     }
 
+    fn events_told(&self) -> usize {
+        self.told.events.lock().expect("no panic under it").len()
+    }
+
     fn wait_for<T>(&self, what: &str, find: impl Fn(&[Event]) -> Option<T>) -> T {
+        self.look_for(find).unwrap_or_else(|why| self.give_up(what, why))
+    }
+
+    fn give_up(&self, what: &str, why: &str) -> ! {
+        let events = self.told.events.lock().expect("no panic under it");
+        let told: Vec<_> = events.iter().rev().take(5).cloned().collect();
+        drop(events);
+        panic!("{:?}: {what}: {why}; told last: {told:#?}", self.client);
+    }
+
+    /// Looks again and again at what was told, or says why no longer.
+    fn look_for<T>(&self, find: impl Fn(&[Event]) -> Option<T>) -> Result<T, &'static str> {
         let deadline = Instant::now() + LIMIT;
         let mut events = self.told.events.lock().expect("no panic under it");
         loop {
+            let looks = Instant::now();
             if let Some(found) = find(&events) {
-                return found;
+                return Ok(found);
             }
+            let took = looks.elapsed();
             let left = deadline.saturating_duration_since(Instant::now());
             let ended = self.reader.as_ref().is_none_or(JoinHandle::is_finished);
             if left.is_zero() || ended {
-                let why = if ended { "the driver has ended" } else { "too long" };
-                let told: Vec<_> = events.iter().rev().take(5).cloned().collect();
+                return Err(if ended { "the driver has ended" } else { "too long" });
+            }
+            if took > Duration::from_millis(1) {
                 drop(events);
-                panic!("{:?}: {what}: {why}; told last: {told:#?}", self.client);
+                thread::sleep(took * LOOK_PAUSE);
+                events = self.told.events.lock().expect("no panic under it");
+                continue;
             }
             // Not the whole time left: the end of the driver notifies nobody.
             let pause = left.min(Duration::from_millis(500));

@@ -23,7 +23,7 @@ pub use table::{
     AuthConfig, BrokerConfig, ClientConfig, ClientLibraryConfig, ControllerConfig, Effect, Key,
     NamesrvConfig, ServerConfig, StoreConfig, TlsConfig,
 };
-pub use value::{BrokerRole, FlushDiskType, MetricsExporterType, Value};
+pub use value::{BrokerRole, FlushDiskType, MetricsExporterType, SlaveRefill, Value};
 
 /// A value that is replaced whole while others read it without a lock.
 pub struct Live<T>(ArcSwap<T>);

@@ -170,6 +170,16 @@ choice! {
         AsyncFlush = "ASYNC_FLUSH",
     }
 
+    /// When a slave sets its own store aside and is filled anew.
+    pub enum SlaveRefill {
+        /// Never by itself.
+        Never = "NEVER",
+        /// When its log ends before the master's first file.
+        Behind = "BEHIND",
+        /// Also when its log is another than the master's.
+        Diverged = "DIVERGED",
+    }
+
     /// Where metrics go.
     pub enum MetricsExporterType {
         /// Nowhere.

@@ -7,7 +7,7 @@ use skua_config::{Effect, Environment, Key, Properties, Role, Settings, docs};
 
 /// Keys of the table that are in no class of RocketMQ: two that its starter reads by itself, four
 /// of its examples, and Skua's own.
-const IN_NO_CLASS: [&str; 15] = [
+const IN_NO_CLASS: [&str; 16] = [
     "abortFile",
     "advertisedPort",
     "haTlsEnable",
@@ -20,6 +20,7 @@ const IN_NO_CLASS: [&str; 15] = [
     "protectUnconsumedData",
     "rmqAddressServerDomain",
     "rmqAddressServerSubGroup",
+    "slaveRefill",
     "storeCheckpoint",
     "storePathConsumerQueue",
     "storePathIndex",
@@ -127,7 +128,8 @@ fn listings_have_the_keys_that_javas_have() {
             "maxRequestsPerSecondOfConnection",
             "maxWaitingPullsOfGroup",
             "protectUnconsumedData",
-            "scanAvailableNameSrv"
+            "scanAvailableNameSrv",
+            "slaveRefill"
         ]
     );
     let listing = include_str!("fixtures/namesrv-listing-keys.txt");

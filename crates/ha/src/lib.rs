@@ -9,12 +9,14 @@
 //! log: its log is a prefix of the master's or the link ends and says why.
 
 mod master;
+mod refill;
 mod replicas;
 mod slave;
 mod trouble;
 pub mod wire;
 
 pub use master::{MasterAct, MasterLink, MasterRules};
+pub use refill::RefillRule;
 pub use replicas::{Acked, Copies, Progress, Replica, ReplicaView, Replicas, Twins};
 pub use slave::{Piece, SlaveAct, SlaveLink, SlaveRules};
 pub use trouble::Trouble;

@@ -84,6 +84,8 @@ pub struct SlaveLink {
     latest: Millis,
     versions: Option<Versions>,
     is_skua: bool,
+    /// What a Skua master of this group has said of its log.
+    master: Option<Span>,
     trouble: Option<Trouble>,
 }
 
@@ -105,6 +107,7 @@ impl SlaveLink {
             latest: now,
             versions: None,
             is_skua: false,
+            master: None,
             trouble: None,
             rules,
             own,
@@ -114,6 +117,11 @@ impl SlaveLink {
     /// Whether the master has shown itself a Skua broker.
     pub fn is_skua(&self) -> bool {
         self.is_skua
+    }
+
+    /// What a Skua master of this group has said of its log.
+    pub fn master_log(&self) -> Option<Span> {
+        self.master
     }
 
     /// The versions of the master's tables, if they were told since this was last asked.
@@ -220,6 +228,7 @@ impl SlaveLink {
                     let (slave, master) = (self.rules.file_size, hello.file_size);
                     return Err(Trouble::FileSize { slave, master });
                 }
+                self.master = Some(hello.log);
                 if self.own.end > hello.log.end {
                     self.introduce(self.own.end, self.own.end, 0);
                     let (slave, master) = (self.own.end, hello.log.end);
@@ -233,7 +242,12 @@ impl SlaveLink {
                 self.stage = Stage::Greeted(hello);
                 Ok(())
             }
-            (Marked::Refusal(why), _) => Err(Trouble::Refused(why)),
+            (Marked::Refusal(why), _) => {
+                // The answer to the checksum comes as the master's own words.
+                let different = Trouble::Different { end: self.own.end };
+                let is_that = why == different.to_string();
+                Err(if is_that { different } else { Trouble::Refused(why) })
+            }
             (Marked::Versions(versions), _) => {
                 self.versions = Some(versions);
                 Ok(())

@@ -1,5 +1,6 @@
 //! The server programs: from arguments to a running role, and to its end.
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,11 +80,12 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
         }
         tell!("{line}");
         tracing::info!(address = %role.address(), reason, "address given to clients");
-        until_signal(signals).await;
+        let again = until_signal_or(signals, role.wants_restart()).await;
         let stopped = role.stop().await;
         stop_http(http);
-        stopped
+        stopped.map(|()| again)
     })
+    .and_then(start_again_if)
 }
 
 pub fn standalone(args: Standalone) -> anyhow::Result<()> {
@@ -130,13 +132,14 @@ pub fn standalone(args: Standalone) -> anyhow::Result<()> {
         }
         tell!("  data           {}", data.display());
         tell!("  first message  echo hello | skua produce -n {addr} -t Greetings");
-        until_signal(signals).await;
+        let again = until_signal_or(signals, broker.wants_restart()).await;
         // The broker takes itself off the name server first.
         let stopped = broker.stop().await;
         name_server.stop().await;
         stop_http(http);
-        stopped
+        stopped.map(|()| again)
     })
+    .and_then(start_again_if)
 }
 
 pub fn console(args: Console) -> anyhow::Result<()> {
@@ -272,7 +275,35 @@ async fn until_signal(mut signals: Signals) {
     signals.exit_on_next();
 }
 
-fn run(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+/// True if the role asks to be started again before a signal comes.
+async fn until_signal_or(mut signals: Signals, wants_restart: impl Future<Output = ()>) -> bool {
+    let (again, cause) = tokio::select! {
+        name = signals.next() => (false, name),
+        () = wants_restart => (true, "starts again"),
+    };
+    tracing::info!(signal = cause, "stopping");
+    signals.exit_on_next();
+    again
+}
+
+/// This program in its own place, with its arguments: the process id stays, so that whoever
+/// watches it sees no end.
+fn start_again_if(again: bool) -> anyhow::Result<()> {
+    if !again {
+        return Ok(());
+    }
+    // Also if the file was replaced meanwhile.
+    let own = Path::new("/proc/self/exe");
+    let program = if own.exists() { own.to_owned() } else { std::env::current_exe()? };
+    let mut args = std::env::args_os();
+    let mut command = std::process::Command::new(program);
+    if let Some(name) = args.next() {
+        command.arg0(name);
+    }
+    Err(command.args(args).exec()).context("cannot start again")
+}
+
+fn run<T>(role: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     files::raise_open_file_limit();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -20,6 +20,8 @@ mod topics;
 mod verify;
 mod words;
 
+pub use set_aside::{REFILL_MARK, aside_name, move_aside};
+
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -74,7 +76,7 @@ pub type Locate<'a> = &'a dyn Fn(&Place) -> Result<StoreOptions, String>;
 
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub enum Failure {
     #[error("{0}")]
     Usage(String),
     #[error(transparent)]

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use skua_store::{Disk, OpenError, RealDisk};
+use skua_store::{Disk, OpenError, RealDisk, StoreOptions};
 
 use crate::import::now;
 use crate::{Failure, Locate, Outcome, Place, open};
@@ -14,6 +14,8 @@ const STAYS: [&str; 2] = ["lock", "config"];
 /// Tables that say how far the timer has read the log.
 const OF_THE_LOG: [&str; 2] = ["timercheck", "timermetrics"];
 const ASIDE: &str = "aside-";
+/// In the root of a store that a slave is going to set aside at its next start; moved last.
+pub const REFILL_MARK: &str = "refill";
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -22,17 +24,41 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, locate: Locate<'_>, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let root = open(&args.place, locate)?.root().to_owned();
+    open(&args.place, locate)?;
     let options = locate(&args.place).map_err(Failure::Usage)?;
+    let aside = move_aside(&options, &aside_name(), &mut |from, to| {
+        writeln!(out, "{} -> {}", from.display(), to.display())
+    })?;
+    writeln!(out, "the next start finds an empty store; what was in it is in {}", aside.display())?;
+    Ok(Outcome::Good)
+}
+
+/// A name for the folder of what is set aside now.
+pub fn aside_name() -> String {
+    format!("{ASIDE}{}", now().0)
+}
+
+/// Moves a store that is not open to the folder `name` in its root, and commit log folders that
+/// are elsewhere beside themselves. Can be repeated with the same name after a crash.
+pub fn move_aside(
+    options: &StoreOptions,
+    name: &str,
+    moved: &mut dyn FnMut(&Path, &Path) -> io::Result<()>,
+) -> Result<PathBuf, Failure> {
+    if !name.starts_with(ASIDE) || name.contains(['/', '\\']) {
+        return Err(Failure::Usage(format!("{name:?} is no name for what is set aside")));
+    }
+    let root = &options.root;
     let path = root.join("lock");
     let _lock = RealDisk.lock(&path)?.ok_or(OpenError::Locked(path))?;
-    let name = format!("{ASIDE}{}", now().0);
-    let aside = root.join(&name);
-    let mut moves = Vec::new();
-    for entry in named(&root, fs::read_dir(&root))? {
-        let entry = named(&root, entry)?;
+    let aside = root.join(name);
+    let (mut moves, mut last) = (Vec::new(), None);
+    for entry in named(root, fs::read_dir(root))? {
+        let entry = named(root, entry)?;
         let file = entry.file_name().to_string_lossy().into_owned();
-        if !STAYS.contains(&file.as_str()) && !file.starts_with(ASIDE) {
+        if file == REFILL_MARK {
+            last = Some((entry.path(), aside.join(file)));
+        } else if !STAYS.contains(&file.as_str()) && !file.starts_with(ASIDE) {
             moves.push((entry.path(), aside.join(file)));
         }
     }
@@ -53,15 +79,17 @@ pub fn run(args: &Args, locate: Locate<'_>, out: &mut dyn Write) -> Result<Outco
         }
     }
     named(&aside, fs::create_dir_all(aside.join("config")))?;
-    for (from, to) in moves {
-        named(&from, fs::rename(&from, &to))?;
-        writeln!(out, "{} -> {}", from.display(), to.display())?;
+    let settle = || [root, &aside].into_iter().try_for_each(|folder| RealDisk.sync_dir(folder));
+    for (from, to) in &moves {
+        named(from, fs::rename(from, to))?;
+        moved(from, to)?;
     }
-    for folder in [&root, &aside] {
-        RealDisk.sync_dir(folder)?;
+    settle()?;
+    if let Some((from, to)) = last {
+        named(&from, fs::rename(&from, to))?;
+        settle()?;
     }
-    writeln!(out, "the next start finds an empty store; what was in it is in {}", aside.display())?;
-    Ok(Outcome::Good)
+    Ok(aside)
 }
 
 fn named<T>(path: &Path, result: io::Result<T>) -> Result<T, Failure> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use skua_protocol::record::{FLAG_INNER_BATCH, FLAG_NEED_UNWRAP, NewRecord, encode_batch_item};
 use skua_protocol::{Millis, QueueId};
 use skua_store::{FileSize, IndexOptions, RealDisk, Store, StoreOptions};
-use skua_storetool::{Args, Place, run_on};
+use skua_storetool::{Args, Place, REFILL_MARK, move_aside, run_on};
 use tempfile::TempDir;
 
 struct Fixture {
@@ -278,6 +278,24 @@ fn a_log_is_set_aside_and_can_still_be_read() {
     assert_eq!(store.appended().0, 0);
     store.close().expect("closes");
     let aside = Fixture { root: aside.expect("named so"), _dir: fixture._dir };
+    assert_eq!(aside.lines("dump --json").len(), before);
+}
+
+#[test]
+fn what_a_kill_left_half_set_aside_is_finished_under_the_same_name() {
+    let fixture = Fixture::unpack("store-clean");
+    let before = fixture.lines("dump --json").len();
+    fs::write(fixture.path(REFILL_MARK), "aside-1\nbehind\n").expect("writable");
+    fs::create_dir_all(fixture.path("aside-1/config")).expect("writable");
+    fs::rename(fixture.path("commitlog"), fixture.path("aside-1/commitlog")).expect("moved");
+    let options = StoreOptions::new(fixture.root.clone());
+    for name in ["elsewhere", "aside-1/..", "../aside-1"] {
+        assert!(move_aside(&options, name, &mut |_, _| Ok(())).is_err(), "{name}");
+    }
+    assert!(fixture.path(REFILL_MARK).exists(), "until all is done");
+    let aside = move_aside(&options, "aside-1", &mut |_, _| Ok(())).expect("it goes on");
+    assert!(!fixture.path(REFILL_MARK).exists() && !fixture.path("consumequeue").exists());
+    let aside = Fixture { root: aside, _dir: fixture._dir };
     assert_eq!(aside.lines("dump --json").len(), before);
 }
 

@@ -1,6 +1,7 @@
 //! Whoever connects to a master's replication port and is not the one good slave: a second slave
 //! with the same id, slaves with another log, strangers; and a slave whose disk is full.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -119,6 +120,56 @@ fn a_slave_with_a_longer_and_then_with_another_log_is_turned_away() {
     // Others take the place of what it lost, and more.
     (0..200).for_each(|_| assert_eq!(wire::send_code(&master.addr), NO_SLAVE));
     is_turned_away(&slave, &master, "the logs differ before offset");
+    // The operator decides for the master's log.
+    let before = slave.log();
+    slave.stop();
+    slave.set(&["slaveRefill=DIVERGED"]);
+    slave.start_again(Kind::Skua);
+    is_filled_anew(&slave, &master, &before);
+    wait_code(&master, OK);
+}
+
+/// The slave has the master's log, and keeps the one it had in a folder of its own.
+fn is_filled_anew(slave: &Broker, master: &Broker, before: &BTreeMap<String, Vec<u8>>) {
+    wait_until("the slave to begin anew", LIMIT, || {
+        slave.process.output().contains("the store was set aside").then_some(())
+    });
+    wait_until("the slave's log to be the master's", LIMIT, || {
+        (wire::is_followed(&master.addr) && slave.log() == master.log()).then_some(())
+    });
+    let entries = fs::read_dir(slave.store()).expect("its store").flatten();
+    let aside: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("aside-")))
+        .collect();
+    let [aside] = &aside[..] else { panic!("one folder set aside: {aside:?}") };
+    assert!(!slave.store().join("refill").exists(), "asked for once");
+    for (name, bytes) in before {
+        let kept = fs::read(aside.join("commitlog").join(name)).expect("the file is kept");
+        assert!(kept.starts_with(bytes), "{name} as it was");
+    }
+}
+
+#[test]
+fn a_slave_that_fell_behind_the_first_file_keeps_its_log_aside_and_is_filled_anew() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let mut master = member(&scene, "broker-a", &namesrv.addr, &["brokerRole=SYNC_MASTER"]);
+    let mut slave = member(&scene, "slave", &namesrv.addr, &SLAVE);
+    wait_followed(&master);
+    (0..20).for_each(|_| assert_eq!(wire::send_code(&master.addr), OK));
+    slave.stop();
+    let before = slave.log();
+    let body = vec![b'b'; 256 << 10];
+    (0..12).for_each(|_| assert_eq!(wire::send_body(&master.addr, &body), NO_SLAVE));
+    // As its expiry would.
+    master.stop();
+    let first = before.keys().next().expect("a file");
+    fs::remove_file(master.store().join("commitlog").join(first)).expect("the oldest file");
+    master.start_again(Kind::Skua);
+    slave.start_again(Kind::Skua);
+    is_filled_anew(&slave, &master, &before);
+    wait_code(&master, OK);
 }
 
 /// Bytes of a stranger, and whether it goes on reading.

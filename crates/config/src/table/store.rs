@@ -3,7 +3,7 @@
 use super::config_table;
 use crate::check::{delay_levels, folders, hours};
 use crate::value::INT_MAX;
-use crate::value::{BrokerRole, FlushDiskType};
+use crate::value::{BrokerRole, FlushDiskType, SlaveRefill};
 
 config_table! {
     |env|
@@ -334,6 +334,8 @@ config_table! {
     inert "searchBcqByCacheEnable": bool = true;
     /// Buffers shared by senders.
     inert "sharedByteBufferNum": i32 = 16;
+    /// Not a key of RocketMQ: when a slave of a Skua master sets its own store aside and is filled anew: NEVER by itself, when its log ends before the master's first file (BEHIND), or also when it has DIVERGED; what only it had is kept in a folder aside-TIME and is the cluster's no more.
+    restart slave_refill "slaveRefill": SlaveRefill = SlaveRefill::Behind;
     /// Milliseconds that a send waits for copies.
     live @important slave_timeout "slaveTimeout": i32 = 3000, in 0..=INT_MAX;
     /// Turns of the append lock's spinning.

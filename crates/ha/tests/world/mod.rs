@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use java::{JavaMaster, JavaSlave};
 use skua_ha::{
-    Copies, MasterAct, MasterLink, MasterRules, Progress, Replica, Replicas, SlaveAct, SlaveLink,
-    SlaveRules, Span, Trouble, checksum,
+    Copies, MasterAct, MasterLink, MasterRules, Progress, RefillRule, Replica, Replicas, SlaveAct,
+    SlaveLink, SlaveRules, Span, Trouble, checksum,
 };
 use skua_protocol::record::{MAGIC_END_OF_FILE, NewRecord, Peek, next, stamp};
 use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
@@ -16,6 +16,8 @@ use skua_seeds::Random;
 
 pub const FILE: u64 = 2048;
 const GROUP: u64 = 77;
+/// Refusals until a world that settles is believed to stay as it is.
+const REFUSALS: u32 = 20;
 /// Clocks are as far apart as half of this, either way.
 const DAYS: i64 = 4 * 86_400_000;
 
@@ -143,6 +145,8 @@ pub struct World {
     /// The slave was told that its log is another, or too far behind.
     refused: Option<Trouble>,
     knock_ms: i64,
+    /// What the slave may do by itself about that.
+    refill: RefillRule,
 }
 
 impl World {
@@ -164,6 +168,7 @@ impl World {
             connection: None,
             refused: None,
             knock_ms: 300,
+            refill: RefillRule::Never,
         };
         for _ in 0..random.below(30) {
             world.master.append_record(random, world.now);
@@ -171,6 +176,11 @@ impl World {
         while random.one_in(2) {
             world.master.expire();
         }
+        world.refill = match random.below(3) {
+            0 => RefillRule::Never,
+            1 => RefillRule::Behind,
+            _ => RefillRule::Diverged,
+        };
         world
     }
 
@@ -278,6 +288,10 @@ impl World {
             let bytes = connection.up.take(random);
             self.run_master(&mut connection, &bytes)
         };
+        if !alive && !self.kind.java_slave && random.one_in(2) {
+            // The master's last words may still arrive.
+            while !connection.down.0.is_empty() && self.run_slave(&mut connection, random) {}
+        }
         if alive {
             self.connection = Some(connection);
         }
@@ -312,7 +326,11 @@ impl World {
                         }
                         SlaveAct::Wait(_) => return true,
                         SlaveAct::Close(trouble) => {
-                            self.note(trouble);
+                            match self.refill.allows(&trouble, link.master_log()) {
+                                Some(bytes) => self.begin_anew(&trouble, bytes),
+                                None => self.note(trouble),
+                            }
+                            connection.down.0.clear();
                             return false;
                         }
                     }
@@ -346,7 +364,8 @@ impl World {
                             link.tail(there.then(|| checksum(log.read(from, to))));
                         }
                         MasterAct::Wait(_) => break,
-                        MasterAct::Close(trouble, _) => {
+                        MasterAct::Close(trouble, farewell) => {
+                            connection.down.0.extend(farewell.into_iter().flatten());
                             closed = Some(trouble);
                             alive = false;
                         }
@@ -365,6 +384,17 @@ impl World {
                 alive
             }
         }
+    }
+
+    fn begin_anew(&mut self, trouble: &Trouble, bytes: u64) {
+        assert!(!self.kind.java_master && bytes > 0, "something fills it");
+        let behind = matches!(trouble, Trouble::TooFarBehind { .. });
+        assert!(behind || self.diverges, "nothing is given up that the master has: {trouble}");
+        assert!(!behind || self.slave.end() < self.master.min, "{trouble}");
+        assert!(behind || self.refill == RefillRule::Diverged, "{trouble}");
+        self.slave = Log::default();
+        self.flushed = 0;
+        self.refused = None;
     }
 
     fn note(&mut self, trouble: Trouble) {
@@ -413,6 +443,7 @@ impl World {
     /// With nothing in the way, the slave catches up or says why it cannot.
     pub fn settle(&mut self, random: &mut Random) {
         self.refused = None;
+        let mut refusals = 0;
         for _ in 0..400 {
             if self.connection.is_none() {
                 self.connect();
@@ -421,6 +452,12 @@ impl World {
             self.flushed = self.slave.end();
             self.now = self.now.plus(100);
             self.check();
+            if self.refused.is_some() && refusals < REFUSALS {
+                // A slave that may begin anew does so once it has heard why.
+                refusals += 1;
+                self.refused = None;
+                continue;
+            }
             if self.refused.is_some() || self.slave.end() == self.master.end() {
                 break;
             }
@@ -435,6 +472,15 @@ impl World {
         let unnoticed = self.kind.java_master
             && (self.slave.end() > self.master.end() || behind || little || nothing)
             || self.kind.java_slave;
+        let by_itself = match self.refill {
+            RefillRule::Never => false,
+            RefillRule::Behind => behind,
+            RefillRule::Diverged => true,
+        };
+        if by_itself && !self.kind.java_master && !self.kind.java_slave {
+            let is_empty = self.master.bytes.is_empty();
+            assert!(self.refused.is_none() || is_empty, "it begins anew: {:?}", self.refused);
+        }
         match &self.refused {
             Some(why) => assert!(self.diverges || behind || self.kind.java_slave, "{why}"),
             None => {

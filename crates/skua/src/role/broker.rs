@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use skua_acl::Door;
 use skua_broker::{Broker, BrokerOptions, inner_credentials};
-use skua_config::Settings;
+use skua_config::{BrokerRole as BrokerRoleKey, Settings};
 use skua_ha::Replicas;
 use skua_remoting::{Client, ClientOptions, Listener, Server};
 use skua_store::{RealDisk, Store};
@@ -21,6 +21,7 @@ use super::fast_port::FastPort;
 use super::guarded::guarded;
 use super::neighbours::Neighbours;
 use super::raft::{self, Raft};
+use super::refill;
 use super::registration::{Asks, Registrar};
 use super::replication::Replication;
 use super::routes::Routes;
@@ -79,6 +80,8 @@ impl BrokerRole {
             let confirmed = skua_raft::confirmed_hint(&RealDisk, &store_options.root, group.boot);
             store_options.confirmed = Some(confirmed.context("the group's files")?);
         }
+        let is_slave = settings.store.broker_role == BrokerRoleKey::Slave && group.is_none();
+        refill::at_start(&store_options, is_slave)?;
         let store = Store::open(store_options, Arc::new(RealDisk), clock::now())?;
         let store = Arc::new(store);
         let gap_max = u64::try_from(settings.store.ha_max_gap_not_in_sync).unwrap_or(0);
@@ -219,6 +222,14 @@ impl BrokerRole {
         let addrs: Vec<_> =
             self.servers.iter().map(|server| server.local_addr().to_string()).collect();
         addrs.join(" and ")
+    }
+
+    /// Returns when the process is to stop and start again: its store is set aside then.
+    pub async fn wants_restart(&self) {
+        match &self.replication {
+            Some(replication) => replication.wants_restart().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Leaves the name servers, answers what is under way, saves every table, flushes the store

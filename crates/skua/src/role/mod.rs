@@ -9,6 +9,7 @@ mod guarded;
 pub mod namesrv;
 mod neighbours;
 mod raft;
+mod refill;
 pub mod registration;
 mod replication;
 mod routes;

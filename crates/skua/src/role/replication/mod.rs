@@ -49,6 +49,8 @@ struct Shared {
     group: u64,
     grown: Grown,
     tls: Tls,
+    /// The store is to be set aside, which is done at a start.
+    restart: Notify,
 }
 
 /// The log has grown; costs those who append a load while nobody sleeps.
@@ -70,6 +72,7 @@ impl Grown {
 pub struct Replication {
     tasks: Vec<JoinHandle<()>>,
     follows: Arc<watch::Sender<bool>>,
+    shared: Arc<Shared>,
 }
 
 impl Replication {
@@ -95,6 +98,7 @@ impl Replication {
             group,
             grown,
             tls,
+            restart: Notify::new(),
         });
         let (host, port) =
             (&shared.settings.server.bind_address, shared.settings.store.ha_listen_port);
@@ -110,14 +114,18 @@ impl Replication {
         let follows = Arc::new(watch::Sender::new(false));
         let tasks = vec![
             tokio::spawn(master::listen(shared.clone(), listener)),
-            tokio::spawn(follow_while_slave(shared, place, client, follows.clone())),
+            tokio::spawn(follow_while_slave(shared.clone(), place, client, follows.clone())),
         ];
-        Ok(Self { tasks, follows })
+        Ok(Self { tasks, follows, shared })
     }
 
     /// True while the link to a master may append to the log.
     pub fn follows(&self) -> watch::Receiver<bool> {
         self.follows.subscribe()
+    }
+
+    pub async fn wants_restart(&self) {
+        self.shared.restart.notified().await;
     }
 
     pub fn stop(self) {

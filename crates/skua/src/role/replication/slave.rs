@@ -1,12 +1,13 @@
 //! The slave's socket: follows the master, appends what comes, says how far it is.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use skua_broker::SlaveView;
-use skua_config::FlushDiskType;
-use skua_ha::{SlaveAct, SlaveLink, SlaveRules, Span, Trouble, checksum};
+use skua_config::{FlushDiskType, SlaveRefill};
+use skua_ha::{RefillRule, SlaveAct, SlaveLink, SlaveRules, Span, Trouble, checksum};
 use skua_protocol::{Millis, PhysicalOffset};
 use skua_remoting::tls::Stream;
 use skua_store::{Flushed, ReplicateError};
@@ -18,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use super::master::Rate;
 use super::{MasterNews, Place, Shared, write_or_flush};
 use crate::clock;
+use crate::role::refill;
 
 /// Time for connecting.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -33,6 +35,8 @@ const KNOCK_MAX_MS: i64 = 10_000;
 const VIEW_MS: i64 = 500;
 /// A longer record is none: more than any message size set in earnest.
 const RECORD_MAX: u64 = 256 << 20;
+/// One part in so many of the log's length that is to be free besides, before a slave begins anew.
+const REFILL_MORE: u64 = 8;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,8 @@ enum End {
     Flush(#[from] skua_store::FlushError),
     #[error("cannot connect within {} s", CONNECT.as_secs())]
     Late,
+    #[error("{0}; nor is the log set aside: {1}")]
+    NoRefill(String, String),
     #[error("the master is elsewhere now")]
     Moved,
 }
@@ -58,7 +64,8 @@ pub(super) async fn follow(
     mut place: watch::Receiver<Place>,
     news: Arc<watch::Sender<MasterNews>>,
 ) {
-    let mut slave = Slave { shared, news, knock_ms: KNOCK_MS, view: SlaveView::default() };
+    let mut slave =
+        Slave { shared, news, knock_ms: KNOCK_MS, view: SlaveView::default(), master: None };
     let mut pause = PAUSE_MIN;
     let mut said = String::new();
     loop {
@@ -68,9 +75,18 @@ pub(super) async fn follow(
             }
             continue;
         };
-        let (end, lasted) = slave.connection(&addr, &mut place).await;
+        let (mut end, lasted) = slave.connection(&addr, &mut place).await;
         if matches!(end, End::Trouble(Trouble::LateHello)) {
             slave.knock_ms = (slave.knock_ms * 2).min(KNOCK_MAX_MS);
+        }
+        match slave.refill(&end) {
+            Ok(false) => {}
+            Ok(true) => {
+                // The process ends and starts again.
+                slave.shared.restart.notify_one();
+                return std::future::pending().await;
+            }
+            Err(why) => end = End::NoRefill(end.to_string(), why),
         }
         slave.ended(&end);
         pause = if lasted || matches!(end, End::Moved) {
@@ -82,7 +98,7 @@ pub(super) async fn follow(
         let text = end.to_string();
         if text != said {
             match &end {
-                End::Trouble(_) if slave.view.diverged => {
+                _ if slave.view.diverged => {
                     tracing::error!(master = addr, cause = text, "replication stands still");
                 }
                 _ => tracing::warn!(master = addr, cause = text, "no replication for now"),
@@ -101,6 +117,8 @@ struct Slave {
     news: Arc<watch::Sender<MasterNews>>,
     knock_ms: i64,
     view: SlaveView,
+    /// What the master of the last connection has said of its log.
+    master: Option<Span>,
 }
 
 impl Slave {
@@ -126,6 +144,7 @@ impl Slave {
     /// Why it ended, and whether it had come to anything.
     async fn connection(&mut self, addr: &str, place: &mut watch::Receiver<Place>) -> (End, bool) {
         self.view.master_ha = Some(addr.to_owned());
+        self.master = None;
         let before = self.shared.store.appended();
         let mut heard = false;
         let end = match self.run(addr, place, &mut heard).await {
@@ -135,11 +154,41 @@ impl Slave {
         (end, heard && self.shared.store.appended() > before)
     }
 
+    /// Whether the store is going to be set aside and filled anew, as the configuration allows; or
+    /// why it cannot be.
+    fn refill(&self, end: &End) -> Result<bool, String> {
+        let End::Trouble(trouble) = end else { return Ok(false) };
+        let rule = match self.shared.settings.store.slave_refill {
+            SlaveRefill::Never => RefillRule::Never,
+            SlaveRefill::Behind => RefillRule::Behind,
+            SlaveRefill::Diverged => RefillRule::Diverged,
+        };
+        let Some(bytes) = rule.allows(trouble, self.master) else { return Ok(false) };
+        let store = &self.shared.store;
+        let space = store.space().map_err(|error| error.to_string())?;
+        // With queues and index, which are less than the log.
+        let needed = bytes.saturating_add(bytes / REFILL_MORE);
+        if space.available < needed {
+            let free = space.available;
+            return Err(format!("{needed} bytes are needed to fill it anew, {free} are free"));
+        }
+        let root = &self.shared.settings.store.store_path_root_dir;
+        refill::ask(Path::new(root), &trouble.to_string())
+            .map_err(|error| format!("{root}: {error}"))?;
+        tracing::warn!(
+            cause = trouble.to_string(),
+            bytes,
+            "the store is set aside and filled anew: the process starts again"
+        );
+        Ok(true)
+    }
+
     fn ended(&mut self, end: &End) {
         self.view.connected = false;
         self.view.bytes_per_second = 0;
         self.view.trouble = Some(end.to_string());
-        self.view.diverged = matches!(end, End::Trouble(trouble) if trouble.is_divergence() || matches!(trouble, Trouble::Refused(_)));
+        self.view.diverged = matches!(end, End::NoRefill(..))
+            || matches!(end, End::Trouble(trouble) if trouble.is_divergence() || matches!(trouble, Trouble::Refused(_)));
         self.shared.broker.set_slave_view(self.view.clone());
     }
 
@@ -205,6 +254,7 @@ impl Slave {
                     }
                     SlaveAct::Wait(until) => break until,
                     SlaveAct::Close(trouble) => {
+                        self.master = link.master_log();
                         // The last words tell the master who is turned away, and why.
                         let last = async {
                             writer.write_all(&pending).await?;
