@@ -288,7 +288,7 @@ fn a_slave_that_was_away_too_long_is_told_the_command_and_then_filled_from_the_f
     let scene = Scene::new();
     let namesrv = Namesrv::start(&scene, Kind::Skua);
     let mut master = master(&scene, Kind::Skua, &namesrv.addr, &[]);
-    let mut slave = slave(&scene, Kind::Skua, &namesrv.addr, &[]);
+    let mut slave = slave(&scene, Kind::Skua, &namesrv.addr, &["slaveRefill=NEVER"]);
     wait_until("the topic", LIMIT, || wire::send(&master.addr, "refilled").then_some(()));
     let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
     driver.run("producer p group=producers timeout=20000");
