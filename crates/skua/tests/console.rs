@@ -239,3 +239,23 @@ fn a_visitor_is_who_the_cluster_says() {
     let signed = format!("{OWN}Authorization: Basic {right}\r\n");
     assert_eq!(place.post("topic", &signed, &new).0, 200);
 }
+
+/// ACL 1.0 has no code of its own for it.
+#[test]
+fn a_visitor_is_who_the_file_of_accounts_says() {
+    let home = tempfile::tempdir().expect("there is space");
+    std::fs::create_dir(home.path().join("conf")).expect("made");
+    let accounts = "accounts:\n- accessKey: administrator\n  secretKey: secret12\n  admin: true\n";
+    std::fs::write(home.path().join("conf/plain_acl.yml"), accounts).expect("written");
+    let place = Place::start(&format!("aclEnable=true\nrocketmqHome={}\n", home.path().display()));
+    // administrator:secret12, administrator:wrong
+    let (right, wrong) = ("YWRtaW5pc3RyYXRvcjpzZWNyZXQxMg==", "YWRtaW5pc3RyYXRvcjp3cm9uZw==");
+    place.wait(Some(right));
+    let new = json!({"name": "T", "cluster": "DefaultCluster", "queues": 1, "perm": 6});
+    let post = |account: &str| {
+        place.post("topic", &format!("{OWN}Authorization: Basic {account}\r\n"), &new).0
+    };
+    assert_eq!(place.post("topic", OWN, &new).0, 401);
+    assert_eq!(post(wrong), 401);
+    assert_eq!(post(right), 200);
+}
