@@ -48,29 +48,18 @@ fn plain_frame() -> Vec<u8> {
     bytes.to_vec()
 }
 
-fn mutate(data: &mut Vec<u8>, dice: &mut Random) {
-    for _ in 0..=dice.below(5) {
-        let at = dice.below(data.len() as u64 + 1) as usize;
-        let end = at + dice.below((data.len() - at) as u64 + 1).min(64) as usize;
-        match dice.below(7) {
-            0 if at < data.len() => data[at] ^= 1 << dice.below(8),
-            1 if at < data.len() => data[at] = dice.number() as u8,
-            2 => data.truncate(at),
-            3 => drop(data.drain(at..end)),
-            4 => data.extend_from_within(at..end),
-            // Alerts, empty and longest records, a plain frame behind it all.
-            5 => {
-                let records: [&[u8]; 5] = [
-                    b"\x15\x03\x03\0\x02\x01\0",
-                    b"\x17\x03\x03\0\0",
-                    b"\x16\x03\x01\xff\xff",
-                    b"\x14\x03\x03\0\x01\x01",
-                    b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
-                ];
-                data.splice(at..at, dice.pick(&records).repeat(1 + dice.below(300) as usize));
-            }
-            _ => data.extend(plain_frame()),
-        }
+/// Alerts, empty and longest records, a plain frame.
+fn inserted(dice: &mut Random) -> Vec<u8> {
+    let records: [&[u8]; 5] = [
+        b"\x15\x03\x03\0\x02\x01\0",
+        b"\x17\x03\x03\0\0",
+        b"\x16\x03\x01\xff\xff",
+        b"\x14\x03\x03\0\x01\x01",
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
+    ];
+    match dice.one_in(2) {
+        true => plain_frame(),
+        false => dice.pick(&records).repeat(1 + dice.below(300) as usize),
     }
 }
 
@@ -96,7 +85,7 @@ fn hostile_handshakes_and_changed_sessions_serve_nobody_and_cost_little() {
                     data.extend([dice.number() as u8, place[6], place[7], change]);
                 }
             } else {
-                mutate(&mut data, &mut dice);
+                dice.mutate(&mut data, 50, inserted);
             }
             let peak = peak_of(|| target(&data));
             // A server and its runtime; buffers of one connection.

@@ -38,6 +38,31 @@ impl Random {
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len() as u64) as usize]
     }
+
+    /// Changes a few things, as fuzzers do: bits, bytes, ends and stretches, which may come again
+    /// up to `repeats` times; and puts in what `insert` gives of the format at hand.
+    pub fn mutate(
+        &mut self,
+        data: &mut Vec<u8>,
+        repeats: u64,
+        mut insert: impl FnMut(&mut Self) -> Vec<u8>,
+    ) {
+        for _ in 0..=self.below(4) {
+            let at = self.below(data.len() as u64 + 1) as usize;
+            let end = at + self.below((data.len() - at) as u64 + 1).min(64) as usize;
+            match self.below(7) {
+                0 if at < data.len() => data[at] ^= 1 << self.below(8),
+                1 if at < data.len() => data[at] = self.number() as u8,
+                2 => data.truncate(at),
+                3 => drop(data.drain(at..end)),
+                4 => {
+                    let part = data[at..end].repeat(1 + self.below(repeats) as usize);
+                    data.splice(at..at, part);
+                }
+                _ => drop(data.splice(at..at, insert(self))),
+            }
+        }
+    }
 }
 
 /// The number in an environment variable such as `SEED`.

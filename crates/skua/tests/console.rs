@@ -1,38 +1,17 @@
 //! The web console over HTTP, against a server of its own. The page itself is visited in a browser by
 //! the test `console` of `interop`.
 
+mod common;
+
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use common::{Server, ports, skua};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn ports<const N: usize>() -> [u16; N] {
-    let listeners: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("bound").port())
-}
-
-fn skua() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_skua"));
-    for name in ["RUST_LOG", "NAMESRV_ADDR", "ROCKETMQ_HOME", "SKUA_ACCESS_KEY", "SKUA_SECRET_KEY"]
-    {
-        command.env_remove(name);
-    }
-    command
-}
 
 /// Status, head and body.
 fn http(port: u16, request: &str) -> Option<(u16, String, String)> {

@@ -66,24 +66,9 @@ const TOKENS: &[&str] = &[
     "é",
 ];
 
-fn mutate(data: &mut Vec<u8>, dice: &mut Random) {
-    for _ in 0..=dice.below(4) {
-        let at = dice.below(data.len() as u64 + 1) as usize;
-        let end = at + dice.below((data.len() - at) as u64 + 1).min(64) as usize;
-        match dice.below(8) {
-            0 if at < data.len() => data[at] ^= 1 << dice.below(8),
-            1 if at < data.len() => data[at] = dice.number() as u8,
-            2 => data.truncate(at),
-            3 => drop(data.drain(at..end)),
-            4 => data.extend_from_within(at..end),
-            5 => {
-                let part = data[at..end].repeat(1 + dice.below(5000) as usize);
-                data.splice(at..at, part);
-            }
-            6 => data.extend_from_slice(dice.pick(REQUESTS).as_bytes()),
-            _ => drop(data.splice(at..at, dice.pick(TOKENS).bytes())),
-        }
-    }
+fn inserted(dice: &mut Random) -> Vec<u8> {
+    let of = if dice.one_in(2) { REQUESTS } else { TOKENS };
+    dice.pick(of).as_bytes().to_vec()
 }
 
 #[test]
@@ -93,7 +78,7 @@ fn hostile_requests_panic_nothing_show_nothing_and_cost_little() {
             let mut dice = Random(seed);
             let mut data = dice.pick(REQUESTS).as_bytes().to_vec();
             if seed >= REQUESTS.len() as u64 {
-                mutate(&mut data, &mut dice);
+                dice.mutate(&mut data, 5000, inserted);
             }
             let peak = peak_of(|| target(&data));
             // A runtime, a pipe, a head and a body of the greatest size, the page of the console.

@@ -1,34 +1,21 @@
 //! The HTTP port of a running server, as a probe and a scraper see it.
 
+mod common;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use common::{Server, ports, skua};
+
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Ends the server with the test, whatever comes.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Free ports at this moment, none of them another's neighbour.
-fn ports<const N: usize>() -> [u16; N] {
-    let listeners: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("bound").port())
-}
 
 fn broker(dir: &Path, conf: &str) -> Server {
     let file = dir.join("broker.conf");
     std::fs::write(&file, conf).expect("the folder is there");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_skua"));
+    let mut command = skua();
     command.arg("broker").arg("-c").arg(file).stdout(Stdio::null()).stderr(Stdio::null());
     Server(command.spawn().expect("the binary runs"))
 }

@@ -1,27 +1,14 @@
 //! The log of a running server: its form, its files, its levels.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use common::{Server, ports, skua};
 use rustix::process::{Pid, Signal, kill_process};
-
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn skua() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_skua"));
-    command.env_remove("RUST_LOG");
-    command
-}
 
 /// Waits until `found` gives something.
 fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
@@ -33,11 +20,6 @@ fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         assert!(begun.elapsed() < Duration::from_secs(60), "{what} did not come");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound").port()
 }
 
 fn line(log: &Path, message: &str, skip: usize) -> Option<serde_json::Value> {
@@ -54,7 +36,7 @@ fn a_log_is_json_on_request_and_its_levels_change_by_request_and_by_signal() {
     let log = folder.path().join("logs/namesrv.log");
     let config = folder.path().join("namesrv.conf");
     let stored = folder.path().join("namesrv.properties");
-    let port = free_port();
+    let [port] = ports();
     let text = |level: &str| {
         format!(
             "listenPort={port}\nhttpPort=-1\nkvConfigPath={}\nconfigStorePath={}\nlogLevel={level}\n",

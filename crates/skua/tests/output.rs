@@ -1,27 +1,18 @@
 //! A command whose reader has had enough, `head` for one, ends quietly; a server goes on.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+mod common;
+
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use common::{Server, ports, skua};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// `skua`, whose standard output nobody reads.
 fn unread(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_skua"));
-    for name in ["RUST_LOG", "NAMESRV_ADDR", "ROCKETMQ_HOME", "SKUA_ACCESS_KEY", "SKUA_SECRET_KEY"]
-    {
-        command.env_remove(name);
-    }
+    let mut command = skua();
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     command.args(args).stdin(Stdio::null()).stdout(writer);
@@ -33,12 +24,6 @@ fn ends_quietly(args: &[&str]) {
     let told = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success(), "{args:?}: {}\n{told}", ended.status);
     assert!(!told.contains("panicked") && !told.contains("roken pipe"), "{args:?}: {told}");
-}
-
-fn ports<const N: usize>() -> [u16; N] {
-    let listeners: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("bound").port())
 }
 
 #[test]
@@ -71,7 +56,7 @@ fn a_command_that_nobody_reads_from_ends_quietly_and_a_server_goes_on() {
     let begun = Instant::now();
     // A name server without a broker has no cluster to list.
     let has_broker = || {
-        let listed = Command::new(env!("CARGO_BIN_EXE_skua"))
+        let listed = skua()
             .args(["mqadmin", "clusterList", "-n", &name_server])
             .output()
             .expect("the binary runs");

@@ -1,19 +1,14 @@
 //! The Debian package: made, installed into a clean root folder, started by its units' command
 //! lines, upgraded and removed. Without dpkg on the machine nothing is tested.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use common::Server;
 
 fn packaging() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging")
@@ -58,12 +53,6 @@ fn edit(root: &Path, file: &str, ports: &[(&str, u16)]) {
     fs::write(&path, text).expect("writable");
 }
 
-fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners: [_; N] =
-        std::array::from_fn(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("bound").port())
-}
-
 fn start(root: &Path, unit: &str) -> Server {
     let words = command_line(root, unit);
     let mut command = Command::new(&words[0]);
@@ -106,7 +95,7 @@ fn the_package_is_installed_started_by_its_units_and_removed() {
         assert!(root.join(file).exists(), "{file}");
     }
 
-    let [namesrv, broker, ha] = free_ports();
+    let [namesrv, broker, ha] = common::ports();
     edit(&root, "namesrv.conf", &[("listenPort", namesrv)]);
     edit(&root, "broker.conf", &[("listenPort", broker), ("haListenPort", ha)]);
     let conf = root.join("etc/skua/broker.conf");

@@ -94,14 +94,20 @@ fn is_turned_away(slave: &Broker, master: &Broker, why: &str) {
     assert!(line.is_some_and(|line| line.ends_with(" 1.0")), "{line:?}");
 }
 
+/// A master that writes twice and its slave, with some messages in both.
+fn written_twice(scene: &Scene) -> (Namesrv, Broker, Broker) {
+    let namesrv = Namesrv::start(scene, Kind::Skua);
+    let master = member(scene, "broker-a", &namesrv.addr, &["brokerRole=SYNC_MASTER"]);
+    let slave = member(scene, "slave", &namesrv.addr, &SLAVE);
+    wait_followed(&master);
+    (0..20).for_each(|_| assert_eq!(wire::send_code(&master.addr), OK));
+    (namesrv, master, slave)
+}
+
 #[test]
 fn a_slave_with_a_longer_and_then_with_another_log_is_turned_away() {
     let scene = Scene::new();
-    let namesrv = Namesrv::start(&scene, Kind::Skua);
-    let mut master = member(&scene, "broker-a", &namesrv.addr, &["brokerRole=SYNC_MASTER"]);
-    let mut slave = member(&scene, "slave", &namesrv.addr, &SLAVE);
-    wait_followed(&master);
-    (0..20).for_each(|_| assert_eq!(wire::send_code(&master.addr), OK));
+    let (_namesrv, mut master, mut slave) = written_twice(&scene);
     master.stop();
     let copy = scene.path().join("copy");
     copy_tree(&master.store(), &copy);
@@ -153,11 +159,7 @@ fn is_filled_anew(slave: &Broker, master: &Broker, before: &BTreeMap<String, Vec
 #[test]
 fn a_slave_that_fell_behind_the_first_file_keeps_its_log_aside_and_is_filled_anew() {
     let scene = Scene::new();
-    let namesrv = Namesrv::start(&scene, Kind::Skua);
-    let mut master = member(&scene, "broker-a", &namesrv.addr, &["brokerRole=SYNC_MASTER"]);
-    let mut slave = member(&scene, "slave", &namesrv.addr, &SLAVE);
-    wait_followed(&master);
-    (0..20).for_each(|_| assert_eq!(wire::send_code(&master.addr), OK));
+    let (_namesrv, mut master, mut slave) = written_twice(&scene);
     slave.stop();
     let before = slave.log();
     let body = vec![b'b'; 256 << 10];
