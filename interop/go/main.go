@@ -60,6 +60,11 @@ func body(b []byte) string {
 	return fmt.Sprintf("body=%s size=%d crc=%d", first, len(b), crc32.ChecksumIEEE(b))
 }
 
+// oneWord makes a text the value of one key.
+func oneWord(text string) string {
+	return strings.Join(strings.Fields(text), "_")
+}
+
 func tellMessage(word, by string, m *primitive.MessageExt) {
 	tell("%s by=%s topic=%s queue=%d offset=%d %s tag=%s times=%d id=%s stored=%d due=%s", word, by, m.Topic,
 		m.Queue.QueueId, m.QueueOffset, body(m.Body), m.GetTags(), m.ReconsumeTimes, m.MsgId,

@@ -80,7 +80,7 @@ func (s *sender) flood(c command) {
 				result, err := s.producer.SendSync(context.Background(), m)
 				when := fmt.Sprintf(" begun=%d ended=%d", begun, micros())
 				if err = s.sentAt(when, result, err, m); err != nil {
-					tell("lost by=%s %s", s.name, body(m.Body))
+					tell("lost by=%s %s why=%s", s.name, body(m.Body), oneWord(err.Error()))
 					// Must not spin while the server is away.
 					time.Sleep(20 * time.Millisecond)
 				}

@@ -9,6 +9,56 @@ use serde_json::{Value, json};
 /// Time for connecting, and for each piece of an answer.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// The version of RocketMQ 5.5.0 in requests.
+const VERSION: i32 = 513;
+
+/// A connection for several requests, one after the other.
+#[derive(Debug)]
+pub struct Connection(TcpStream);
+
+impl Connection {
+    /// With this time for connecting, and for each piece of an answer.
+    pub fn open(addr: &str, limit: Duration) -> Option<Self> {
+        let stream = TcpStream::connect_timeout(&addr.parse().ok()?, limit).ok()?;
+        stream.set_read_timeout(Some(limit)).ok()?;
+        Some(Self(stream))
+    }
+
+    /// One request and its answer's header and body.
+    pub fn call(&mut self, code: i32, fields: Value, body: &[u8]) -> Option<(Value, Vec<u8>)> {
+        self.call_as(VERSION, code, fields, body)
+    }
+
+    /// As [`Connection::call`], of a client of this version.
+    pub fn call_as(
+        &mut self,
+        version: i32,
+        code: i32,
+        fields: Value,
+        body: &[u8],
+    ) -> Option<(Value, Vec<u8>)> {
+        let header = json!({
+            "code": code, "flag": 0, "language": "JAVA", "opaque": 1,
+            "serializeTypeCurrentRPC": "JSON", "version": version, "extFields": fields,
+        });
+        let header = header.to_string().into_bytes();
+        let length = |n: usize| u32::try_from(n).expect("a small request").to_be_bytes();
+        let lengths = [length(4 + header.len() + body.len()), length(header.len())].concat();
+        self.0.write_all(&[&lengths, &header[..], body].concat()).ok()?;
+
+        let mut lengths = [0; 8];
+        self.0.read_exact(&mut lengths).ok()?;
+        let [total, header] = [&lengths[..4], &lengths[4..]]
+            .map(|bytes| u32::from_be_bytes(bytes.try_into().expect("four bytes")));
+        let total = u64::from(total).checked_sub(4)?;
+        let mut rest = Vec::new();
+        Read::by_ref(&mut self.0).take(total).read_to_end(&mut rest).ok()?;
+        // The upper byte of the header's length names its encoding.
+        let (header, body) = rest.split_at_checked(usize::try_from(header & 0xff_ffff).ok()?)?;
+        Some((serde_json::from_slice(header).ok()?, body.to_vec()))
+    }
+}
+
 /// One request and its answer's header and body; nothing if nobody answers.
 pub fn call(addr: &str, code: i32, fields: Value, body: &[u8]) -> Option<(Value, Vec<u8>)> {
     call_within(LIMIT, addr, code, fields, body)
@@ -22,27 +72,7 @@ pub fn call_within(
     fields: Value,
     body: &[u8],
 ) -> Option<(Value, Vec<u8>)> {
-    let header = json!({
-        "code": code, "flag": 0, "language": "JAVA", "opaque": 1,
-        "serializeTypeCurrentRPC": "JSON", "version": 513, "extFields": fields,
-    });
-    let header = header.to_string().into_bytes();
-    let length = |n: usize| u32::try_from(n).expect("a small request").to_be_bytes();
-    let frame =
-        [&length(4 + header.len() + body.len()), &length(header.len()), &header[..], body].concat();
-    let mut stream = TcpStream::connect_timeout(&addr.parse().ok()?, limit).ok()?;
-    stream.set_read_timeout(Some(limit)).ok()?;
-    stream.write_all(&frame).ok()?;
-
-    let mut lengths = [0; 8];
-    stream.read_exact(&mut lengths).ok()?;
-    let [total, header] = [&lengths[..4], &lengths[4..]]
-        .map(|bytes| u32::from_be_bytes(bytes.try_into().expect("four bytes")));
-    let mut rest = Vec::new();
-    stream.take(u64::from(total).checked_sub(4)?).read_to_end(&mut rest).ok()?;
-    // The upper byte of the header's length names its encoding.
-    let (header, body) = rest.split_at_checked(usize::try_from(header & 0xff_ffff).ok()?)?;
-    Some((serde_json::from_slice(header).ok()?, body.to_vec()))
+    Connection::open(addr, limit)?.call(code, fields, body)
 }
 
 /// The brokers that a name server knows, as it writes them (code 106).

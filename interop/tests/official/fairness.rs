@@ -1,7 +1,9 @@
 //! Limits, which are Skua's own: who exceeds one is told so, others are served.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use skua_interop::{Broker, Client, Driver, Kind, Namesrv, Scene, Tuning, check, wire};
+use skua_interop::{Broker, Client, Driver, Event, Kind, Namesrv, Scene, Tuning, check, wire};
 
 fn broker(scene: &Scene, namesrv: &Namesrv, settings: &[&'static str]) -> Broker {
     let tuning = Tuning { settings: settings.to_vec(), ..Tuning::default() };
@@ -97,4 +99,73 @@ fn a_group_whose_clients_stand_still_holds_up_no_other() {
         assert!(stuck.got(kind).iter().map(|e| e.at).max() > slowest, "it did stand still");
     }
     check::in_order(&check::first_deliveries(&stuck.got("orderly")));
+}
+
+/// Each connection has a share of its own: the one that has spent it hears so, the next is served,
+/// and what keeps a client alive is let through always.
+#[test]
+fn a_connection_over_its_limit_is_refused_and_the_next_is_served() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let broker = broker(&scene, &namesrv, &["maxRequestsPerSecondOfConnection=5"]);
+    let open =
+        || wire::Connection::open(&broker.addr, Duration::from_secs(10)).expect("it listens");
+    let (mut greedy, mut modest) = (open(), open());
+    let ask = |connection: &mut wire::Connection, code: i32, body: &[u8]| {
+        let fields = json!({ "topic": "TBW102", "lo": "false" });
+        connection.call(code, fields, body).expect("an answer").0
+    };
+    let refused = (0..200).find_map(|_| {
+        let header = ask(&mut greedy, 351, b"");
+        (header["code"] != 0).then_some(header)
+    });
+    let refused = refused.expect("more than five in one of the seconds");
+    assert_eq!(refused["code"], 2, "{refused}");
+    let remark = refused["remark"].as_str().expect("a reason");
+    let reason = "maxRequestsPerSecondOfConnection=5 of this connection, stood at 5";
+    assert!(remark.contains(reason), "{remark}");
+    assert_eq!(ask(&mut modest, 351, b"")["code"], 0);
+    let heartbeat =
+        br#"{"clientID":"greedy","producerDataSet":[{"groupName":"p"}],"consumerDataSet":[]}"#;
+    for _ in 0..10 {
+        assert_eq!(ask(&mut greedy, 34, heartbeat)["code"], 0, "a heartbeat");
+    }
+}
+
+fn lost_for<'a>(lost: &'a [Event], limit: &str) -> Vec<&'a str> {
+    lost.iter().map(|event| event.get("why")).filter(|why| why.contains(limit)).collect()
+}
+
+/// Producers hear why; consumers wait and get everything, each once.
+#[test]
+fn official_clients_live_with_limits() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let settings = ["maxMessagesPerSecondOfTopic=100", "maxMessagesPerSecondOfGroup=64"];
+    let _broker = broker(&scene, &namesrv, &settings);
+    for client in [Client::Java5, Client::Java4, Client::Go] {
+        let topic = format!("limited-{client:?}");
+        let mut driver = Driver::start(&scene, client, &namesrv.addr);
+        driver.run("producer p group=producers retries=0");
+        driver.run(&format!("flood p topic={topic} prefix=m threads=4"));
+        driver.wait("the limit to be met", |events| {
+            let lost: Vec<Event> = events.iter().filter(|e| e.word == "lost").cloned().collect();
+            let sent = events.iter().filter(|e| e.word == "sent").count();
+            sent >= 200 && !lost_for(&lost, "maxMessagesPerSecondOfTopic").is_empty()
+        });
+        driver.run("halt p");
+        let lost = driver.told("lost");
+        let told = lost_for(&lost, "maxMessagesPerSecondOfTopic");
+        let reason = format!("maxMessagesPerSecondOfTopic=100_of_topic_{topic},_stood_at_100");
+        assert!(told.iter().all(|why| why.contains(&reason)), "{told:?}");
+
+        let sent = driver.sent(&topic);
+        driver.run(&format!("consumer c group={topic} topic={topic} kind=concurrent"));
+        driver.wait_got("c", sent.len());
+        let got = driver.got("c");
+        check::each_once(&sent, &got);
+        let took = got[got.len() - 1].at - got[0].at;
+        // 200 messages at 64 a second, with what one pull may bring at the seconds' ends.
+        assert!(took >= Duration::from_millis(900), "{took:?}");
+    }
 }

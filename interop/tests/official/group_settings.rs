@@ -129,6 +129,109 @@ fn retry_policies_are_kept_and_retries_go_by_delay_levels() {
     driver.finish();
 }
 
+/// A group that gives messages back, which end up among its retries or its dead letters.
+struct GivingBack<'a> {
+    broker: &'a str,
+    group: &'a str,
+}
+
+impl GivingBack<'_> {
+    /// As a client of this version, which may name a limit of its own.
+    fn give_back(&self, version: i32, place: &str, own_limit: Option<&str>) -> &'static str {
+        let ends = ["RETRY", "DLQ"].map(|kind| (kind, self.end(kind)));
+        // The physical offset is the end of a message's id.
+        let offset = i64::from_str_radix(&place[place.len() - 16..], 16).expect("hexadecimal");
+        let mut fields = json!({
+            "offset": offset.to_string(), "group": self.group, "delayLevel": "1",
+            "originMsgId": place, "originTopic": "limited", "unitMode": "false",
+        });
+        if let Some(limit) = own_limit {
+            fields["maxReconsumeTimes"] = limit.into();
+        }
+        let mut connection = wire::Connection::open(self.broker, LIMIT).expect("it listens");
+        let (header, _) = connection.call_as(version, 36, fields, b"").expect("an answer");
+        assert_eq!(header["code"], 0, "{header}");
+        // Level 1 of the delay levels is one second.
+        wait_until("the message given back", LIMIT, || {
+            ends.iter().find(|(kind, end)| self.end(kind) > *end).map(|(kind, _)| *kind)
+        })
+    }
+
+    fn end(&self, kind: &str) -> i64 {
+        let topic = format!("%{kind}%{}", self.group);
+        let fields = json!({ "topic": topic, "queueId": "0", "committed": "true" });
+        let (header, _) = wire::call(self.broker, 30, fields, b"").expect("an answer");
+        header["extFields"]["offset"].as_str().and_then(|end| end.parse().ok()).unwrap_or(0)
+    }
+
+    /// The physical offset, in hexadecimal, of what stands at this offset of queue 0.
+    fn place(&self, topic: &str, offset: i64) -> String {
+        let message = wait_until("a message in its queue", LIMIT, || {
+            let fields = json!({
+                "consumerGroup": self.group, "topic": topic, "queueId": "0",
+                "queueOffset": offset.to_string(), "maxMsgNums": "1", "sysFlag": "4",
+                "commitOffset": "0", "suspendTimeoutMillis": "0", "subscription": "*",
+                "subVersion": "0", "expressionType": "TAG",
+            });
+            let (header, body) = wire::call(self.broker, 11, fields, b"")?;
+            (header["code"] == 0).then_some(body)
+        });
+        // Its physical offset stands at byte 28.
+        message[28..36].iter().map(|byte| format!("{byte:02X}")).collect()
+    }
+}
+
+/// The group's limit counts for clients that name none, and for those older than 3.4.9 whatever
+/// they name; a client's own wins over it.
+#[test]
+fn a_group_s_retry_max_times_decides_when_a_message_is_dead() {
+    const NEW: i32 = 513;
+    const OLD: i32 = 100;
+    let scene = Scene::new();
+    let cluster = Cluster::start(&scene);
+    let (broker, mut admin) = (cluster.broker(), Admin::java());
+    assert!(wire::send(&broker, "limited"));
+    for (group, limit) in [("never-again", "0"), ("once-more", "1")] {
+        run(&mut admin, &["updateSubGroup", "-b", &broker, "-g", group, "-r", limit, "-q", "1"]);
+        let back = GivingBack { broker: &broker, group };
+        let first = back.place("limited", 0);
+        if limit == "0" {
+            assert_eq!(back.give_back(NEW, &first, None), "DLQ");
+            assert_eq!(back.give_back(OLD, &first, Some("5")), "DLQ");
+            assert_eq!(back.give_back(NEW, &first, Some("5")), "RETRY");
+            continue;
+        }
+        assert_eq!(back.give_back(NEW, &first, None), "RETRY");
+        let again = back.place(&format!("%RETRY%{group}"), 0);
+        assert_eq!(back.give_back(NEW, &again, Some("2")), "RETRY");
+        assert_eq!(back.give_back(NEW, &again, None), "DLQ");
+        assert_eq!(back.give_back(NEW, &first, Some("0")), "DLQ");
+        // Raised, it counts from the next time on.
+        run(&mut admin, &["updateSubGroup", "-b", &broker, "-g", group, "-r", "3", "-q", "1"]);
+        assert_eq!(back.give_back(NEW, &again, None), "RETRY");
+
+        // Clients that cannot give back send the message themselves, counted.
+        let send = |times: &str, own_limit: Option<&str>| {
+            let before = back.end("DLQ");
+            let mut fields = json!({
+                "a": "interop", "b": format!("%RETRY%{group}"), "c": "TBW102", "d": "1", "e": "0",
+                "f": "0", "g": "1700000000000", "h": "0", "i": "", "j": times, "k": "false",
+                "m": "false",
+            });
+            if let Some(limit) = own_limit {
+                fields["l"] = limit.into();
+            }
+            let (header, _) = wire::call(&broker, 310, fields, b"again").expect("an answer");
+            assert_eq!(header["code"], 0, "{header}");
+            back.end("DLQ") > before
+        };
+        assert!(!send("3", None));
+        assert!(send("4", None));
+        assert!(!send("4", Some("9")));
+        assert!(send("4", Some("2")));
+    }
+}
+
 /// A connection with a heartbeat as a consumer, told of others or not.
 struct Member(TcpStream);
 

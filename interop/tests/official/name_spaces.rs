@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use skua_interop::{Client, Cluster, Driver, Event, Scene, check, wire};
+use skua_interop::{Client, Cluster, Driver, Event, Scene, check, mqadmin, wire};
 
 fn of_body<'a>(events: &'a [Event], prefix: &str) -> Vec<&'a Event> {
     events.iter().filter(|e| e.get("body").starts_with(prefix)).collect()
@@ -115,5 +115,51 @@ fn java_5_clients_with_a_name_space_of_the_second_form_are_served_alike() {
     check::each_once(&sent, &driver.got("o"));
     driver.run("consumer plain group=plain topic=second kind=concurrent");
     driver.wait_got("plain", 5);
+    driver.finish();
+}
+
+/// Pops, acknowledgements, changed times and the retry topic that belongs to group and topic, whose
+/// names have the prefix inside.
+#[test]
+fn java_5_consumers_in_pop_mode_keep_to_their_name_space() {
+    let scene = Scene::new();
+    let cluster = Cluster::start(&scene);
+    let namesrv = cluster.namesrv();
+    let mut driver = Driver::start(&scene, Client::Java5, namesrv);
+    driver.run("producer plain group=producers");
+    driver.run("producer p group=producers ns=space");
+    driver.run("send plain topic=popped mode=sync count=5 prefix=plain tags=A");
+    driver.run("send p topic=popped mode=sync count=20 prefix=own tags=A,B");
+    for prefix in ["", "space%"] {
+        let (topic, group) = (format!("{prefix}popped"), format!("{prefix}poppers"));
+        mqadmin(&[
+            "setConsumeMode",
+            "-n",
+            namesrv,
+            "-b",
+            &cluster.broker(),
+            "-t",
+            &topic,
+            "-g",
+            &group,
+            "-m",
+            "POP",
+            "-q",
+            "0",
+        ]);
+    }
+    driver.run("consumer outside group=poppers topic=popped kind=pop");
+    // Each is refused once, and comes again when its changed time is over.
+    driver.run("consumer inside group=poppers topic=popped kind=pop fail=1 ns=space");
+    driver.run("send p topic=popped mode=sync count=20 prefix=later tags=A,B");
+    driver.wait("every message", |events| {
+        let got: Vec<_> = events.iter().filter(|e| e.word == "got").cloned().collect();
+        check::first_deliveries(&got).len() >= 45
+    });
+    let (own, plain): (Vec<_>, Vec<_>) =
+        driver.told("sent").into_iter().partition(|e| !e.get("body").starts_with("plain"));
+    check::each_once(&plain, &driver.got("outside"));
+    check::each_once(&own, &driver.got("inside"));
+    check::same_set(&own, &driver.told("refused"));
     driver.finish();
 }

@@ -420,7 +420,7 @@ config_table! {
     inert "timerRocksDBTimeExpiredMaxTps": f64 = 200000.0;
     /// Slots ahead that a message is put; one that is due later is stored anew then.
     restart timer_roll_window_slot "timerRollWindowSlot": i32 = 172_800;
-    /// Skips timed messages that cannot be read or stored; Skua delivers the others and tries these again.
+    /// Skips timed messages that cannot be read or stored, which else hold up the others; Skua passes over the damaged ones, and tries again what the store refuses for now.
     inert "timerSkipUnknownError": bool = false;
     /// Stops delivering timed messages.
     unset "timerStopDequeue": bool = false;
