@@ -2,6 +2,7 @@
 
 mod copy;
 mod lead;
+mod lost;
 mod open;
 mod ready;
 mod receive;
@@ -25,6 +26,7 @@ use crate::options::{GroupOptions, PeerId, hash};
 use crate::status::{PeerStatus, Status};
 use copy::{Copying, Served};
 use lead::Leading;
+use lost::Lost;
 pub(crate) use open::check_owner;
 pub use open::confirmed_hint;
 use ready::Pending;
@@ -66,7 +68,7 @@ pub enum Effect {
         len: u64,
     },
     Role(Role),
-    /// The log before is agreed on.
+    /// The log before is agreed on: `Store::dispatch_here` is to follow.
     Committed(PhysicalOffset),
 }
 
@@ -101,6 +103,9 @@ pub struct Group {
     copying: Option<Copying>,
     served: BTreeMap<u64, Served>,
     target: Option<Target>,
+    lost: Option<Lost>,
+    /// The tick from which on a lost connection counts again.
+    lost_counts_at: u64,
     opened: Millis,
     now: Millis,
     ticks: u64,
@@ -206,6 +211,8 @@ impl Group {
             // So far that a leader that is gone no longer keeps it from giving its vote.
             self.node.raft.election_elapsed += 1;
         }
+        self.tick_lost()?;
+        self.tick_commit();
         self.tick_copies()?;
         self.advance()?;
         self.tick_transfer()?;
@@ -259,6 +266,10 @@ impl Group {
         (log.state.committed, log.state.committed_end) = (applied, end.unwrap_or(0));
         log.save(true)?;
         Ok(())
+    }
+
+    pub fn term(&self) -> u64 {
+        self.node.raft.term
     }
 
     /// How it stands.

@@ -8,10 +8,11 @@
 //! let confirmed = skua_raft::confirmed_hint(&*disk, &root, options.boot)?;
 //! let store = Arc::new(Store::open(StoreOptions { confirmed: Some(confirmed), .. }, ..)?);
 //! let mut group = Group::open(options, disk, store, now)?;
-//! store.on_append(wake this thread);             // then: group.log_grew()
+//! store.on_round(wake this thread);              // then: group.log_grew()
 //! loop {
 //!     every `tick_ms`: group.tick(now)?;  a frame came: group.receive(from, &frame, now)?;
 //!     the store grew: group.log_grew()?;  a sync is done: group.synced(number)?;
+//!     the connection of a peer's frames ended: group.lost(peer);
 //!     for effect in group.effects() {
 //!         Effect::Send { to, frame }  => to that peer's connection, or dropped if that is full
 //!         Effect::Sync { number }     => on another thread `group.syncer().sync()`, then
@@ -20,7 +21,7 @@
 //!         Effect::Read { number, at, len } => on another thread `group.reader().read(at, len)`, then
 //!                                        `read_done(number)` here
 //!         Effect::Role(role)          => the broker's role, at once: registration and services
-//!         Effect::Committed(offset)   => for who wants to know; the store knows already
+//!         Effect::Committed(offset)   => `store.dispatch_here()`, when the other effects are done
 //!     }
 //! }
 //! ```

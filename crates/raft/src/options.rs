@@ -52,6 +52,9 @@ pub struct GroupOptions {
     pub message_bytes: usize,
     /// Messages with entries under way to a peer.
     pub window: usize,
+    /// Entries that are not agreed on, until no more are proposed unless they are full: what is
+    /// appended meanwhile makes one entry. More of them would be smaller, and cost more.
+    pub rounds: u64,
     /// Bytes of entries that are not agreed on, until no more are proposed.
     pub uncommitted_bytes: u64,
     /// Entries in one file of the index.
@@ -77,6 +80,7 @@ impl GroupOptions {
             entry_bytes: 1 << 20,
             message_bytes: 4 << 20,
             window: 64,
+            rounds: 4,
             uncommitted_bytes: 128 << 20,
             index_file_slots: 1 << 20,
             abort_on_panic: true,

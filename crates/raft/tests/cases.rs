@@ -53,6 +53,53 @@ fn when_the_leader_dies_another_goes_on_with_everything() {
     }
 }
 
+/// The kernel closes the connections of a process that dies: nobody waits for the timeout.
+#[test]
+fn a_leader_whose_process_dies_is_followed_at_once() {
+    let mut cluster = Cluster::new(12, 3, false);
+    cluster.start_all();
+    for _ in 0..5 {
+        let leader = elected(&mut cluster);
+        cluster.run(2000);
+        assert_eq!(cluster.leader(), Some(leader));
+        cluster.nodes.get_mut(&leader).expect("there").up_at = cluster.now + 1000;
+        cluster.crash(leader, Crash::Process);
+        let at = cluster.now;
+        elected(&mut cluster);
+        let took = cluster.now - at;
+        assert!(took < 250, "elected after {took} ms, the least timeout is 300");
+    }
+    cluster.heal_and_check(&[1, 2, 3]);
+}
+
+#[test]
+fn a_connection_that_flaps_deposes_no_leader_that_others_hear() {
+    for seed in 0..10 {
+        let mut cluster = Cluster::new(600 + seed, 3, seed % 2 == 0);
+        cluster.start_all();
+        let leader = elected(&mut cluster);
+        cluster.run(1000);
+        let term = |cluster: &Cluster| {
+            cluster.nodes[&leader].life.as_ref().map(|life| life.group.status().term)
+        };
+        let before = term(&cluster);
+        let flaps = (1..=3).find(|id| *id != leader).expect("there are three");
+        for nth in 0..100 {
+            cluster.end_connection(leader, flaps);
+            // Now and then it does not come back for a while.
+            if nth % 10 == 0 {
+                cluster.cut.insert((leader, flaps));
+                cluster.run(700);
+                cluster.cut.clear();
+            }
+            cluster.run(90);
+            assert!(cluster.send(leader), "it leads still");
+        }
+        assert_eq!((cluster.leader(), term(&cluster)), (Some(leader), before), "seed {seed}");
+        cluster.heal_and_check(&[1, 2, 3]);
+    }
+}
+
 /// What RocketMQ's users lost with two masters (#6468) and a master that came back: a frozen
 /// leader goes on as if nothing had happened, and must not be believed.
 #[test]
@@ -406,12 +453,14 @@ fn a_follower_far_behind_is_sent_what_is_on_the_disk_alone() {
         cluster.send(leader);
         cluster.run(10);
     }
-    assert_eq!(cluster.cold_reads, 0);
+    // A follower that keeps up is sent what is in memory, but for a round at the end of a window.
+    let before = cluster.cold_reads;
+    assert!(before <= 2, "{before} reads");
     if let Some(node) = cluster.nodes.get_mut(&behind) {
         node.up_at = 0;
     }
     cluster.run(20_000);
-    assert!(cluster.cold_reads > 5, "{} reads", cluster.cold_reads);
+    assert!(cluster.cold_reads > before + 5, "{} reads", cluster.cold_reads);
     cluster.heal_and_check(&[1, 2, 3]);
 }
 

@@ -95,7 +95,7 @@ impl Run {
     fn fault(&mut self) {
         let id = 1 + self.below(self.cluster.nodes.len() as u64);
         let now = self.cluster.now;
-        match self.below(16) {
+        match self.below(18) {
             0..3 => self.crash(),
             3 => {
                 // In the midst of any call to the disk.
@@ -154,6 +154,17 @@ impl Run {
                     node.faults.write_fails_in = (!sync).then_some(calls);
                     node.disk.set_faults(node.faults.clone());
                     node.up_at = now + 300;
+                }
+            }
+            14 | 15 => {
+                // Connections flap, and everybody lives.
+                let ids: Vec<u64> = self.cluster.nodes.keys().copied().collect();
+                for from in ids.iter().filter(|from| **from == id || id.is_multiple_of(2)) {
+                    for to in ids.iter().filter(|to| *to != from) {
+                        if self.below(2) == 0 {
+                            self.cluster.end_connection(*from, *to);
+                        }
+                    }
                 }
             }
             _ => {

@@ -209,13 +209,12 @@ impl Store {
     }
 
     /// Everything before `end` is agreed on for ever: dispatch may show it. Only for who decides
-    /// that; wakes dispatch.
+    /// that, and comes back soon with [`dispatch_here`](Self::dispatch_here): nobody is woken here.
     pub fn confirm(&self, end: PhysicalOffset) {
         if !self.gate.is_on() || end.0 <= self.gate.confirmed() {
             return;
         }
         self.gate.confirm(end.0);
-        self.dispatch_wanted.wake();
     }
 
     /// Takes appends from now on, whose queue offsets follow those in the queues. `None` while

@@ -1,6 +1,8 @@
 //! What replication needs of a store: reading any stretch of the log, being told that it grew, and
 //! appending records of another broker where they stand there.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use skua_protocol::record::{MAGIC_END_OF_FILE, Peek, Record, RecordError, next};
 use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
@@ -21,6 +23,13 @@ impl Store {
         let _ = self.on_append.set(tell);
     }
 
+    /// Calls `tell` once for all that a connection appended in a round of requests
+    /// ([`dispatch_here`](Self::dispatch_here) ends it), and after each append that is in none. A
+    /// second call changes nothing.
+    pub fn on_round(&self, tell: OnAppend) {
+        let _ = self.on_round.set(tell);
+    }
+
     /// Calls `before` whenever the checkpoint is about to be written: what it makes durable, the
     /// checkpoint counts on. A second call changes nothing.
     pub fn on_checkpoint(&self, before: OnCheckpoint) {
@@ -30,6 +39,16 @@ impl Store {
     /// Makes the log durable up to its end, at once; stops the writes if that fails.
     pub fn flush_now(&self) -> DiskResult<()> {
         self.flush_log().inspect_err(|cause| self.fail(cause.clone()))
+    }
+
+    /// Tells what was appended since this was done last, if anything was.
+    pub(crate) fn tell_round(&self) {
+        if let Some(tell) = self.on_round.get() {
+            let end = self.log.appended();
+            if self.round_told.swap(end, Ordering::SeqCst) != end {
+                tell();
+            }
+        }
     }
 
     pub(crate) fn tell_append(&self) {
@@ -128,14 +147,18 @@ impl Store {
     }
 
     /// Appends whole records of another broker's log, or the rest of one of its files, at the
-    /// place that they have there; they lie in one file. Dispatch follows as after an append.
+    /// place that they have there; they lie in one file. Dispatch follows as after an append, or
+    /// when they are confirmed.
     pub fn append_copy(&self, at: PhysicalOffset, bytes: &[u8]) -> Result<(), ReplicateError> {
         if bytes.is_empty() {
             return Ok(());
         }
         let newest = self.check_copy(at.0, bytes)?;
         self.log.append_copy(at.0, bytes, newest)?;
-        self.dispatch_wanted.wake();
+        // Behind a gate there is nothing to dispatch until it is confirmed.
+        if !self.gate.is_on() {
+            self.dispatch_wanted.wake();
+        }
         self.tell_append();
         Ok(())
     }

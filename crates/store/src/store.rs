@@ -1,7 +1,7 @@
 //! The store as a whole: opening, the work of its threads, closing.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::Duration;
 
@@ -61,6 +61,9 @@ pub struct Store {
     bit_map: Arc<OnceLock<BitMap>>,
     pub(crate) on_timer_delivery: OnceLock<OnTimerDelivery>,
     pub(crate) on_append: OnceLock<OnAppend>,
+    pub(crate) on_round: OnceLock<OnAppend>,
+    /// The log's end when that was told last.
+    pub(crate) round_told: AtomicU64,
     pub(crate) on_checkpoint: OnceLock<OnCheckpoint>,
     /// One append at a time of those that need places in further queues.
     pub(crate) dispatching_to_many: Mutex<()>,
@@ -186,6 +189,8 @@ impl Store {
             bit_map,
             on_timer_delivery: OnceLock::new(),
             on_append: OnceLock::new(),
+            on_round: OnceLock::new(),
+            round_told: AtomicU64::new(0),
             on_checkpoint: OnceLock::new(),
             dispatched: Mutex::new((dispatcher.position, dispatcher.timestamp)),
             dispatching_to_many: Mutex::default(),
@@ -363,6 +368,7 @@ impl Store {
     /// dispatch thread for a few records. Leaves it to that thread when it is at it already, or
     /// when there is much.
     pub fn dispatch_here(&self) {
+        self.tell_round();
         self.wake_flush_for_append();
         for _ in 0..ROUNDS_HERE {
             if self.dispatched().0 >= self.dispatchable() {
@@ -511,7 +517,10 @@ impl Store {
 
     /// Something was appended.
     pub(crate) fn wake_for_append(&self) {
-        self.dispatch_wanted.wake();
+        self.tell_round();
+        if !self.gate.is_on() {
+            self.dispatch_wanted.wake();
+        }
         self.wake_flush_for_append();
     }
 

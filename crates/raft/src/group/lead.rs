@@ -25,6 +25,8 @@ pub(super) struct Leading {
     /// Up to where the log is proposed.
     proposed: u64,
     transfer: Option<Transfer>,
+    /// An entry that is agreed on, as followers were told.
+    told: u64,
 }
 
 #[derive(Debug)]
@@ -58,7 +60,7 @@ impl Group {
         }
         if leads && self.leading.is_none() {
             let proposed = self.store.appended().0;
-            self.leading = Some(Leading { term, epoch: None, proposed, transfer: None });
+            self.leading = Some(Leading { term, epoch: None, proposed, transfer: None, told: 0 });
         }
         Ok(())
     }
@@ -90,6 +92,12 @@ impl Group {
             return Ok(false);
         }
         let until = self.store.appended().0;
+        let log = &self.node.raft.raft_log;
+        let rounds = log.last_index() - log.committed;
+        let is_full = until.saturating_sub(from) >= self.options.entry_bytes as u64;
+        if rounds >= self.options.rounds && !is_full {
+            return Ok(false);
+        }
         let Some(piece) = cut::piece(&self.store, from, until, self.options.entry_bytes)? else {
             return Ok(false);
         };
@@ -102,6 +110,18 @@ impl Group {
             }
             Ok(()) | Err(raft::Error::ProposalDropped) => Ok(false),
             Err(cause) => Err(cause.into()),
+        }
+    }
+
+    /// Tells followers up to where the log is agreed on, if they do not know: usually that goes with
+    /// the next entries.
+    pub(super) fn tick_commit(&mut self) {
+        let committed = self.node.raft.raft_log.committed;
+        if let Some(leading) = &mut self.leading
+            && leading.told < committed
+        {
+            leading.told = committed;
+            self.node.ping();
         }
     }
 

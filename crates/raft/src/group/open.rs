@@ -146,6 +146,8 @@ impl Group {
             copying: None,
             served: BTreeMap::new(),
             target: None,
+            lost: None,
+            lost_counts_at: 0,
             opened: now,
             now,
             ticks: 0,
@@ -182,6 +184,8 @@ fn new_node(options: &GroupOptions, log: &SharedLog) -> Result<RawNode<SharedLog
         check_quorum: true,
         pre_vote: true,
         max_committed_size_per_ready: 1 << 20,
+        // The mark travels with the next entries, or with the next tick.
+        skip_bcast_commit: true,
         ..Config::default()
     };
     RawNode::new(&config, log.clone(), &logger())

@@ -134,6 +134,22 @@ impl Cluster {
             node.crash(how);
         }
         self.sent.retain(|sent| sent.node != id);
+        if how == Crash::Process {
+            // The kernel closes its connections.
+            let others: Vec<u64> =
+                self.nodes.keys().copied().filter(|other| *other != id).collect();
+            others.into_iter().for_each(|other| self.end_connection(id, other));
+        }
+    }
+
+    /// `to` sees that the connection of frames of `from` has ended.
+    pub fn end_connection(&mut self, from: u64, to: u64) {
+        if self.cut.contains(&(from, to)) {
+            return;
+        }
+        self.next_frame += 1;
+        let at = self.now + 1 + self.random.below(self.wire.most_ms) as i64;
+        self.frames.insert((at, self.next_frame), (from, to, Vec::new()));
     }
 
     /// Looks whether the node lives still, and does what its group wants.
@@ -220,7 +236,7 @@ impl Cluster {
                 node.waiting.push((from, frame));
                 continue;
             }
-            node.run(|life| life.group.receive(PeerId(from), &frame, Millis(now)));
+            node.hear(from, &frame, now);
             self.after(to);
         }
         let ids: Vec<u64> = self.nodes.keys().copied().collect();
@@ -244,7 +260,7 @@ impl Cluster {
         }
         for (from, frame) in std::mem::take(&mut node.waiting) {
             let Some(node) = self.nodes.get_mut(&id) else { return };
-            node.run(|life| life.group.receive(PeerId(from), &frame, Millis(now)));
+            node.hear(from, &frame, now);
             self.after(id);
         }
         loop {

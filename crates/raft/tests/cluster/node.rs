@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use skua_protocol::record::NewRecord;
 use skua_protocol::{Millis, QueueId};
-use skua_raft::{Group, GroupError, GroupOptions, Role, confirmed_hint};
+use skua_raft::{Group, GroupError, GroupOptions, PeerId, Role, confirmed_hint};
 use skua_store::disk::{Crash, Faults, SimDisk};
 use skua_store::{Confirmed, FileSize, Receipt, RetentionRules, Store, StoreOptions};
 
@@ -208,6 +208,17 @@ impl Node {
                 self.failed = Some("panic".to_owned());
             }
         }
+    }
+
+    /// A frame came, or, if it is empty, the end of the connection of frames.
+    pub fn hear(&mut self, from: u64, frame: &[u8], now: i64) {
+        self.run(|life| match frame.is_empty() {
+            true => {
+                life.group.lost(PeerId(from));
+                Ok(())
+            }
+            false => life.group.receive(PeerId(from), frame, Millis(now)),
+        });
     }
 
     fn has_faults(&self) -> bool {

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use skua_raft::{
     Change, ChangeError, Effect, Group, GroupError, PeerId, Reader, Role, Status, Syncer,
 };
+use skua_store::Store;
 use tokio::sync::{oneshot, watch};
 
-use super::net::{Incoming, Net};
+use super::net::{Heard, Net};
 use crate::clock;
 
 /// Events that wait; frames beyond are dropped.
@@ -28,7 +29,7 @@ const READS_MAX: usize = 64;
 type Reads = SyncSender<(u64, u64, u64)>;
 
 pub enum Event {
-    Frame(Incoming),
+    Heard(Heard),
     Grew,
     Synced(u64),
     Read(u64),
@@ -56,9 +57,9 @@ impl Handle {
     }
 
     /// False when the thread has ended.
-    pub fn take(&self, incoming: Incoming) -> bool {
+    pub fn take(&self, heard: Heard) -> bool {
         use std::sync::mpsc::TrySendError;
-        !matches!(self.events.try_send(Event::Frame(incoming)), Err(TrySendError::Disconnected(_)))
+        !matches!(self.events.try_send(Event::Heard(heard)), Err(TrySendError::Disconnected(_)))
     }
 
     /// As of some milliseconds ago.
@@ -91,6 +92,7 @@ impl Handle {
 
 pub struct Member {
     pub group: Group,
+    pub store: Arc<Store>,
     pub net: Arc<Net>,
     pub roles: watch::Sender<Role>,
     pub tick: Duration,
@@ -99,14 +101,20 @@ pub struct Member {
 }
 
 impl Member {
-    pub fn new(group: Group, net: Arc<Net>, roles: watch::Sender<Role>, tick: Duration) -> Self {
+    pub fn new(
+        group: Group,
+        store: Arc<Store>,
+        net: Arc<Net>,
+        roles: watch::Sender<Role>,
+        tick: Duration,
+    ) -> Self {
         let (sender, events) = sync_channel(EVENTS_MAX);
         let handle = Handle {
             events: sender,
             has_grown: Arc::default(),
             status: Arc::new(Mutex::new(group.status())),
         };
-        Self { group, net, roles, tick, events, handle }
+        Self { group, store, net, roles, tick, events, handle }
     }
 
     pub fn handle(&self) -> Handle {
@@ -175,9 +183,10 @@ impl Member {
     /// True if it is the end.
     fn obey(&mut self, event: Event) -> Result<bool, GroupError> {
         match event {
-            Event::Frame(incoming) => {
+            Event::Heard(Heard::Frame(incoming)) => {
                 self.group.receive(incoming.from, &incoming.frame, clock::now())?;
             }
+            Event::Heard(Heard::End(from)) => self.group.lost(from),
             Event::Grew => {
                 self.handle.has_grown.store(false, Ordering::SeqCst);
                 self.group.log_grew()?;
@@ -199,6 +208,7 @@ impl Member {
     }
 
     fn apply(&mut self, syncs: &SyncSender<u64>, reads: &Reads) {
+        let mut dispatches = false;
         for effect in self.group.effects() {
             match effect {
                 Effect::Send { to, frame } => self.net.send(to, frame),
@@ -213,8 +223,11 @@ impl Member {
                     self.look();
                     self.roles.send_replace(role);
                 }
-                Effect::Committed(_) => {}
+                Effect::Committed(_) => dispatches = true,
             }
+        }
+        if dispatches {
+            self.store.dispatch_here();
         }
     }
 

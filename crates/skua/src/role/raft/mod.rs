@@ -68,12 +68,12 @@ impl Raft {
         net.set_peers(&known);
         let roles = watch::Sender::new(Role::Candidate);
         let changes = roles.subscribe();
-        let member = Member::new(group, net.clone(), roles, tick);
+        let member = Member::new(group, store.clone(), net.clone(), roles, tick);
         let handle = member.handle();
         let grown = handle.clone();
-        store.on_append(Box::new(move || grown.grew()));
+        store.on_round(Box::new(move || grown.grew()));
         let taking = handle.clone();
-        let take = Arc::new(move |incoming| taking.take(incoming));
+        let take = Arc::new(move |heard| taking.take(heard));
         broker.send_on_to_master();
         let mut tasks = vec![tokio::spawn(net.clone().listen(listener, take))];
         tasks.extend(roles::follow_group(id, broker, asks, &net, changes, client));

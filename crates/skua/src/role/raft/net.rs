@@ -51,6 +51,13 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A peer that takes nothing for so long is connected to anew.
 const STUCK: Duration = Duration::from_secs(10);
 
+/// What comes from peers.
+pub enum Heard {
+    Frame(Incoming),
+    /// The peer's connection has ended, and there is no newer one.
+    End(PeerId),
+}
+
 /// A frame that came.
 pub struct Incoming {
     pub from: PeerId,
@@ -202,7 +209,7 @@ impl Net {
     pub async fn listen(
         self: Arc<Self>,
         listener: TcpListener,
-        take: Arc<dyn Fn(Incoming) -> bool + Send + Sync>,
+        take: Arc<dyn Fn(Heard) -> bool + Send + Sync>,
     ) {
         let mut connections = JoinSet::new();
         loop {
@@ -234,17 +241,19 @@ impl Net {
     async fn receive_all(
         self: &Arc<Self>,
         stream: TcpStream,
-        take: &(dyn Fn(Incoming) -> bool + Send + Sync),
+        take: &(dyn Fn(Heard) -> bool + Send + Sync),
     ) -> io::Result<()> {
         let connection = self.connections.fetch_add(1, Ordering::Relaxed);
         let received = self.receive(stream, connection, take).await;
         let left = {
             let mut guests = lock(&self.guests);
-            let count = guests.len();
-            guests.retain(|_, guest| guest.connection != connection);
-            guests.len() < count
+            let of = |guest: &Guest| guest.connection == connection;
+            let left = guests.iter().find(|(_, guest)| of(guest)).map(|(id, _)| *id);
+            guests.retain(|_, guest| !of(guest));
+            left
         };
-        if left {
+        if let Some(from) = left {
+            take(Heard::End(from));
             self.connect_all();
         }
         received
@@ -254,7 +263,7 @@ impl Net {
         self: &Arc<Self>,
         stream: TcpStream,
         connection: u64,
-        take: &(dyn Fn(Incoming) -> bool + Send + Sync),
+        take: &(dyn Fn(Heard) -> bool + Send + Sync),
     ) -> io::Result<()> {
         let stream = match self.tls.replication.is_some() {
             true => timeout(GREETING, self.tls.server.accept(stream)).await??,
@@ -288,7 +297,7 @@ impl Net {
                 self.held.fetch_sub(len, Ordering::Relaxed);
                 continue;
             }
-            if !take(Incoming { from, frame, budget: self.held.clone() }) {
+            if !take(Heard::Frame(Incoming { from, frame, budget: self.held.clone() })) {
                 return Ok(());
             }
         }
