@@ -165,11 +165,12 @@ impl GroupTable {
             self.change_forbidden(|forbidden| {
                 forbidden.remove(group);
             });
+            // That it is not here does not mean that the broker's group has agreed on that.
+            self.note(group);
             if self.groups.remove(group).is_none() {
                 return Ok(());
             }
             version.bump(now);
-            self.note(group);
         }
         self.save()
     }
@@ -220,6 +221,12 @@ impl GroupTable {
     pub fn keep_journal(&self, is_kept: bool) {
         let _version = lock(&self.version);
         *lock(&self.journal) = Journal::new(is_kept);
+    }
+
+    /// All groups are to be in the log: of none is it sure that the broker's group has agreed on it.
+    pub fn note_all(&self) {
+        let _version = lock(&self.version);
+        self.groups.for_each(|group| self.note(&group.group_name));
     }
 
     pub fn has_changes(&self) -> bool {

@@ -253,11 +253,11 @@ impl Broker {
         Ok(())
     }
 
-    /// Whether the leader's table was asked for before what its log has told since.
+    /// Whether the leader's table was asked for before what its log has told since, or is that of a
+    /// leader before.
     fn is_older(&self, table: DataVersion, own: DataVersion) -> bool {
         self.store.has_gate()
-            && table.state_version == own.state_version
-            && table.counter < own.counter
+            && (table.state_version, table.counter) < (own.state_version, own.counter)
     }
 
     /// Takes over the groups of the master, the body of its answer to request 201.

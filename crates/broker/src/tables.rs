@@ -381,6 +381,12 @@ impl Broker {
         self.topics.keep_journal(true);
         self.groups.keep_journal(true);
         self.offsets.begin_journal();
+        // What this broker was asked for when it led before, or has from a leader that is gone, may
+        // be in no log, and nobody asks for a topic again that is there.
+        self.topics.note_all();
+        self.groups.note_all();
+        drop(log);
+        self.wake_to_log_tables(self.time_told());
     }
 
     /// Puts all that has changed into the log, which is about to be closed.

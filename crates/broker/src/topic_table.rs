@@ -220,12 +220,13 @@ impl TopicTable {
     pub fn remove(&self, topic: &str, now: Millis) -> Result<bool, SaveError> {
         {
             let mut changes = lock(&self.changes);
+            // That it is not here does not mean that the group has agreed on that.
+            self.note(&mut changes, topic);
             if self.topics.remove(topic).is_none() {
                 return Ok(false);
             }
             changes.unregistered.remove(topic);
             changes.version.bump(now);
-            self.note(&mut changes, topic);
         }
         self.save()?;
         Ok(true)
@@ -329,6 +330,12 @@ impl TopicTable {
     pub fn keep_journal(&self, is_kept: bool) {
         lock(&self.changes).journal = Journal::new(is_kept);
         self.has_changes.store(false, Ordering::Release);
+    }
+
+    /// All topics are to be in the group's log: of none is it sure that the group has agreed on it.
+    pub fn note_all(&self) {
+        let mut changes = lock(&self.changes);
+        self.for_each(|topic| self.note(&mut changes, &topic.config.topic_name));
     }
 
     pub fn has_changes(&self) -> bool {

@@ -21,7 +21,12 @@ pub(super) fn is_progress(code: RequestCode) -> bool {
     use RequestCode as C;
     matches!(
         code,
-        C::GetAllConsumerOffset | C::GetAllDelayOffset | C::GetTimerCheckPoint | C::GetTimerMetrics
+        C::GetAllTopicConfig
+            | C::GetAllSubscriptionGroupConfig
+            | C::GetAllConsumerOffset
+            | C::GetAllDelayOffset
+            | C::GetTimerCheckPoint
+            | C::GetTimerMetrics
     )
 }
 

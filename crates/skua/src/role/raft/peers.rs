@@ -111,12 +111,14 @@ fn boot_id() -> [u8; 16] {
 pub fn listen_address(options: &GroupOptions, host: &str) -> anyhow::Result<(String, u16)> {
     let own = options.peers.iter().find(|peer| peer.id == options.id);
     let own = own.context("a member of its own group")?;
-    let port = own.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let (own_host, port) = own.address.rsplit_once(':').context("host:port")?;
     let host = match host.parse::<IpAddr>() {
         Ok(ip) if !ip.is_unspecified() => ip.to_string(),
+        // The address of any host is one of IPv4, where nobody would reach this one.
+        Ok(_) if own_host.starts_with('[') => "::".to_owned(),
         _ => host.to_owned(),
     };
-    Ok((host, port.context("a port")?))
+    Ok((host, port.parse().ok().context("a port")?))
 }
 
 #[cfg(test)]
@@ -131,5 +133,18 @@ mod tests {
         for bad in ["n0", "n-a:1", "0-a:1", "n0-a", "n0-a:0", "n0-a:x"] {
             assert!(peers_of(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_member_listens_where_its_own_entry_says_that_it_is() {
+        let peers = peers_of("n0-10.0.0.1:40911;n1-broker-b:40912;n2-[::1]:40913").expect("well");
+        let listens = |nth: u64, host: &str| {
+            let options = GroupOptions::new("/store", "g", PeerId(nth + 1), peers.clone());
+            listen_address(&options, host).expect("an address")
+        };
+        assert_eq!(listens(0, "0.0.0.0"), ("0.0.0.0".to_owned(), 40911));
+        assert_eq!(listens(1, "0.0.0.0"), ("0.0.0.0".to_owned(), 40912));
+        assert_eq!(listens(2, "0.0.0.0"), ("::".to_owned(), 40913));
+        assert_eq!(listens(2, "127.0.0.1"), ("127.0.0.1".to_owned(), 40913));
     }
 }
