@@ -62,6 +62,11 @@ impl Listener {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
+
+    /// The socket, for a protocol that is not of requests and answers.
+    pub fn into_socket(self) -> TcpListener {
+        self.0
+    }
 }
 
 fn bind(host: &str, port: u16, options: &BindOptions) -> io::Result<TcpListener> {

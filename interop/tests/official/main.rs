@@ -37,6 +37,7 @@ mod raft_upkeep;
 mod replication;
 mod replication_faults;
 mod replication_figures;
+mod replication_lag;
 mod replication_strangers;
 mod request_reply;
 mod rolling_move;

@@ -1,6 +1,7 @@
 //! The address that clients are given.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use anyhow::Context;
 use skua_config::BrokerConfig;
@@ -37,6 +38,14 @@ impl Given {
     }
 }
 
+/// A name or an address with a port, as others are to read it: IPv6 in brackets.
+pub fn host_and_port(host: &str, port: impl Display) -> String {
+    match host.parse::<Ipv6Addr>() {
+        Ok(ip) => format!("[{ip}]:{port}"),
+        Err(_) => format!("{host}:{port}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +71,8 @@ mod tests {
         assert_eq!(given("::1", 0), "[::1]:10911");
         assert_eq!(given("localhost", 0), "localhost:10911");
         let refused = given("no-such-host.invalid", 0);
+        assert_eq!(host_and_port("fe80::1", 10_912), "[fe80::1]:10912");
+        assert_eq!(host_and_port("broker-a", 10_912), "broker-a:10912");
         assert!(refused.starts_with("brokerIP1=no-such-host.invalid cannot be"), "{refused}");
     }
 }

@@ -16,7 +16,7 @@ use skua_store::{RealDisk, Store};
 use tokio::task::JoinHandle;
 
 use super::access::open_door;
-use super::address::Given;
+use super::address::{Given, host_and_port};
 use super::fast_port::FastPort;
 use super::guarded::guarded;
 use super::neighbours::Neighbours;
@@ -104,9 +104,9 @@ impl BrokerRole {
                 replicas: replicas.clone(),
                 address: given.host,
                 broker_addr: given.text.clone(),
-                ha_address: format!(
-                    "{}:{}",
-                    settings.broker.broker_ip2, settings.store.ha_listen_port
+                ha_address: host_and_port(
+                    &settings.broker.broker_ip2,
+                    settings.store.ha_listen_port,
                 ),
                 process_id: std::process::id() as u16,
                 salt: clock::now().0 as u32,

@@ -13,10 +13,9 @@ use bytes::BytesMut;
 use skua_broker::{Broker, Role, SlaveView};
 use skua_config::Settings;
 use skua_ha::{Replicas, Versions, wire};
-use skua_remoting::Client;
+use skua_remoting::{BindOptions, Client, Listener};
 use skua_store::Store;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -102,9 +101,9 @@ impl Replication {
         });
         let (host, port) =
             (&shared.settings.server.bind_address, shared.settings.store.ha_listen_port);
-        let listener = TcpListener::bind((host.as_str(), port))
-            .await
-            .with_context(|| format!("cannot listen on {host}:{port} (haListenPort)"))?;
+        let listener = Listener::bind(host, port, &BindOptions::default())
+            .context("haListenPort")?
+            .into_socket();
         let told = Arc::downgrade(&shared);
         store.on_append(Box::new(move || {
             if let Some(shared) = told.upgrade() {
