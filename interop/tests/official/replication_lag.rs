@@ -1,4 +1,5 @@
-//! How far a slave is behind, as metrics and `mqadmin haStatus` tell it; and a pair on IPv6.
+//! How far a slave is behind, as metrics and `mqadmin haStatus` tell it; a pair on IPv6; a name
+//! server that was frozen while the pair changed.
 
 use std::time::Duration;
 
@@ -81,4 +82,35 @@ fn a_pair_and_its_name_server_work_by_ipv6_alone() {
     let (_, status) = wire::call(&slave, 907, json!({}), &[]).expect("an answer");
     let status = String::from_utf8_lossy(&status);
     assert!(status.contains("\"masterAddr\":\"[::1]:"), "{status}");
+}
+
+#[test]
+fn a_name_server_that_was_frozen_while_the_pair_changed_catches_up() {
+    let scene = Scene::new();
+    let place = skua_interop::Place::default();
+    let sees = Namesrv::start(&scene, Kind::Skua);
+    let stale = Namesrv::start_at(&scene, Kind::Skua, "stale", &place);
+    let both = format!("{};{}", sees.addr, stale.addr);
+    let mut master = member(&scene, "broker-a", &both, &["brokerIP2=127.0.0.1"]);
+    master.wait_registered();
+    let mut slave = member(&scene, "slave", &both, &SLAVE);
+    slave.wait_registered();
+    let lists = |namesrv: &Namesrv, broker: &Broker| {
+        wire::cluster_list(&namesrv.addr).map(|list| list.contains(&broker.addr))
+    };
+    wait_until("the slave at both", LIMIT, || lists(&stale, &slave)?.then_some(()));
+
+    stale.process.freeze();
+    slave.process.kill();
+    assert!(wire::send(&master.addr, "MadeMeanwhile"));
+    wait_until("the slave gone at the other", LIMIT, || (!lists(&sees, &slave)?).then_some(()));
+    stale.process.thaw();
+    wait_until("the slave gone at the stale one", LIMIT, || {
+        (!lists(&stale, &slave)?).then_some(())
+    });
+    wait_until("the new topic's route at the stale one", LIMIT, || {
+        let fields = json!({ "topic": "MadeMeanwhile" });
+        let (header, _) = wire::call(&stale.addr, 105, fields, &[])?;
+        (header["code"] == 0).then_some(())
+    });
 }
