@@ -29,6 +29,8 @@ pub enum Client {
     Python,
     /// `ali-ons`.
     Node,
+    /// `rocketmq-client-rust`.
+    Rust,
 }
 
 /// The header encoding of a Java client.
@@ -89,6 +91,11 @@ impl Driver {
                 let [modules, driver] = files::node_driver();
                 let mut command = process::command("node");
                 command.arg(driver).env("NODE_PATH", modules).env("HOME", &home);
+                command
+            }
+            Client::Rust => {
+                let mut command = process::command(files::rust_driver());
+                command.env("HOME", &home);
                 command
             }
             Client::Go => {

@@ -51,6 +51,20 @@ pub fn node_driver() -> [PathBuf; 2] {
     [interop().join(".cache/node/node_modules"), interop().join("node/driver.js")]
 }
 
+/// The driver of the Rust client, built when out of date: some minutes the first time.
+pub fn rust_driver() -> &'static Path {
+    static DRIVER: OnceLock<PathBuf> = OnceLock::new();
+    DRIVER.get_or_init(|| {
+        let target = interop().join(".cache/rust");
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        run(Command::new(cargo)
+            .args(["build", "--locked", "--quiet", "--target-dir"])
+            .arg(&target)
+            .current_dir(interop().join("rust")));
+        target.join("debug/rust-driver")
+    })
+}
+
 pub fn java_server() -> PathBuf {
     interop().join("java-server")
 }

@@ -113,3 +113,45 @@ fn messages_that_a_node_client_refuses_come_again() {
     check::each_once(&driver.sent("refused"), &got);
     assert!(got.iter().all(|e| e.number("times") == 1), "{got:?}");
 }
+
+/// Its build takes minutes, so it is tried on demand: `SKUA_INTEROP_RUST=1`.
+#[test]
+fn the_rust_client_sends_and_receives() {
+    if std::env::var_os("SKUA_INTEROP_RUST").is_none() {
+        eprintln!("skipped: SKUA_INTEROP_RUST=1 tries the Rust client");
+        return;
+    }
+    let scene = Scene::new();
+    let cluster = Cluster::start(&scene);
+    let mut sender = Driver::start(&scene, Client::Rust, cluster.namesrv());
+    sender.run("producer p group=producers");
+    for mode in ["sync", "oneway", "batch"] {
+        // The first send makes the topic.
+        sender.run(&format!("send p topic=rust mode={mode} count=40 prefix={mode} tags=A,B"));
+    }
+    // Past 4 KiB the client compresses.
+    sender.run("send p topic=rust mode=sync count=4 prefix=big size=20000");
+    let sent = sender.sent("rust");
+    let mut java = Driver::start(&scene, Client::Java5, cluster.namesrv());
+    java.run("scan scanner topic=rust");
+    java.wait_got("scanner", sent.len());
+    check::each_once(&sent, &java.got("scanner"));
+    check::dense(&java.got("scanner"));
+
+    let mut receiver = Driver::start(&scene, Client::Rust, cluster.namesrv());
+    for kind in ["concurrent", "orderly"] {
+        receiver.run(&format!("consumer {kind} group={kind} topic=rust kind={kind}"));
+    }
+    receiver.run("consumer tagged group=tagged topic=rust kind=concurrent tags=B");
+    receiver.run("consumer refusing group=refusing topic=rust kind=concurrent fail=1");
+    for by in ["concurrent", "orderly", "refusing"] {
+        receiver.wait_got(by, sent.len());
+        check::each_once(&sent, &receiver.got(by));
+    }
+    check::in_order(&receiver.got("orderly"));
+    // Not each of the refused was told as such: on a busy machine the client counts some by itself.
+    assert!(!receiver.told("refused").is_empty());
+    let tagged: Vec<_> = sent.iter().filter(|e| e.get("tag") == "B").cloned().collect();
+    receiver.wait_got("tagged", tagged.len());
+    check::each_once(&tagged, &receiver.got("tagged"));
+}
