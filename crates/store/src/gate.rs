@@ -217,9 +217,9 @@ impl Store {
         self.gate.confirm(end.0);
     }
 
-    /// Takes appends from now on, whose queue offsets follow those in the queues. `None` while
-    /// something in the log is not confirmed or not dispatched yet.
-    pub fn open_appends(&self) -> Option<Epoch> {
+    /// Takes appends from now on, whose queue offsets follow those in the queues; where the first
+    /// will be. `None` while something in the log is not confirmed or not dispatched yet.
+    pub fn open_appends(&self) -> Option<(Epoch, PhysicalOffset)> {
         let dispatcher = lock(&self.dispatcher);
         let end = self.log.appended();
         if dispatcher.position < end || self.gate.confirmed() < end {
@@ -231,7 +231,7 @@ impl Store {
             }
             self.gate.begin()
         };
-        self.log.open_appends(end, open)
+        Some((self.log.open_appends(end, open)?, PhysicalOffset(end)))
     }
 
     /// Takes no appends any more. When this returns none is under way, and everyone who waits for

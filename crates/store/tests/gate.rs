@@ -32,10 +32,10 @@ fn readers_see_what_is_confirmed_and_waiters_hear() {
     let store = open(&disk, 0);
     let refused = store.append(&message("TopicA", 0, b"early"), NOW);
     assert!(matches!(refused, Err(AppendError::Copy)));
-    let epoch = store.open_appends().expect("nothing is behind");
+    let (epoch, begin) = store.open_appends().expect("nothing is behind");
     let one = store.append(&message("TopicA", 0, b"one"), NOW).expect("stored");
     let two = store.append(&message("TopicA", 0, b"two"), NOW).expect("stored");
-    assert_eq!(one.epoch, epoch);
+    assert_eq!((one.epoch, one.physical_offset), (epoch, begin));
     dispatch(&store);
     assert!(bodies(&store).is_empty());
     assert!(store.record_at(one.physical_offset, None).expect("reads").is_none());
@@ -56,9 +56,10 @@ fn readers_see_what_is_confirmed_and_waiters_hear() {
     assert_eq!(late.as_mut().poll(&mut context), Poll::Ready(Ok(())), "it was, in its time");
     assert!(store.open_appends().is_none(), "two is not confirmed");
     store.truncate_to(one.end).expect("truncates");
-    let next = store.open_appends().expect("everything is confirmed");
+    let (next, begin) = store.open_appends().expect("everything is confirmed");
     let other = store.append(&message("TopicA", 0, b"other"), NOW).expect("stored");
     assert_eq!((other.physical_offset, other.queue_offset.0), (one.end, 1));
+    assert_eq!(begin, one.end);
     store.confirm(other.end);
     dispatch(&store);
     assert_eq!(bodies(&store), ["one", "other"]);

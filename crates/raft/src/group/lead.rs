@@ -72,9 +72,10 @@ impl Group {
             return Ok(());
         }
         self.store.dispatch_here();
-        if let Some(epoch) = self.store.open_appends() {
+        // Others append as soon as it is open: what they did must not pass for proposed.
+        if let Some((epoch, end)) = self.store.open_appends() {
             leading.epoch = Some(epoch);
-            leading.proposed = self.store.appended().0;
+            leading.proposed = end.0;
         }
         Ok(())
     }
