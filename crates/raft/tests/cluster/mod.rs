@@ -387,6 +387,8 @@ impl Cluster {
         for (id, node) in &mut self.nodes {
             node.heal(wanted.contains(id), self.now);
         }
+        // Who is no member any more ends here, and answers nobody.
+        self.sent.retain(|sent| wanted.contains(&sent.node));
         self.run(10);
         let before = self.truth.acknowledged();
         let until = self.now + 40_000;
