@@ -28,7 +28,7 @@ use copy::{Copying, Served};
 use lead::Leading;
 use lost::Lost;
 pub(crate) use open::check_owner;
-pub use open::confirmed_hint;
+pub use open::{LogHint, log_hint};
 use ready::Pending;
 use receive::Heard;
 use suspect::Target;

@@ -5,8 +5,9 @@
 //! thread, calls it and does what its effects say:
 //!
 //! ```text
-//! let confirmed = skua_raft::confirmed_hint(&*disk, &root, options.boot)?;
-//! let store = Arc::new(Store::open(StoreOptions { confirmed: Some(confirmed), .. }, ..)?);
+//! let LogHint { confirmed, void_from } = skua_raft::log_hint(disk.clone(), &options)?;
+//! let store = StoreOptions { confirmed: Some(confirmed), void_from, .. };
+//! let store = Arc::new(Store::open(store, ..)?);
 //! let mut group = Group::open(options, disk, store, now)?;
 //! store.on_round(wake this thread);              // then: group.log_grew()
 //! loop {
@@ -63,7 +64,7 @@ pub use cold::Reader;
 pub use dirty::Syncer;
 pub use error::{ChangeError, FrameError, GroupError, OpenError};
 pub use frame::{FRAME_HEAD, FRAME_MAX, frame_len, frame_sender};
-pub use group::{Effect, Group, Role, confirmed_hint};
+pub use group::{Effect, Group, LogHint, Role, log_hint};
 pub use members::Change;
 pub use options::{ADDRESS_MAX, GroupOptions, PEERS_MAX, Peer, PeerId};
 pub use restore::{Sole, make_sole};

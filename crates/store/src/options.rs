@@ -192,6 +192,8 @@ pub struct StoreOptions {
     /// Show the log only up to where a group of brokers has agreed on it, which is at least here;
     /// beyond the log's end means its end. `None`: there is no group.
     pub confirmed: Option<u64>,
+    /// What lies in the log from here on counts for nothing: where it is damaged, it ends.
+    pub void_from: Option<u64>,
     /// Read the log from its start, whatever the checkpoint says, and make every queue entry as it
     /// says; whatever is no record before a whole one is damage.
     pub read_whole_log: bool,
@@ -239,6 +241,7 @@ impl StoreOptions {
             on_damage: OnDamage::Stop,
             continues_import: false,
             confirmed: None,
+            void_from: None,
             read_whole_log: false,
             window_bytes: 8 << 20,
             hot_windows: 2,

@@ -63,6 +63,8 @@ pub(crate) struct Recovery<'a> {
     pub on_damage: OnDamage,
     /// The log is dispatched up to here at least, and up to its end if there is no such place.
     pub confirmed: Option<u64>,
+    /// What lies behind counts for nothing.
+    pub void_from: Option<u64>,
 }
 
 impl Recovery<'_> {
@@ -204,6 +206,10 @@ impl Recovery<'_> {
         let mut last_timestamp = self.dispatcher.timestamp;
         if end == from && self.checkpoint.own.is_some_and(|marks| marks.dispatched == from) {
             last_timestamp = Millis(self.checkpoint.logics_timestamp as i64);
+        }
+        if self.void_from.is_some_and(|from| end >= from) {
+            scan.what = "what the commit log has behind its last entry of the group";
+            return Ok(false);
         }
         let at = Break { end, last_timestamp, reason: &scan.reason };
         let damage = match damage::judge(self.log, &at, self.checkpoint, self.last_run)? {

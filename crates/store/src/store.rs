@@ -159,6 +159,7 @@ impl Store {
             checks: options.checks(),
             on_damage: options.on_damage,
             confirmed: options.confirmed,
+            void_from: options.void_from,
         };
         let recovered = recovery.run().inspect_err(|error| {
             if last_run == LastRun::Closed && matches!(error, OpenError::Damaged(_)) {

@@ -71,6 +71,28 @@ fn damage_below_the_flushed_mark_stops_the_start_whatever_it_looks_like() {
 }
 
 #[test]
+fn damage_behind_what_a_group_knows_of_ends_the_log() {
+    let disk = SimDisk::new(1);
+    let store = try_open(&disk, OnDamage::Stop).expect("an empty store opens");
+    let receipts = append(&store, 4);
+    dispatch_all(&store);
+    end(&disk, store, Crash::Process);
+    disk.damage(Path::new(LOG), receipts[2].physical_offset.0 + 200, b"damage");
+    disk.reboot(Crash::Process);
+    let known = |from: u64| {
+        let commit_log_file_size = skua_store::FileSize::Exactly(16 * 4096);
+        let (confirmed, void_from) = (Some(0), Some(from));
+        let options =
+            StoreOptions { commit_log_file_size, confirmed, void_from, ..small_options() };
+        Store::open(options, Arc::new(disk.clone()), NOW)
+    };
+    let refused = known(receipts[2].physical_offset.0 + 1);
+    assert!(matches!(refused, Err(OpenError::Damaged(_))), "{refused:?}");
+    let store = known(receipts[2].physical_offset.0).expect("it counts for nothing");
+    assert_eq!(store.appended(), receipts[2].physical_offset);
+}
+
+#[test]
 fn damage_with_whole_records_behind_stops_the_start() {
     for clean in [true, false] {
         let disk = SimDisk::new(1);

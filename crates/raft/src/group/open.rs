@@ -25,22 +25,37 @@ use crate::state::{State, StateFile};
 /// Bytes of the log's start that tell it from others.
 const ORIGIN_BYTES: usize = 1 << 16;
 
-/// What `StoreOptions::confirmed` is to be: how far the group is known to have agreed. All of it
-/// where no group has been yet; `boot` is that of the group's options.
-pub fn confirmed_hint(disk: &dyn Disk, root: &Path, boot: [u8; 16]) -> Result<u64, OpenError> {
-    Ok(match StateFile::read(disk, root)? {
-        None => u64::MAX,
-        Some((_, state)) if state.clean || state.boot == boot => state.committed_end,
+/// What a store has to be told of its group before it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogHint {
+    /// For `StoreOptions::confirmed`: how far the group is known to have agreed. All of it where no
+    /// group has been yet.
+    pub confirmed: u64,
+    /// For `StoreOptions::void_from`: no entry of the group lies behind. A log that was being cut
+    /// there when the machine ended may be in any state.
+    pub void_from: Option<u64>,
+}
+
+/// What to open the store of these options with.
+pub fn log_hint(disk: Arc<dyn Disk>, options: &GroupOptions) -> Result<LogHint, OpenError> {
+    let root = &options.root;
+    let Some((_, state)) = StateFile::read(&*disk, root)? else {
+        return Ok(LogHint { confirmed: u64::MAX, void_from: None });
+    };
+    let confirmed = match state.clean || state.boot == options.boot {
+        true => state.committed_end,
         // What was agreed on may be torn: first the index is asked, then it is shown.
-        Some(_) => 0,
-    })
+        false => 0,
+    };
+    let index = Index::open(disk, root, Arc::default(), options.index_file_slots, state.base)?;
+    Ok(LogHint { confirmed, void_from: Some(index.end().max(state.committed_end)) })
 }
 
 impl Group {
     /// Opens the member's files beside an opened store, or begins them: a store that holds
     /// something is then what the group's log begins with.
     ///
-    /// The store must have been opened with [`confirmed_hint`] on the same disk.
+    /// The store must have been opened with [`log_hint`] on the same disk.
     pub fn open(
         options: GroupOptions,
         disk: Arc<dyn Disk>,

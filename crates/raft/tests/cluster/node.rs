@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use skua_protocol::record::NewRecord;
 use skua_protocol::{Millis, QueueId};
-use skua_raft::{Group, GroupError, GroupOptions, PeerId, Role, confirmed_hint};
+use skua_raft::{Group, GroupError, GroupOptions, LogHint, PeerId, Role, log_hint};
 use skua_store::disk::{Crash, Faults, SimDisk};
 use skua_store::{Confirmed, FileSize, Receipt, RetentionRules, Store, StoreOptions};
 
@@ -110,11 +110,11 @@ impl Node {
         self.disk.set_faults(self.faults.clone());
         self.disk.set_time(Millis(now));
         let disk = Arc::new(self.disk.clone());
-        let root = Path::new("/store");
         let opened = catch_unwind(AssertUnwindSafe(|| {
-            let confirmed =
-                confirmed_hint(&*disk, root, options.boot).map_err(|e| e.to_string())?;
-            let store = StoreOptions { confirmed: Some(confirmed), ..store_options(expires) };
+            let hint = log_hint(disk.clone(), &options).map_err(|e| e.to_string())?;
+            let LogHint { confirmed, void_from } = hint;
+            let confirmed = Some(confirmed);
+            let store = StoreOptions { confirmed, void_from, ..store_options(expires) };
             let store = Store::open(store, disk.clone(), Millis(now)).map_err(|e| e.to_string())?;
             let store = Arc::new(store);
             let group = Group::open(options, disk.clone(), Arc::clone(&store), Millis(now));

@@ -77,8 +77,10 @@ impl BrokerRole {
 
         let mut store_options = store_options(&settings)?;
         if let Some(group) = &group {
-            let confirmed = skua_raft::confirmed_hint(&RealDisk, &store_options.root, group.boot);
-            store_options.confirmed = Some(confirmed.context("the group's files")?);
+            let hint =
+                skua_raft::log_hint(Arc::new(RealDisk), group).context("the group's files")?;
+            store_options.confirmed = Some(hint.confirmed);
+            store_options.void_from = hint.void_from;
         }
         let is_slave = settings.store.broker_role == BrokerRoleKey::Slave && group.is_none();
         refill::at_start(&store_options, is_slave)?;
