@@ -23,6 +23,7 @@ pub const FRAME_HEAD: usize = 56;
 pub const FRAME_MAX: usize = 256 << 20;
 const MAGIC: &[u8; 4] = b"SKRF";
 const VERSION: u8 = 1;
+const KIND_RAFT: u8 = 2;
 const ENTRIES_MAX: usize = 1 << 16;
 const CONTEXT_MAX: usize = 64;
 /// Of a log that is empty.
@@ -127,6 +128,21 @@ pub fn frame_sender(head: &[u8]) -> Result<u64, FrameError> {
     reader.u64()
 }
 
+/// Whether a frame is of the daily round of a group in this term, so that taking it waits for no
+/// disk: entries, signs of life, and the answers to both. Says nothing about whether it is right.
+pub fn is_daily(frame: &[u8], term: u64) -> bool {
+    let daily = [
+        MessageType::MsgAppend,
+        MessageType::MsgAppendResponse,
+        MessageType::MsgHeartbeat,
+        MessageType::MsgHeartbeatResponse,
+    ];
+    let message = frame.get(FRAME_HEAD..FRAME_HEAD + 10).filter(|_| frame[5] == KIND_RAFT);
+    message.is_some_and(|message| {
+        daily.iter().any(|kind| *kind as u8 == message[0]) && message[2..] == term.to_be_bytes()
+    })
+}
+
 pub(crate) fn encode(head: &Head, body: &Body) -> Vec<u8> {
     let mut out = Vec::with_capacity(FRAME_HEAD + 128);
     out.extend(MAGIC);
@@ -195,7 +211,7 @@ fn checksum(frame: &[u8]) -> u32 {
 fn kind(body: &Body) -> u8 {
     match body {
         Body::Hello(_) => 1,
-        Body::Raft(_) => 2,
+        Body::Raft(_) => KIND_RAFT,
         Body::Offer(_) => 3,
         Body::Reverted { .. } => 4,
         Body::HowFar => 5,
@@ -238,7 +254,7 @@ pub(crate) fn decode(frame: &[u8]) -> Result<(Head, Body), FrameError> {
             last: reader.u64()?,
             first_members: Members::decode(&mut reader)?,
         }),
-        2 => Body::Raft(decode_message(&mut reader, &head)?),
+        KIND_RAFT => Body::Raft(decode_message(&mut reader, &head)?),
         3 => Body::Offer(decode_offer(&mut reader, &head)?),
         4 => Body::Reverted { term: reader.u64()?, last: reader.u64()? },
         5 => Body::HowFar,

@@ -63,7 +63,7 @@ mod wire;
 pub use cold::Reader;
 pub use dirty::Syncer;
 pub use error::{ChangeError, FrameError, GroupError, OpenError};
-pub use frame::{FRAME_HEAD, FRAME_MAX, frame_len, frame_sender};
+pub use frame::{FRAME_HEAD, FRAME_MAX, frame_len, frame_sender, is_daily};
 pub use group::{Effect, Group, LogHint, Role, log_hint};
 pub use members::Change;
 pub use options::{ADDRESS_MAX, GroupOptions, PEERS_MAX, Peer, PeerId};

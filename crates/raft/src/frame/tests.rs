@@ -84,6 +84,17 @@ fn every_frame_comes_back_as_it_was() {
 }
 
 #[test]
+fn what_is_daily_is_told_from_the_first_bytes() {
+    let daily = |body: &Body, term| is_daily(&encode(&HEAD, body), term);
+    assert!(daily(&Body::Raft(append()), 4));
+    assert!(!daily(&Body::Raft(append()), 3), "another term may have to be noted on the disk");
+    let daily: Vec<_> = bodies().into_iter().filter(|body| daily(body, 4)).collect();
+    assert_eq!(daily, [Body::Raft(append())]);
+    let frame = encode(&HEAD, &Body::Raft(append()));
+    assert!((0..FRAME_HEAD + 10).all(|len| !is_daily(&frame[..len], 4)));
+}
+
+#[test]
 fn bytes_that_are_no_frame_are_refused_whatever_they_are() {
     let seeds = number("SEEDS").unwrap_or(200_000);
     let frames: Vec<_> = bodies().iter().map(|body| encode(&HEAD, body)).collect();

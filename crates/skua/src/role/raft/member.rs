@@ -1,70 +1,129 @@
-//! The thread of a group's member: calls the core, and does what its effects say.
+//! A group's member at work: calls the core, and does what its effects say.
+//!
+//! Whoever brings something works it in: the connection that appended a message, the task that read
+//! a frame. So a send passes from thread to thread only where it passes from process to process.
+//! The thread is for time, and for what may wait for the disk.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use skua_raft::{
-    Change, ChangeError, Effect, Group, GroupError, PeerId, Reader, Role, Status, Syncer,
+    Change, ChangeError, Effect, Group, GroupError, PeerId, Reader, Role, Status, Syncer, is_daily,
 };
 use skua_store::Store;
 use tokio::sync::{oneshot, watch};
 
 use super::net::{Heard, Net};
+use super::shared::Shared;
 use crate::clock;
 
-/// Events that wait; frames beyond are dropped.
+/// Events that wait for the thread.
 const EVENTS_MAX: usize = 8192;
-/// Events dealt with until the effects are looked at.
-const DRAINED_MAX: usize = 4096;
+/// Frames that wait; more are dropped.
+const FRAMES_MAX: usize = 8192;
 /// Ticks between two looks at how the group stands.
 const STATUS_TICKS: u64 = 4;
 
 /// Reads that wait; more than the group has under way.
 const READS_MAX: usize = 64;
 
-/// Numbers, offsets and lengths of reads.
-type Reads = SyncSender<(u64, u64, u64)>;
-
-pub enum Event {
-    Heard(Heard),
-    Grew,
+enum Event {
     Synced(u64),
     Read(u64),
     Transfer(PeerId, oneshot::Sender<Result<(), ChangeError>>),
     Change(Change, oneshot::Sender<Result<(), ChangeError>>),
+    /// There is more to do than one connection should do for others.
+    Help,
     Stop,
 }
 
-/// How others speak to the thread.
-#[derive(Clone)]
-pub struct Handle {
+/// What one at a time works on.
+struct Core {
+    group: Group,
+    syncs: SyncSender<u64>,
+    /// Numbers, offsets and lengths.
+    reads: SyncSender<(u64, u64, u64)>,
+    roles: watch::Sender<Role>,
+    is_closed: bool,
+}
+
+struct Inner {
+    core: Shared<Core>,
+    store: Arc<Store>,
+    net: Arc<Net>,
     events: SyncSender<Event>,
-    has_grown: Arc<AtomicBool>,
-    status: Arc<Mutex<Status>>,
+    frames: Mutex<VecDeque<Heard>>,
+    has_grown: AtomicBool,
+    is_dispatch_due: AtomicBool,
+    /// As of the last turn.
+    term: AtomicU64,
+    status: Mutex<Status>,
+}
+
+/// How others speak to the member.
+#[derive(Clone)]
+pub struct Handle(Arc<Inner>);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Handle {
-    /// The log has grown. Must not wait.
+    /// The log has grown. Does not wait.
     pub fn grew(&self) {
-        if !self.has_grown.swap(true, Ordering::SeqCst)
-            && self.events.try_send(Event::Grew).is_err()
+        self.0.has_grown.store(true, Ordering::SeqCst);
+        self.work();
+        // Only a group of one agrees by itself; others hear of it with a frame.
+        self.dispatch();
+    }
+
+    /// Takes what came from a peer. What is agreed on by it is to be dispatched soon
+    /// ([`dispatch`](Self::dispatch)), after the answers that wait for it.
+    pub fn hear(&self, heard: Heard) {
+        let is_daily = match &heard {
+            Heard::Frame(incoming) => {
+                is_daily(&incoming.frame, self.0.term.load(Ordering::Relaxed))
+            }
+            Heard::End(_) => true,
+        };
         {
-            self.has_grown.store(false, Ordering::SeqCst);
+            let mut frames = lock(&self.0.frames);
+            if frames.len() >= FRAMES_MAX {
+                return;
+            }
+            frames.push_back(heard);
+        }
+        if is_daily {
+            self.work();
+        } else {
+            tokio::task::block_in_place(|| self.0.core.work_waiting(|core| self.0.turn(core)));
         }
     }
 
-    /// False when the thread has ended.
-    pub fn take(&self, heard: Heard) -> bool {
-        use std::sync::mpsc::TrySendError;
-        !matches!(self.events.try_send(Event::Heard(heard)), Err(TrySendError::Disconnected(_)))
+    fn work(&self) {
+        if !self.0.core.work(|core| self.0.turn(core)) {
+            // Should there be no room, the next tick does it.
+            let _ = self.0.events.try_send(Event::Help);
+        }
+    }
+
+    /// Dispatches what is agreed on since this was done last.
+    pub fn dispatch(&self) {
+        if self.is_dispatch_due() && self.0.is_dispatch_due.swap(false, Ordering::SeqCst) {
+            self.0.store.dispatch_here();
+        }
+    }
+
+    pub fn is_dispatch_due(&self) -> bool {
+        self.0.is_dispatch_due.load(Ordering::SeqCst)
     }
 
     /// As of some milliseconds ago.
     pub fn status(&self) -> Status {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0.status).clone()
     }
 
     pub async fn transfer(&self, to: PeerId) -> Result<(), String> {
@@ -80,24 +139,24 @@ impl Handle {
         event: impl FnOnce(oneshot::Sender<Result<(), ChangeError>>) -> Event,
     ) -> Result<(), String> {
         let (done, answer) = oneshot::channel();
-        self.events.try_send(event(done)).map_err(|_| "the group's thread is busy or has ended")?;
+        self.0
+            .events
+            .try_send(event(done))
+            .map_err(|_| "the group's thread is busy or has ended")?;
         let answer = answer.await.map_err(|_| "the group's thread has ended")?;
         answer.map_err(|error| error.to_string())
     }
 
     pub fn stop(&self) {
-        let _ = self.events.send(Event::Stop);
+        let _ = self.0.events.send(Event::Stop);
     }
 }
 
+/// The member's thread.
 pub struct Member {
-    pub group: Group,
-    pub store: Arc<Store>,
-    pub net: Arc<Net>,
-    pub roles: watch::Sender<Role>,
-    pub tick: Duration,
-    events: Receiver<Event>,
     handle: Handle,
+    events: Receiver<Event>,
+    tick: Duration,
 }
 
 impl Member {
@@ -107,136 +166,157 @@ impl Member {
         net: Arc<Net>,
         roles: watch::Sender<Role>,
         tick: Duration,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let (sender, events) = sync_channel(EVENTS_MAX);
-        let handle = Handle {
+        let (syncs, numbers) = sync_channel(1024);
+        let (syncer, sending) = (group.syncer(), sender.clone());
+        std::thread::Builder::new()
+            .name("raft-sync".into())
+            .spawn(move || sync_all(&syncer, &numbers, &sending))?;
+        let (reads, wanted) = sync_channel(READS_MAX);
+        let (reader, sending) = (group.reader(), sender.clone());
+        std::thread::Builder::new()
+            .name("raft-read".into())
+            .spawn(move || read_all(&reader, &wanted, &sending))?;
+        let inner = Inner {
+            store,
+            net,
             events: sender,
-            has_grown: Arc::default(),
-            status: Arc::new(Mutex::new(group.status())),
+            frames: Mutex::default(),
+            has_grown: AtomicBool::default(),
+            is_dispatch_due: AtomicBool::default(),
+            term: AtomicU64::new(group.term()),
+            status: Mutex::new(group.status()),
+            core: Shared::new(Core { group, syncs, reads, roles, is_closed: false }),
         };
-        Self { group, store, net, roles, tick, events, handle }
+        Ok(Self { handle: Handle(Arc::new(inner)), events, tick })
     }
 
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Runs until stopped. What is final ends the process: a member that went on might forget what
-    /// it has promised.
-    pub fn run(mut self) {
-        let (syncs, numbers) = sync_channel::<u64>(1024);
-        let syncer = self.group.syncer();
-        let events = self.handle.events.clone();
-        let syncing = std::thread::Builder::new()
-            .name("raft-sync".into())
-            .spawn(move || sync_all(&syncer, &numbers, &events));
-        let (reads, wanted) = sync_channel::<(u64, u64, u64)>(READS_MAX);
-        let reader = self.group.reader();
-        let events = self.handle.events.clone();
-        let reading = std::thread::Builder::new()
-            .name("raft-read".into())
-            .spawn(move || read_all(&reader, &wanted, &events));
-        if let Err(error) = syncing.and(reading) {
-            give_up(&GroupError::Broken(error.to_string()));
-        }
-        if let Err(error) = self.serve(&syncs, &reads) {
-            give_up(&error);
-        }
-        if let Err(error) = self.group.close() {
-            tracing::error!(%error, "the group's files were not closed in order");
-        }
-    }
-
-    fn serve(&mut self, syncs: &SyncSender<u64>, reads: &Reads) -> Result<(), GroupError> {
+    /// Runs until stopped.
+    pub fn run(self) {
+        let inner = &self.handle.0;
         let mut next_tick = Instant::now() + self.tick;
         let mut ticks = 0_u64;
         loop {
             let wait = next_tick.saturating_duration_since(Instant::now());
-            let mut event = match self.events.recv_timeout(wait) {
+            let event = match self.events.recv_timeout(wait) {
+                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(event) => Some(event),
                 Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
-            let mut drained = 0;
-            while let Some(one) = event.take() {
-                if self.obey(one)? {
-                    return Ok(());
-                }
-                drained += 1;
-                if drained < DRAINED_MAX {
-                    event = self.events.try_recv().ok();
-                }
-            }
-            if Instant::now() >= next_tick {
+            let mut given = event.into_iter().collect::<Vec<_>>();
+            let mut is_stopped = false;
+            given.extend(self.events.try_iter().take(EVENTS_MAX).take_while(|event| {
+                is_stopped = matches!(event, Event::Stop);
+                !is_stopped
+            }));
+            let mut is_tick = Instant::now() >= next_tick;
+            if is_tick {
                 // A process that stood still does not make up for what it missed.
                 next_tick = Instant::now() + self.tick;
-                self.group.tick(clock::now())?;
                 ticks += 1;
-                if ticks % STATUS_TICKS == 1 {
-                    self.look();
+            }
+            inner.core.work_waiting(|core| {
+                for event in given.drain(..) {
+                    inner.obey(core, event).unwrap_or_else(|error| give_up(&error));
+                }
+                inner.turn(core);
+                if std::mem::take(&mut is_tick) {
+                    core.group.tick(clock::now()).unwrap_or_else(|error| give_up(&error));
+                    inner.apply(core);
+                    if ticks % STATUS_TICKS == 1 {
+                        inner.look(core);
+                    }
+                }
+            });
+            self.handle.dispatch();
+            if is_stopped {
+                break;
+            }
+        }
+        inner.core.work_waiting(|core| {
+            if !std::mem::replace(&mut core.is_closed, true)
+                && let Err(error) = core.group.close()
+            {
+                tracing::error!(%error, "the group's files were not closed in order");
+            }
+        });
+    }
+}
+
+impl Inner {
+    /// Takes what waits. What is final ends the process: a member that went on might forget what it
+    /// has promised.
+    fn turn(&self, core: &mut Core) {
+        if core.is_closed {
+            return;
+        }
+        let frames = std::mem::take(&mut *lock(&self.frames));
+        let has_grown = self.has_grown.swap(false, Ordering::SeqCst);
+        let take = || {
+            for heard in frames {
+                match heard {
+                    Heard::Frame(incoming) => {
+                        core.group.receive(incoming.from, &incoming.frame, clock::now())?;
+                    }
+                    Heard::End(from) => core.group.lost(from),
                 }
             }
-            self.apply(syncs, reads);
-        }
+            if has_grown { core.group.log_grew() } else { Ok(()) }
+        };
+        take().unwrap_or_else(|error| give_up(&error));
+        self.apply(core);
     }
 
-    /// True if it is the end.
-    fn obey(&mut self, event: Event) -> Result<bool, GroupError> {
+    fn obey(&self, core: &mut Core, event: Event) -> Result<(), GroupError> {
         match event {
-            Event::Heard(Heard::Frame(incoming)) => {
-                self.group.receive(incoming.from, &incoming.frame, clock::now())?;
-            }
-            Event::Heard(Heard::End(from)) => self.group.lost(from),
-            Event::Grew => {
-                self.handle.has_grown.store(false, Ordering::SeqCst);
-                self.group.log_grew()?;
-            }
-            Event::Synced(number) => self.group.synced(number)?,
-            Event::Read(number) => self.group.read_done(number)?,
+            Event::Synced(number) => core.group.synced(number)?,
+            Event::Read(number) => core.group.read_done(number)?,
             Event::Transfer(to, done) => {
-                let given = self.group.transfer(to);
+                let given = core.group.transfer(to);
                 // Whoever hears of it looks at the state next.
-                self.look();
+                self.look(core);
                 let _ = done.send(given);
             }
             Event::Change(change, done) => {
-                let _ = done.send(self.group.propose_change(&change));
+                let _ = done.send(core.group.propose_change(&change));
             }
-            Event::Stop => return Ok(true),
+            Event::Help | Event::Stop => {}
         }
-        Ok(false)
+        Ok(())
     }
 
-    fn apply(&mut self, syncs: &SyncSender<u64>, reads: &Reads) {
-        let mut dispatches = false;
-        for effect in self.group.effects() {
+    fn apply(&self, core: &mut Core) {
+        for effect in core.group.effects() {
             match effect {
                 Effect::Send { to, frame } => self.net.send(to, frame),
                 Effect::Sync { number } => {
-                    let _ = syncs.send(number);
+                    let _ = core.syncs.send(number);
                 }
                 Effect::Read { number, at, len } => {
                     // There are never as many as would have to wait.
-                    let _ = reads.send((number, at, len));
+                    let _ = core.reads.send((number, at, len));
                 }
                 Effect::Role(role) => {
-                    self.look();
-                    self.roles.send_replace(role);
+                    self.look(core);
+                    core.roles.send_replace(role);
                 }
-                Effect::Committed(_) => dispatches = true,
+                Effect::Committed(_) => self.is_dispatch_due.store(true, Ordering::SeqCst),
             }
         }
-        if dispatches {
-            self.store.dispatch_here();
-        }
+        self.term.store(core.group.term(), Ordering::Relaxed);
     }
 
-    fn look(&mut self) {
-        let status = self.group.status();
+    fn look(&self, core: &Core) {
+        let status = core.group.status();
         let peers: BTreeMap<PeerId, String> =
             status.peers.iter().map(|peer| (peer.id, peer.address.clone())).collect();
         self.net.set_peers(&peers);
-        *self.handle.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        *lock(&self.status) = status;
     }
 }
 

@@ -2,10 +2,12 @@
 //! threads, and the broker's role as the group decides it. The core is `skua_raft`.
 
 mod control;
+mod line;
 mod member;
 mod net;
 pub mod peers;
 mod roles;
+mod shared;
 
 use std::sync::Arc;
 use std::thread;
@@ -68,14 +70,12 @@ impl Raft {
         net.set_peers(&known);
         let roles = watch::Sender::new(Role::Candidate);
         let changes = roles.subscribe();
-        let member = Member::new(group, store.clone(), net.clone(), roles, tick);
+        let member = Member::new(group, store.clone(), net.clone(), roles, tick)?;
         let handle = member.handle();
         let grown = handle.clone();
         store.on_round(Box::new(move || grown.grew()));
-        let taking = handle.clone();
-        let take = Arc::new(move |heard| taking.take(heard));
         broker.send_on_to_master();
-        let mut tasks = vec![tokio::spawn(net.clone().listen(listener, take))];
+        let mut tasks = vec![tokio::spawn(net.clone().listen(listener, handle.clone()))];
         tasks.extend(roles::follow_group(id, broker, asks, &net, changes, client));
         let control = Arc::new(Control::new(broker, handle.clone(), preferred));
         tasks.push(tokio::spawn(control.clone().prefer()));

@@ -21,12 +21,14 @@ use std::time::Duration;
 use skua_ha::Versions;
 use skua_raft::{FRAME_HEAD, PeerId, frame_len};
 use skua_remoting::tls::Stream;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet, yield_now};
+use tokio::time::{sleep, timeout};
 
+use super::line::{Line, send_all};
+use super::member::Handle;
 use crate::security::Tls;
 
 const MAGIC: &[u8; 8] = b"SKUAPEER";
@@ -35,21 +37,13 @@ const NEWS_LEN: usize = 4 + 5 * 8;
 const ADDRESS_MAX: usize = 255;
 /// A frame is never longer here: entries of one message are 4 MiB, one record at most more.
 const FRAME_LEN_MAX: usize = 64 << 20;
-/// Bytes that wait for one peer, and bytes that came and wait for the group.
-const OUT_MAX: usize = 64 << 20;
+/// Bytes that came and wait for the group.
 const IN_MAX: usize = 128 << 20;
-/// Frames that wait for one peer.
-const QUEUED_MAX: usize = 4096;
 /// Different ones that may be connected here.
 const GUESTS_MAX: usize = 32;
 /// Connections that peers may have open here.
 const CONNECTIONS_MAX: usize = 64;
-const CONNECT: Duration = Duration::from_secs(2);
 const GREETING: Duration = Duration::from_secs(5);
-const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// A peer that takes nothing for so long is connected to anew.
-const STUCK: Duration = Duration::from_secs(10);
 
 /// What comes from peers.
 pub enum Heard {
@@ -73,8 +67,7 @@ impl Drop for Incoming {
 
 struct Outgoing {
     address: String,
-    sender: mpsc::Sender<Vec<u8>>,
-    bytes: Arc<AtomicUsize>,
+    line: Arc<Line>,
     task: JoinHandle<()>,
 }
 
@@ -157,13 +150,11 @@ impl Net {
         });
         for (id, address) in wanted {
             known.entry(id).or_insert_with(|| {
-                let (sender, frames) = mpsc::channel(QUEUED_MAX);
-                let bytes = Arc::<AtomicUsize>::default();
-                let greeting = self.greeting();
-                let tls = self.tls.clone();
-                let sending = send_all(id, address.clone(), tls, greeting, frames, bytes.clone());
+                let line = Arc::<Line>::default();
+                let (greeting, tls) = (self.greeting(), self.tls.clone());
+                let sending = send_all(id, address.clone(), tls, greeting, line.clone());
                 let task = self.runtime.spawn(sending);
-                Outgoing { address, sender, bytes, task }
+                Outgoing { address, line, task }
             });
         }
     }
@@ -181,13 +172,8 @@ impl Net {
 
     /// Sends, or drops it.
     pub fn send(&self, to: PeerId, frame: Vec<u8>) {
-        let peers = lock(&self.peers);
-        let Some(peer) = peers.get(&to) else { return };
-        let len = frame.len();
-        if peer.bytes.fetch_add(len, Ordering::Relaxed) + len > OUT_MAX
-            || peer.sender.try_send(frame).is_err()
-        {
-            peer.bytes.fetch_sub(len, Ordering::Relaxed);
+        if let Some(peer) = lock(&self.peers).get(&to) {
+            peer.line.send(frame);
         }
     }
 
@@ -204,21 +190,16 @@ impl Net {
         }
     }
 
-    /// Takes connections until the task ends; gives frames to `take`, which says false when it
-    /// takes none any more.
-    pub async fn listen(
-        self: Arc<Self>,
-        listener: TcpListener,
-        take: Arc<dyn Fn(Heard) -> bool + Send + Sync>,
-    ) {
+    /// Takes connections until the task ends; `member` hears what comes.
+    pub async fn listen(self: Arc<Self>, listener: TcpListener, member: Handle) {
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
             match listener.accept().await {
                 Ok((stream, addr)) if connections.len() < CONNECTIONS_MAX => {
-                    let (net, take) = (self.clone(), take.clone());
+                    let (net, member) = (self.clone(), member.clone());
                     connections.spawn(async move {
-                        if let Err(error) = net.receive_all(stream, &*take).await {
+                        if let Err(error) = net.receive_all(stream, &member).await {
                             // One line for each of those that say what no member would.
                             match error.kind() {
                                 io::ErrorKind::Other | io::ErrorKind::InvalidData => {
@@ -238,13 +219,9 @@ impl Net {
         }
     }
 
-    async fn receive_all(
-        self: &Arc<Self>,
-        stream: TcpStream,
-        take: &(dyn Fn(Heard) -> bool + Send + Sync),
-    ) -> io::Result<()> {
+    async fn receive_all(self: &Arc<Self>, stream: TcpStream, member: &Handle) -> io::Result<()> {
         let connection = self.connections.fetch_add(1, Ordering::Relaxed);
-        let received = self.receive(stream, connection, take).await;
+        let received = self.receive(stream, connection, member).await;
         let left = {
             let mut guests = lock(&self.guests);
             let of = |guest: &Guest| guest.connection == connection;
@@ -253,7 +230,7 @@ impl Net {
             left
         };
         if let Some(from) = left {
-            take(Heard::End(from));
+            member.hear(Heard::End(from));
             self.connect_all();
         }
         received
@@ -263,7 +240,7 @@ impl Net {
         self: &Arc<Self>,
         stream: TcpStream,
         connection: u64,
-        take: &(dyn Fn(Heard) -> bool + Send + Sync),
+        member: &Handle,
     ) -> io::Result<()> {
         let stream = match self.tls.replication.is_some() {
             true => timeout(GREETING, self.tls.server.accept(stream)).await??,
@@ -297,8 +274,11 @@ impl Net {
                 self.held.fetch_sub(len, Ordering::Relaxed);
                 continue;
             }
-            if !take(Heard::Frame(Incoming { from, frame, budget: self.held.clone() })) {
-                return Ok(());
+            member.hear(Heard::Frame(Incoming { from, frame, budget: self.held.clone() }));
+            if member.is_dispatch_due() {
+                // Who waits for an answer goes first.
+                yield_now().await;
+                member.dispatch();
             }
         }
     }
@@ -353,85 +333,4 @@ fn versions(bytes: &[u8; NEWS_LEN - 4]) -> Versions {
         delays: word(3),
         others: word(4),
     }
-}
-
-async fn send_all(
-    to: PeerId,
-    address: String,
-    tls: Tls,
-    greeting: Vec<u8>,
-    mut frames: mpsc::Receiver<Vec<u8>>,
-    bytes: Arc<AtomicUsize>,
-) {
-    let mut pause = PAUSE_MIN;
-    let mut was_there = None;
-    loop {
-        let connecting = async {
-            let stream = TcpStream::connect(&address).await?;
-            stream.set_nodelay(true)?;
-            match &tls.replication {
-                Some(tls) => tls.connect(stream, &address).await,
-                None => Ok(Stream::plain(stream)),
-            }
-        };
-        let ended = match timeout(CONNECT, connecting).await {
-            Ok(Ok(stream)) => {
-                if was_there.replace(true) != Some(true) {
-                    tracing::info!(member = to.0 - 1, address, "connected to a member");
-                }
-                let began = Instant::now();
-                let ended = send_on(stream, &greeting, &mut frames, &bytes).await;
-                // One that is turned away at once is not asked again at once.
-                if began.elapsed() > PAUSE_MAX {
-                    pause = PAUSE_MIN;
-                }
-                ended
-            }
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
-        };
-        let Err(error) = ended else { return };
-        if was_there.replace(false) != Some(false) {
-            tracing::warn!(member = to.0 - 1, address, %error, "no connection to a member");
-        }
-        // What waits is out of date by then.
-        while let Ok(frame) = frames.try_recv() {
-            bytes.fetch_sub(frame.len(), Ordering::Relaxed);
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
-    }
-}
-
-/// Ends without an error when nobody sends any more.
-async fn send_on(
-    stream: Stream,
-    greeting: &[u8],
-    frames: &mut mpsc::Receiver<Vec<u8>>,
-    bytes: &AtomicUsize,
-) -> io::Result<()> {
-    let (mut reader, mut writer) = tokio::io::split(stream);
-    timeout(STUCK, write(&mut writer, greeting)).await??;
-    let mut nothing = [0; 1];
-    loop {
-        tokio::select! {
-            frame = frames.recv() => {
-                let Some(frame) = frame else { return Ok(()) };
-                let written = timeout(STUCK, write(&mut writer, &frame)).await;
-                bytes.fetch_sub(frame.len(), Ordering::Relaxed);
-                written??;
-            }
-            // Nothing ever comes this way but the end.
-            read = reader.read(&mut nothing) => {
-                read?;
-                return Err(io::ErrorKind::ConnectionReset.into());
-            }
-        }
-    }
-}
-
-async fn write(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
-    writer.write_all(bytes).await?;
-    // TLS keeps what it has taken until then.
-    writer.flush().await
 }
