@@ -279,6 +279,16 @@ pub enum Cluster {
 }
 
 impl Cluster {
+    /// The group pops the topic's messages from now on.
+    ///
+    /// # Panics
+    /// When Java's mqadmin cannot set that.
+    pub fn consume_by_pop(&self, topic: &str, group: &str) {
+        let broker = self.broker();
+        let words = ["setConsumeMode", "-n", self.namesrv(), "-b", &broker, "-m", "POP", "-q", "0"];
+        mqadmin(&[&words[..], &["-t", topic, "-g", group]].concat());
+    }
+
     /// Starts the servers under test.
     pub fn start(scene: &Scene) -> Self {
         Self::start_of(scene, Kind::under_test())

@@ -10,7 +10,19 @@ use serde_json::{Value, json};
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// The version of RocketMQ 5.5.0 in requests.
-const VERSION: i32 = 513;
+pub const VERSION: i32 = 513;
+
+/// The bytes of a request of a client of this version.
+#[must_use]
+pub fn frame(version: i32, code: i32, fields: Value, body: &[u8]) -> Vec<u8> {
+    let header = json!({
+        "code": code, "flag": 0, "language": "JAVA", "opaque": 1,
+        "serializeTypeCurrentRPC": "JSON", "version": version, "extFields": fields,
+    });
+    let header = header.to_string().into_bytes();
+    let length = |n: usize| u32::try_from(n).expect("a small request").to_be_bytes();
+    [&length(4 + header.len() + body.len()), &length(header.len()), &header[..], body].concat()
+}
 
 /// A connection for several requests, one after the other.
 #[derive(Debug)]
@@ -37,14 +49,7 @@ impl Connection {
         fields: Value,
         body: &[u8],
     ) -> Option<(Value, Vec<u8>)> {
-        let header = json!({
-            "code": code, "flag": 0, "language": "JAVA", "opaque": 1,
-            "serializeTypeCurrentRPC": "JSON", "version": version, "extFields": fields,
-        });
-        let header = header.to_string().into_bytes();
-        let length = |n: usize| u32::try_from(n).expect("a small request").to_be_bytes();
-        let lengths = [length(4 + header.len() + body.len()), length(header.len())].concat();
-        self.0.write_all(&[&lengths, &header[..], body].concat()).ok()?;
+        self.0.write_all(&frame(version, code, fields, body)).ok()?;
 
         let mut lengths = [0; 8];
         self.0.read_exact(&mut lengths).ok()?;

@@ -128,10 +128,10 @@ pub fn frame_sender(head: &[u8]) -> Result<u64, FrameError> {
     reader.u64()
 }
 
-/// Whether a frame is of the daily round of a group in this term, so that taking it waits for no
-/// disk: entries, signs of life, and the answers to both. Says nothing about whether it is right.
-pub fn is_daily(frame: &[u8], term: u64) -> bool {
-    let daily = [
+/// Whether a frame has entries or a heartbeat of this term, or the answer to them: taking those
+/// saves no term and no vote, and so waits for no disk. Says nothing about whether it is right.
+pub fn is_append_or_heartbeat(frame: &[u8], term: u64) -> bool {
+    let kinds = [
         MessageType::MsgAppend,
         MessageType::MsgAppendResponse,
         MessageType::MsgHeartbeat,
@@ -139,7 +139,7 @@ pub fn is_daily(frame: &[u8], term: u64) -> bool {
     ];
     let message = frame.get(FRAME_HEAD..FRAME_HEAD + 10).filter(|_| frame[5] == KIND_RAFT);
     message.is_some_and(|message| {
-        daily.iter().any(|kind| *kind as u8 == message[0]) && message[2..] == term.to_be_bytes()
+        kinds.iter().any(|kind| *kind as u8 == message[0]) && message[2..] == term.to_be_bytes()
     })
 }
 

@@ -106,6 +106,8 @@ pub struct Group {
     lost: Option<Lost>,
     /// The tick from which on a lost connection counts again.
     lost_counts_at: u64,
+    /// The election timeout, and the turn that it is of.
+    timeout: (u64, usize),
     opened: Millis,
     now: Millis,
     ticks: u64,
@@ -378,11 +380,13 @@ impl Group {
     fn set_timeout(&mut self) {
         let least = self.options.election_ticks;
         let turn = self.ticks / (2 * least as u64);
-        let life = self.log.lock().state.life;
-        let parts = [self.options.seed, self.options.id.0, life, turn].map(u64::to_be_bytes);
-        let dice = hash(&[&parts.concat()]) >> 16;
-        let timeout = least + (dice % least as u64) as usize;
-        self.node.raft.set_randomized_election_timeout(timeout);
+        if self.timeout.0 != turn {
+            let life = self.log.lock().state.life;
+            let parts = [self.options.seed, self.options.id.0, life, turn].map(u64::to_be_bytes);
+            let dice = hash(&[&parts.concat()]) >> 16;
+            self.timeout = (turn, least + (dice % least as u64) as usize);
+        }
+        self.node.raft.set_randomized_election_timeout(self.timeout.1);
     }
 
     fn tell_role(&mut self) {

@@ -1,15 +1,15 @@
 //! A group of brokers that elects its master and loses nothing it has acknowledged: the library
 //! `raft` decides, the commit log itself is the Raft log.
 //!
-//! A core: no socket, no thread, no clock. [`Group`] is one member as a value. Its owner, one
-//! thread, calls it and does what its effects say:
+//! A core: no socket, no thread, no clock. [`Group`] is one member as a value. Its owner calls it, on
+//! one thread at a time, and does what its effects say:
 //!
 //! ```text
 //! let LogHint { confirmed, void_from } = skua_raft::log_hint(disk.clone(), &options)?;
 //! let store = StoreOptions { confirmed: Some(confirmed), void_from, .. };
 //! let store = Arc::new(Store::open(store, ..)?);
 //! let mut group = Group::open(options, disk, store, now)?;
-//! store.on_round(wake this thread);              // then: group.log_grew()
+//! store.on_round(tell the owner);                // then: group.log_grew()
 //! loop {
 //!     every `tick_ms`: group.tick(now)?;  a frame came: group.receive(from, &frame, now)?;
 //!     the store grew: group.log_grew()?;  a sync is done: group.synced(number)?;
@@ -63,7 +63,7 @@ mod wire;
 pub use cold::Reader;
 pub use dirty::Syncer;
 pub use error::{ChangeError, FrameError, GroupError, OpenError};
-pub use frame::{FRAME_HEAD, FRAME_MAX, frame_len, frame_sender, is_daily};
+pub use frame::{FRAME_HEAD, FRAME_MAX, frame_len, frame_sender, is_append_or_heartbeat};
 pub use group::{Effect, Group, LogHint, Role, log_hint};
 pub use members::Change;
 pub use options::{ADDRESS_MAX, GroupOptions, PEERS_MAX, Peer, PeerId};

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use skua_interop::{Client, Cluster, Driver, Event, Scene, check, mqadmin, wire};
+use skua_interop::{Client, Cluster, Driver, Event, Scene, check, wire};
 
 fn of_body<'a>(events: &'a [Event], prefix: &str) -> Vec<&'a Event> {
     events.iter().filter(|e| e.get("body").starts_with(prefix)).collect()
@@ -131,22 +131,7 @@ fn java_5_consumers_in_pop_mode_keep_to_their_name_space() {
     driver.run("send plain topic=popped mode=sync count=5 prefix=plain tags=A");
     driver.run("send p topic=popped mode=sync count=20 prefix=own tags=A,B");
     for prefix in ["", "space%"] {
-        let (topic, group) = (format!("{prefix}popped"), format!("{prefix}poppers"));
-        mqadmin(&[
-            "setConsumeMode",
-            "-n",
-            namesrv,
-            "-b",
-            &cluster.broker(),
-            "-t",
-            &topic,
-            "-g",
-            &group,
-            "-m",
-            "POP",
-            "-q",
-            "0",
-        ]);
+        cluster.consume_by_pop(&format!("{prefix}popped"), &format!("{prefix}poppers"));
     }
     driver.run("consumer outside group=poppers topic=popped kind=pop");
     // Each is refused once, and comes again when its changed time is over.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use skua_interop::{
-    Broker, Client, Cluster, Driver, Kind, Namesrv, Scene, Tuning, check, mqadmin, wait_until, wire,
+    Broker, Client, Cluster, Driver, Kind, Namesrv, Scene, Tuning, check, wait_until, wire,
 };
 
 const LIMIT: Duration = Duration::from_secs(180);
@@ -331,21 +331,7 @@ fn java_consumers_in_pop_mode_share_a_topic() {
     let mut driver = Driver::start(&scene, Client::Java5, namesrv);
     driver.run("producer p group=producers");
     driver.run("send p topic=pop-mode mode=sync count=40 prefix=m tags=A,B");
-    mqadmin(&[
-        "setConsumeMode",
-        "-n",
-        namesrv,
-        "-b",
-        &cluster.broker(),
-        "-t",
-        "pop-mode",
-        "-g",
-        "pop-mode",
-        "-m",
-        "POP",
-        "-q",
-        "0",
-    ]);
+    cluster.consume_by_pop("pop-mode", "pop-mode");
     for name in ["one", "two"] {
         driver.run(&format!("consumer {name} group=pop-mode topic=pop-mode kind=pop fail=1"));
     }

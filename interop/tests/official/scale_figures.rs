@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use skua_interop::{Broker, Kind, Namesrv, Scene, Tuning};
+use skua_interop::{Broker, Kind, Namesrv, Scene, Tuning, wire};
 use skua_seeds::number;
 
 /// Requests under way on one connection while a load is laid.
@@ -46,14 +46,7 @@ impl Connection {
     }
 
     fn ask(&mut self, code: i32, fields: &Value, body: &[u8]) {
-        let header = json!({
-            "code": code, "flag": 0, "language": "JAVA", "opaque": 1, "version": 513,
-            "serializeTypeCurrentRPC": "JSON", "extFields": fields,
-        });
-        let header = header.to_string().into_bytes();
-        let length = |n: usize| u32::try_from(n).expect("a small request").to_be_bytes();
-        let total = length(4 + header.len() + body.len());
-        let frame = [&total, &length(header.len()), &header[..], body].concat();
+        let frame = wire::frame(wire::VERSION, code, fields.clone(), body);
         self.out.write_all(&frame).expect("it takes requests");
     }
 

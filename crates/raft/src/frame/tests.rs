@@ -84,14 +84,14 @@ fn every_frame_comes_back_as_it_was() {
 }
 
 #[test]
-fn what_is_daily_is_told_from_the_first_bytes() {
-    let daily = |body: &Body, term| is_daily(&encode(&HEAD, body), term);
-    assert!(daily(&Body::Raft(append()), 4));
-    assert!(!daily(&Body::Raft(append()), 3), "another term may have to be noted on the disk");
-    let daily: Vec<_> = bodies().into_iter().filter(|body| daily(body, 4)).collect();
-    assert_eq!(daily, [Body::Raft(append())]);
+fn what_is_append_or_heartbeat_is_told_from_the_first_bytes() {
+    let is_one = |body: &Body, term| is_append_or_heartbeat(&encode(&HEAD, body), term);
+    assert!(is_one(&Body::Raft(append()), 4));
+    assert!(!is_one(&Body::Raft(append()), 3), "another term may have to be noted on the disk");
+    let found: Vec<_> = bodies().into_iter().filter(|body| is_one(body, 4)).collect();
+    assert_eq!(found, [Body::Raft(append())]);
     let frame = encode(&HEAD, &Body::Raft(append()));
-    assert!((0..FRAME_HEAD + 10).all(|len| !is_daily(&frame[..len], 4)));
+    assert!((0..FRAME_HEAD + 10).all(|len| !is_append_or_heartbeat(&frame[..len], 4)));
 }
 
 #[test]

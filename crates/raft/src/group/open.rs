@@ -163,6 +163,7 @@ impl Group {
             target: None,
             lost: None,
             lost_counts_at: 0,
+            timeout: (u64::MAX, 0),
             opened: now,
             now,
             ticks: 0,

@@ -2,6 +2,7 @@
 //! the socket did not take at once.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -173,12 +174,7 @@ async fn send_directly(mut socket: TcpStream, greeting: &[u8], line: &Line) -> i
             }
         }
     };
-    let ended: io::Result<std::convert::Infallible> = tokio::select! {
-        ended = rest => ended,
-        ended = end => ended,
-    };
-    let Err(error) = ended;
-    error
+    first_error(rest, end).await
 }
 
 /// Writes everything itself: with TLS, bytes cannot be left half taken.
@@ -203,11 +199,17 @@ async fn send_by_turns(
         let _ = reader.read(&mut nothing).await?;
         Err(io::ErrorKind::ConnectionReset.into())
     };
-    let ended: io::Result<std::convert::Infallible> = tokio::select! {
-        ended = rest => ended,
-        ended = end => ended,
+    first_error(rest, end).await
+}
+
+async fn first_error(
+    one: impl Future<Output = io::Result<Infallible>>,
+    other: impl Future<Output = io::Result<Infallible>>,
+) -> io::Error {
+    let Err(error) = tokio::select! {
+        ended = one => ended,
+        ended = other => ended,
     };
-    let Err(error) = ended;
     error
 }
 

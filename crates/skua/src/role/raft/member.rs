@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use skua_raft::{
-    Change, ChangeError, Effect, Group, GroupError, PeerId, Reader, Role, Status, Syncer, is_daily,
+    Change, ChangeError, Effect, Group, GroupError, PeerId, Reader, Role, Status, Syncer,
+    is_append_or_heartbeat,
 };
 use skua_store::Store;
 use tokio::sync::{oneshot, watch};
@@ -83,9 +84,9 @@ impl Handle {
     /// Takes what came from a peer. What is agreed on by it is to be dispatched soon
     /// ([`dispatch`](Self::dispatch)), after the answers that wait for it.
     pub fn hear(&self, heard: Heard) {
-        let is_daily = match &heard {
+        let is_quick = match &heard {
             Heard::Frame(incoming) => {
-                is_daily(&incoming.frame, self.0.term.load(Ordering::Relaxed))
+                is_append_or_heartbeat(&incoming.frame, self.0.term.load(Ordering::Relaxed))
             }
             Heard::End(_) => true,
         };
@@ -96,7 +97,7 @@ impl Handle {
             }
             frames.push_back(heard);
         }
-        if is_daily {
+        if is_quick {
             self.work();
         } else {
             tokio::task::block_in_place(|| self.0.core.work_waiting(|core| self.0.turn(core)));

@@ -1,5 +1,6 @@
 //! Something that one thread at a time works on. Who comes meanwhile does not wait, but leaves what
-//! it has brought to that one, who looks again before it goes.
+//! it has brought to that one, who looks again before it goes (flat combining: Hendler, Incze, Shavit,
+//! Tzafrir, SPAA 2010).
 
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
