@@ -38,6 +38,14 @@ pub fn contains_all(sent: &[Event], got: &[Event]) {
     assert!(missing.is_empty(), "{} of {} sent are missing: {few:?}", missing.len(), sent.len());
 }
 
+/// Whether every message sent was received. To be waited for where others may be received, too: as
+/// many as were sent are then not all that were sent.
+#[must_use]
+pub fn has_all(sent: &[Event], got: &[Event]) -> bool {
+    let have: BTreeSet<_> = got.iter().map(Event::message).collect();
+    sent.iter().all(|event| have.contains(&event.message()))
+}
+
 /// The events without repetitions of a message.
 pub fn first_deliveries(got: &[Event]) -> Vec<Event> {
     let mut seen = BTreeSet::new();

@@ -57,7 +57,7 @@ fn two_masters_under_four_name_servers_of_which_three_die() {
     driver.run("halt p");
     let sent = driver.sent("spread");
     wait_until("all messages, the restarted master's too", LIMIT, || {
-        (check::first_deliveries(&driver.got("c")).len() >= sent.len()).then_some(())
+        check::has_all(&sent, &driver.got("c")).then_some(())
     });
 }
 

@@ -116,7 +116,7 @@ fn there_and_back(client: Client, role: &'static str) {
     assert_eq!(driver.told("lost").len(), 0, "{:?}", driver.told("lost"));
     let sent = driver.sent(topic);
     wait_until("everything at the consumer", LIMIT, || {
-        (check::first_deliveries(&reader.got("c")).len() >= sent.len()).then_some(())
+        check::has_all(&sent, &reader.got("c")).then_some(())
     });
     let mut scanner = Driver::start(&pair.scene, Client::Java5, &pair.namesrv.addr);
     scanner.run(&format!("scan s topic={topic}"));
