@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -21,26 +21,58 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 #[derive(Clone, Debug)]
 pub struct Place {
     pub ip: Ipv4Addr,
-    namespace: Option<String>,
+    view: View,
+}
+
+/// What is another than of this process.
+#[derive(Clone, Debug)]
+enum View {
+    Nothing,
+    /// The network: the namespace's path.
+    Net(String),
+    /// The file of host names.
+    Names(PathBuf),
 }
 
 impl Default for Place {
     fn default() -> Self {
-        Self { ip: Ipv4Addr::LOCALHOST, namespace: None }
+        Self { ip: Ipv4Addr::LOCALHOST, view: View::Nothing }
     }
 }
 
 impl Place {
     pub fn is_here(&self) -> bool {
-        self.namespace.is_none()
+        !matches!(self.view, View::Net(_))
+    }
+
+    /// This machine with a file of host names of its own (`/etc/hosts`), which may change. `None`,
+    /// and a notice, where that cannot be: it takes root.
+    pub fn with_names(names: &Path) -> Option<Self> {
+        let made = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
+        if !made.is_ok_and(|status| status.success()) {
+            eprintln!("NOTICE: not tested, since no mount namespace can be made here");
+            return None;
+        }
+        Some(Self { view: View::Names(names.to_owned()), ..Self::default() })
     }
 
     /// `command` as one that runs in this place.
-    pub(crate) fn command(&self, command: &Command) -> Command {
-        let Some(namespace) = &self.namespace else { unreachable!("only for namespaces") };
-        let mut inside = process::command("nsenter");
-        inside.arg(format!("--net={namespace}")).arg("--").arg(command.get_program());
-        inside.args(command.get_args());
+    pub(crate) fn command(&self, command: Command) -> Command {
+        let mut inside = match &self.view {
+            View::Nothing => return command,
+            View::Net(namespace) => {
+                let mut inside = process::command("nsenter");
+                inside.arg(format!("--net={namespace}")).arg("--");
+                inside
+            }
+            View::Names(names) => {
+                let mut inside = process::command("unshare");
+                let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+                inside.args(["--mount", "--", "sh", "-c", script]).arg(names);
+                inside
+            }
+        };
+        inside.arg(command.get_program()).args(command.get_args());
         if let Some(folder) = command.get_current_dir() {
             inside.current_dir(folder);
         }
@@ -188,7 +220,7 @@ pub struct Node {
 
 impl Node {
     pub fn place(&self) -> Place {
-        Place { ip: self.ip, namespace: Some(self.own.path()) }
+        Place { ip: self.ip, view: View::Net(self.own.path()) }
     }
 
     /// From now on nothing from here reaches `to`; what comes from there does arrive.

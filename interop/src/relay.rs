@@ -13,12 +13,16 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Bytes on their way in one direction.
 const ON_THE_WAY_MAX: usize = 8 << 20;
 
-#[derive(Debug, Default)]
+/// Hears what those who connect send, a read at a time.
+type Ear = Box<dyn Fn(&[u8]) + Send + Sync>;
+
+#[derive(Default)]
 struct State {
     mode: AtomicU8,
     delay_ms: AtomicU64,
     over: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
+    ear: Option<Ear>,
 }
 
 impl State {
@@ -30,10 +34,15 @@ impl State {
 }
 
 /// A link that can be stalled, cut and made longer, between whoever connects to it and `to`.
-#[derive(Debug)]
 pub struct Relay {
     pub addr: SocketAddr,
     state: Arc<State>,
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("addr", &self.addr).finish_non_exhaustive()
+    }
 }
 
 impl Relay {
@@ -41,11 +50,20 @@ impl Relay {
         Self::start_at(([127, 0, 0, 1], 0).into(), to)
     }
 
+    /// As [`Relay::start`]; `ear` hears what those who connect send, a read at a time.
+    pub fn start_heard(to: SocketAddr, ear: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        Self::launch(([127, 0, 0, 1], 0).into(), to, Some(Box::new(ear)))
+    }
+
     /// As [`Relay::start`], at this address.
     pub fn start_at(at: SocketAddr, to: SocketAddr) -> Self {
+        Self::launch(at, to, None)
+    }
+
+    fn launch(at: SocketAddr, to: SocketAddr, ear: Option<Ear>) -> Self {
         let listener = TcpListener::bind(at).expect("a free port");
         let addr = listener.local_addr().expect("bound");
-        let state = Arc::<State>::default();
+        let state = Arc::new(State { ear, ..State::default() });
         let shared = state.clone();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -97,18 +115,18 @@ impl Drop for Relay {
 }
 
 fn connect(state: &Arc<State>, a: TcpStream, b: TcpStream) {
-    for (from, to) in [(&a, &b), (&b, &a)] {
+    for (from, to, is_heard) in [(&a, &b, true), (&b, &a, false)] {
         let _ = from.set_nodelay(true);
         let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else { return };
         let state = state.clone();
-        thread::spawn(move || pump(&state, from, to));
+        thread::spawn(move || pump(&state, from, to, is_heard));
     }
     state.streams.lock().unwrap_or_else(PoisonError::into_inner).extend([a, b]);
 }
 
 /// One direction: a thread reads and notes when bytes are due, another writes them then. A socket's
 /// time limit would be no clock for this, since the kernel rounds it up by milliseconds.
-fn pump(state: &Arc<State>, mut from: TcpStream, mut to: TcpStream) {
+fn pump(state: &Arc<State>, mut from: TcpStream, mut to: TcpStream, is_heard: bool) {
     let held = Arc::<AtomicUsize>::default();
     let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
     let writer = thread::spawn({
@@ -136,6 +154,9 @@ fn pump(state: &Arc<State>, mut from: TcpStream, mut to: TcpStream) {
             thread::sleep(LOOK);
         }
         let Ok(len @ 1..) = from.read(&mut bytes) else { break };
+        if let (Some(ear), true) = (&state.ear, is_heard) {
+            ear(&bytes[..len]);
+        }
         let delay = Duration::from_millis(state.delay_ms.load(Ordering::SeqCst));
         held.fetch_add(len, Ordering::SeqCst);
         if sender.send((Instant::now() + delay, bytes[..len].to_vec())).is_err() {

@@ -63,7 +63,7 @@ impl Namesrv {
     fn start_as(scene: &Scene, kind: Kind, name: &str, place: &Place, tuning: &Tuning) -> Self {
         let port = if place.is_here() { ports::free() } else { 9876 };
         let dir = scene.folder(name);
-        let mut command = match kind {
+        let command = match kind {
             Kind::Java => {
                 files::cache();
                 let mut command = process::command(files::java_server());
@@ -84,10 +84,7 @@ impl Namesrv {
                 command
             }
         };
-        if !place.is_here() {
-            command = place.command(&command);
-        }
-        let mut process = Process::start(&mut command, dir.join("namesrv.log"));
+        let mut process = Process::start(&mut place.command(command), dir.join("namesrv.log"));
         wait_until("the name server's port", START, || {
             process.assert_alive();
             TcpStream::connect((place.ip, port)).ok()
@@ -163,7 +160,7 @@ impl Broker {
         place: &Place,
     ) -> Process {
         let name = dir.file_name().and_then(|n| n.to_str()).expect("named by `start`");
-        let mut command = match kind {
+        let command = match kind {
             Kind::Java => {
                 files::cache();
                 let mut command = process::command(files::java_server());
@@ -195,10 +192,7 @@ impl Broker {
                 command
             }
         };
-        if !place.is_here() {
-            command = place.command(&command);
-        }
-        Process::start(&mut command, dir.join("broker.log"))
+        Process::start(&mut place.command(command), dir.join("broker.log"))
     }
 
     /// Where its files are (`storePathRootDir`).

@@ -16,6 +16,7 @@ mod fairness;
 mod filters;
 mod full_disk;
 mod group_settings;
+mod host_names;
 mod hostile;
 mod light_queues;
 mod load;

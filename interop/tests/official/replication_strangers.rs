@@ -298,3 +298,64 @@ fn a_slave_whose_disk_is_full_says_so_and_catches_up_when_there_is_space() {
     });
     drop(slave);
 }
+
+#[test]
+fn a_slave_without_room_to_be_filled_anew_says_how_much_it_needs_and_begins_when_there_is() {
+    const SIZE: usize = 24 << 20;
+    let scene = Scene::new();
+    let Some(volume) = Volume::mount(&scene.folder("slave/store"), SIZE) else {
+        println!(
+            "NOTICE: no file system may be mounted here: a refill without room was NOT tested"
+        );
+        return;
+    };
+    let (_namesrv, mut master, mut slave) = written_twice(&scene);
+    slave.stop();
+    let before = slave.log();
+    let body = vec![b'b'; 256 << 10];
+    (0..100).for_each(|_| assert_eq!(wire::send_body(&master.addr, &body), NO_SLAVE));
+    master.stop();
+    let first = before.keys().next().expect("a file");
+    fs::remove_file(master.commit_log().join(first)).expect("the oldest file");
+    master.start_again(Kind::Skua);
+    slave.start_again(Kind::Skua);
+
+    let is_refused = || {
+        let page = wait_until("the cause at /ready", LIMIT, || {
+            let (status, page) = wire::http(&slave.addr, "/ready")?;
+            (status != 200 && page.contains("bytes are needed to fill it anew")).then_some(page)
+        });
+        println!("/ready of the slave: {page}");
+        let number = |before: &str| {
+            let words = page.split_once(before).expect("its words").0.trim_end();
+            words.rsplit(' ').next().and_then(|n| n.parse::<u64>().ok()).expect("a number")
+        };
+        let log = master.log().len() as u64 * FILE_SIZE;
+        let (needed, free) = (number("bytes are needed to fill it anew"), number("are free"));
+        assert!(needed > log && needed < log + log / 4, "{needed} for a log of {log}");
+        assert!(free < needed && free > 1 << 20, "{free} free");
+        let entries = fs::read_dir(slave.store()).expect("its store").flatten();
+        let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        let is_left = |name: &std::ffi::OsString| {
+            let name = name.to_string_lossy();
+            !name.starts_with("aside-") && !name.starts_with("refill")
+        };
+        assert!(names.iter().all(is_left), "{names:?}");
+        assert!(slave.log() == before, "nothing was taken away or appended");
+        for _ in 0..3 {
+            assert_eq!(wire::send_code(&master.addr), NO_SLAVE);
+        }
+        free
+    };
+    let free = is_refused();
+    // More, but not enough: the numbers are those of the day.
+    volume.resize(SIZE + (4 << 20));
+    wait_until("another number", LIMIT, || (is_refused() > free + (3 << 20)).then_some(()));
+    volume.resize(SIZE * 6);
+    is_filled_anew(&slave, &master, &before);
+    wait_code(&master, OK);
+    wait_until("the slave to be ready", LIMIT, || {
+        (wire::http(&slave.addr, "/ready")?.0 == 200).then_some(())
+    });
+    drop(slave);
+}

@@ -12,7 +12,7 @@ use skua_protocol::{Millis, PhysicalOffset};
 use skua_remoting::tls::Stream;
 use skua_store::{Flushed, ReplicateError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -53,6 +53,8 @@ enum End {
     Flush(#[from] skua_store::FlushError),
     #[error("cannot connect within {} s", CONNECT.as_secs())]
     Late,
+    #[error("cannot find the address of {0}: {1}")]
+    NoAddress(String, String),
     #[error("{0}; nor is the log set aside: {1}")]
     NoRefill(String, String),
     #[error("the master is elsewhere now")]
@@ -204,15 +206,14 @@ impl Slave {
             // What is asked for counts as held: it must be as safe as this slave promises.
             store.flushed(store.appended()).await?;
         }
-        let connecting = async {
-            let stream = TcpStream::connect(addr).await?;
-            let _ = stream.set_nodelay(true);
-            match &shared.tls.replication {
-                Some(tls) => tls.connect(stream, addr).await,
-                None => Ok(Stream::plain(stream)),
+        let connected = connect(addr).await?;
+        let _ = connected.set_nodelay(true);
+        let stream = match &shared.tls.replication {
+            Some(tls) => {
+                timeout(CONNECT, tls.connect(connected, addr)).await.map_err(|_| End::Late)??
             }
+            None => Stream::plain(connected),
         };
-        let stream = timeout(CONNECT, connecting).await.map_err(|_| End::Late)??;
         let own = Span { min: store.min_physical_offset().0, end: store.appended().0 };
         let mut link = SlaveLink::new(self.rules(), own, clock::now());
         self.news.send_modify(|news| {
@@ -310,6 +311,26 @@ impl Slave {
             }
         }
     }
+}
+
+/// A connection to the first address that takes one. A name is looked up each time: it may stand
+/// for another machine by now.
+async fn connect(addr: &str) -> Result<TcpStream, End> {
+    let unknown = |why: String| End::NoAddress(addr.to_owned(), why);
+    let late = |_| unknown(format!("no answer within {} s", CONNECT.as_secs()));
+    let found = timeout(CONNECT, lookup_host(addr)).await.map_err(late)?;
+    let found: Vec<_> = found.map_err(|error| unknown(error.to_string()))?.collect();
+    // One that nobody answers at leaves time for the others.
+    let share = CONNECT / u32::try_from(found.len()).unwrap_or(u32::MAX).max(1);
+    let mut end = unknown("the name has no address".to_owned());
+    for addr in found {
+        match timeout(share, TcpStream::connect(addr)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => end = error.into(),
+            Err(_) => end = End::Late,
+        }
+    }
+    Err(end)
 }
 
 /// The checksum of the own log's end.

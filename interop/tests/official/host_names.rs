@@ -1,0 +1,140 @@
+//! Host names in place of addresses: of the master, of name servers, and what clients and slaves
+//! are given; a name that nobody knows, and one that moves to another machine.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use skua_interop::{
+    Broker, Client, Driver, Kind, Namesrv, Place, Relay, Scene, Tuning, wait_until, wire,
+};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const OK: i64 = 0;
+const NO_SLAVE: i64 = 11;
+
+/// A setting that is not known before the test runs; tests end with their process.
+fn setting(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+fn member(scene: &Scene, kind: Kind, folder: &str, namesrv: &str, own: &[&'static str]) -> Broker {
+    let tuning = Tuning { settings: own.to_vec(), java_options: None };
+    Broker::start_tuned(scene, kind, folder, namesrv, tuning)
+}
+
+/// A file of host names.
+struct Names(PathBuf);
+
+impl Names {
+    fn set(&self, lines: &[&str]) {
+        fs::write(&self.0, format!("127.0.0.1 localhost\n{}\n", lines.join("\n"))).expect("a file");
+    }
+}
+
+fn wait_code(master: &Broker, code: i64) {
+    let what = format!("a send answered {code}");
+    wait_until(&what, LIMIT, || (wire::send_code(&master.addr) == code).then_some(()));
+}
+
+fn wait_said(broker: &Broker, text: &str) {
+    wait_until(text, LIMIT, || broker.process.output().contains(text).then_some(()));
+}
+
+#[test]
+fn a_slave_looks_its_master_and_its_name_server_up_by_name_whenever_it_connects() {
+    let scene = Scene::new();
+    let names = Names(scene.path().join("hosts"));
+    names.set(&[]);
+    let Some(place) = Place::with_names(&names.0) else { return };
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let own = ["brokerRole=SYNC_MASTER", "brokerIP2=127.0.0.1"];
+    let mut master = member(&scene, Kind::Skua, "broker-a", &namesrv.addr, &own);
+    master.wait_registered();
+    // Two machines that a name may stand for.
+    let relays = |to: &str, more: u16| {
+        let mut to: std::net::SocketAddr = to.parse().expect("ip:port");
+        to.set_port(to.port() + more);
+        let one = Relay::start_at(([127, 0, 0, 2], 0).into(), to);
+        let other = Relay::start_at(([127, 0, 0, 3], one.addr.port()).into(), to);
+        let port = one.addr.port();
+        (one, other, port)
+    };
+    let (one, _other, ha_port) = relays(&master.addr, 1);
+    let (one_names, _other_names, names_port) = relays(&namesrv.addr, 0);
+
+    let ha = format!("master.test:{ha_port}");
+    let own = [
+        "brokerName=broker-a",
+        "brokerId=1",
+        "brokerRole=SLAVE",
+        "registerNameServerPeriod=10000",
+        setting(format!("haMasterAddress={ha}")),
+    ];
+    let tuning = Tuning { settings: own.to_vec(), java_options: None };
+    let namesrv_name = format!("names.test:{names_port}");
+    let slave = Broker::start_at(&scene, Kind::Skua, "slave", &namesrv_name, tuning, place);
+    wait_said(&slave, &format!("cannot find the address of {ha}"));
+    wait_said(&slave, &format!("cannot find the address of {namesrv_name}"));
+    assert_eq!(wire::send_code(&master.addr), NO_SLAVE);
+
+    let is_listed = || {
+        let list = wire::cluster_list(&namesrv.addr)?;
+        list.contains(&slave.addr).then_some(())
+    };
+    names.set(&["127.0.0.2 master.test", "127.0.0.2 names.test"]);
+    wait_code(&master, OK);
+    wait_until("the slave at its name server", LIMIT, is_listed);
+
+    // Both are elsewhere now, and nobody is where they were.
+    names.set(&["127.0.0.3 master.test", "127.0.0.3 names.test"]);
+    drop((one, one_names));
+    wait_code(&master, OK);
+    wait_until("the end of the old connection", LIMIT, || {
+        let said = namesrv.process.output();
+        said.contains("connection closed broker=broker-a id=1").then_some(())
+    });
+    wait_until("the slave at its name server again", LIMIT, is_listed);
+    // A pause that grew while the name was unknown does not stay.
+    for _ in 0..20 {
+        assert_eq!(wire::send_code(&master.addr), OK);
+    }
+}
+
+#[test]
+fn java_clients_and_a_java_slave_are_given_names() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let named = |addr: &str| addr.replace("127.0.0.1", "localhost");
+    let is_listed = |broker: &Broker| {
+        let list = wire::cluster_list(&namesrv.addr)?;
+        list.contains(&format!("\"{}\"", named(&broker.addr))).then_some(())
+    };
+    let place = ["brokerIP1=localhost", "brokerIP2=localhost", "slaveReadEnable=true"];
+    let names = named(&namesrv.addr);
+    let own = [&place[..], &["brokerRole=SYNC_MASTER"]].concat();
+    let mut master = member(&scene, Kind::Skua, "broker-a", &namesrv.addr, &own);
+    wait_until("the master by its name", LIMIT, || is_listed(&master));
+    // A Java slave copies topics rarely: this one is there when it comes.
+    assert!(!wire::send(&master.addr, "named"), "stored, but not twice");
+    let own = [&place[..], &["brokerName=broker-a", "brokerId=1", "brokerRole=SLAVE"]].concat();
+    let slave = member(&scene, Kind::Java, "slave", &namesrv.addr, &own);
+    wait_until("the slave by its name", LIMIT * 2, || is_listed(&slave));
+    wait_code(&master, OK);
+
+    let said = master.process.output();
+    let given = format!("address={} reason=\"as brokerIP1 says\"", named(&master.addr));
+    assert!(said.contains(&given), "{given} in {said}");
+    let mut driver = Driver::start(&scene, Client::Java5, &names);
+    driver.run("producer p group=producers timeout=20000");
+    driver.run("send p topic=named mode=sync count=20 prefix=a");
+    driver.run("consumer c group=readers topic=named kind=concurrent poll=1000");
+    driver.wait_got("c", 21);
+    // The slave by its name, too.
+    wait_until("all of it at the slave", LIMIT * 2, || {
+        wire::is_followed(&master.addr).then_some(())
+    });
+    driver.run("send p topic=named mode=sync count=200 prefix=b");
+    master.process.kill();
+    driver.wait_got("c", 221);
+}
