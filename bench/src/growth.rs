@@ -1,7 +1,6 @@
 //! Whether a message costs more where there is more of something: topics, queues, groups,
 //! connections, stored bytes. Skua alone, the same sends at each point.
 
-use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -14,6 +13,7 @@ use skua_interop::Kind;
 use crate::Args;
 use crate::figures::{Figures, Run};
 use crate::generator::Sends;
+use crate::picture;
 use crate::runs::Held;
 use crate::servers::Group;
 use crate::work::Setup;
@@ -169,10 +169,10 @@ const FOOT: i32 = 50;
 const MOST: f64 = 10_000.0;
 
 /// For each kind CPU time a message, as a multiple of its first point's.
-fn draw(points: &[Point], file: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
+fn draw(points: &[Point], file: &Path) -> picture::Outcome {
     let area = SVGBackend::new(file, (WIDTH as u32, HEIGHT as u32)).into_drawing_area();
-    area.fill(&WHITE)?;
-    let text = |size: i32| ("sans-serif", size).into_font().color(&BLACK);
+    area.fill(&picture::PAPER)?;
+    let text = |size: i32| picture::text(size, picture::INK);
     let lines: Vec<(Of, Vec<(f64, f64)>)> = Of::ALL
         .into_iter()
         .filter_map(|of| {
@@ -191,7 +191,7 @@ fn draw(points: &[Point], file: &Path) -> Result<(), Box<dyn Error + Send + Sync
     let title =
         "Server's CPU time a message where there is more of something, 1 = where there is least";
     area.draw(&Text::new(title, (12, 12), text(15)))?;
-    let faint = RGBColor(222, 222, 222);
+    let faint = picture::FAINT;
     for power in 0..=4 {
         let value = 10_f64.powi(power);
         area.draw(&PathElement::new([(x(value), HEAD), (x(value), y(0.0))], faint))?;
@@ -216,7 +216,8 @@ fn draw(points: &[Point], file: &Path) -> Result<(), Box<dyn Error + Send + Sync
         area.draw(&Text::new(name, (left + 30, row), text(12)))?;
     }
     area.present()?;
-    Ok(())
+    drop(area);
+    picture::for_dark_pages(file)
 }
 
 #[cfg(test)]

@@ -4,11 +4,14 @@
 //! frozen), goes round several times, and writes a table with medians, ranges and ratios as
 //! Markdown, JSON and a picture. See `bench/README.md`.
 
+mod aims;
 mod figures;
 mod floor;
 mod generator;
 mod growth;
+mod machine;
 mod picture;
+mod plan;
 mod runs;
 mod servers;
 mod setup;
@@ -19,13 +22,19 @@ mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use std::{fs, io};
 
 use clap::Parser;
 
 use figures::Figures;
+use machine::Machine;
+use plan::Job;
 use servers::{Competitor, Servers};
 use work::{Setup, WORKS, Work};
+
+/// Within the folder of the results.
+const RESULTS: &str = "results.json";
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -63,14 +72,36 @@ struct Args {
     /// Most MiB written for one figure of `--store`, and a quarter of it is the log of the starts.
     #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(64..))]
     store_mib: u64,
-    /// Where `results.md`, `results.json` and `results.svg` go.
+    /// Where `results.md`, `results.json`, `results.svg` (the aims) and `works.svg` go; the second is
+    /// written after each run.
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
+    /// Goes on with the `results.json` of a run that was interrupted, or that had fewer rounds or
+    /// works.
+    #[arg(long, conflicts_with_all = ["gate", "growth", "store"])]
+    resume: bool,
+    /// Measures nothing: makes tables and pictures anew from this `results.json`.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["gate", "growth", "store", "resume"])]
+    from: Option<PathBuf>,
+    /// Where the picture of the aims goes, in place of `results.svg`.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Measures nothing: tells what would be done, and how long it would take.
+    #[arg(long)]
+    list: bool,
 }
 
 impl Args {
     fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|text| name.contains(text.as_str()))
+    }
+
+    fn wants_work(&self, work: &Work) -> bool {
+        (!self.gate || work.gate.is_some()) && self.wants(work.name)
+    }
+
+    fn results(&self) -> PathBuf {
+        self.out.join(RESULTS)
     }
 }
 
@@ -86,46 +117,106 @@ fn main() -> io::Result<ExitCode> {
         eprintln!("written to {}", args.out.display());
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(file) = &args.from {
+        return show(&Figures::read(file)?, &args).map(|()| ExitCode::SUCCESS);
+    }
     args.without_java |= args.gate;
-    let chosen = |work: &Work| (!args.gate || work.gate.is_some()) && args.wants(work.name);
-    let mut figures = Figures::default();
-    for setup in Setup::ALL {
-        let works: Vec<&Work> =
-            WORKS.iter().filter(|work| work.setup == setup && chosen(work)).collect();
-        if works.is_empty() {
-            continue;
-        }
-        let mut servers = Servers::start(setup, &args, &mut figures);
-        for round in 0..args.rounds {
-            for work in &works {
-                for competitor in Competitor::ALL {
-                    if work.once && round > 0 {
-                        continue;
-                    }
-                    let Some(run) = servers.run(competitor, work, &args) else { continue };
-                    eprintln!(
-                        "{} round {}: {}, {competitor:?}: {}",
-                        setup.name(),
-                        round + 1,
-                        work.name,
-                        table::brief(&run, work.unit)
-                    );
-                    figures.add((work.name, work.unit), competitor, run);
-                }
-            }
-        }
-        servers.finish(&mut figures);
+    if args.list {
+        list(&args);
+        return Ok(ExitCode::SUCCESS);
     }
     fs::create_dir_all(&args.out)?;
-    let text = table::markdown(&figures) + &table::generator(&figures);
-    print!("{text}");
-    fs::write(args.out.join("results.md"), &text)?;
-    fs::write(args.out.join("results.json"), serde_json::to_string_pretty(&figures)?)?;
-    let picture = args.out.join("results.svg");
-    picture::draw(&figures, &picture).map_err(io::Error::other)?;
-    eprintln!("written to {}", args.out.display());
+    let mut figures = Figures { machine: Machine::here(&args), ..Figures::default() };
+    if args.resume {
+        figures = resumed(&figures.machine, &args)?;
+    }
+    measure(&mut figures, &args)?;
+    show(&figures, &args)?;
     let missed = WORKS.iter().filter(|work| args.gate && !passes(work, &figures)).count();
     Ok(ExitCode::from(u8::from(missed > 0)))
+}
+
+/// What an earlier run measured, if it may be put together with this one's.
+fn resumed(now: &Machine, args: &Args) -> io::Result<Figures> {
+    let file = args.results();
+    let mut figures = Figures::read(&file)?;
+    if let Some(what) = now.differs(&figures.machine) {
+        let text = format!("{} is of another kind of run: {what}", file.display());
+        return Err(io::Error::other(text));
+    }
+    figures.machine.rounds = figures.machine.rounds.max(args.rounds);
+    Ok(figures)
+}
+
+fn list(args: &Args) {
+    let nothing = Figures::default();
+    for setup in Setup::ALL {
+        let jobs = plan::jobs(setup, args, &nothing);
+        if jobs.is_empty() {
+            continue;
+        }
+        println!("{}", setup.name());
+        for work in WORKS.iter().filter(|work| work.setup == setup && args.wants_work(work)) {
+            let of_work = |job: &&Job| job.work.name == work.name;
+            let time: Duration = jobs.iter().filter(of_work).map(|job| job.estimate(args)).sum();
+            println!("  {}: {}", work.name, plan::minutes(time));
+        }
+    }
+    println!("{}", plan::minutes(left(args, &nothing)));
+}
+
+/// How long what is still to be done takes about.
+fn left(args: &Args, figures: &Figures) -> Duration {
+    let of_setup = |setup| {
+        let jobs = plan::jobs(setup, args, figures);
+        let start = if jobs.is_empty() { Duration::ZERO } else { plan::start(setup, args) };
+        start + jobs.iter().map(|job| job.estimate(args)).sum::<Duration>()
+    };
+    Setup::ALL.into_iter().map(of_setup).sum()
+}
+
+fn measure(figures: &mut Figures, args: &Args) -> io::Result<()> {
+    let count = |figures: &Figures| {
+        Setup::ALL.into_iter().map(|setup| plan::jobs(setup, args, figures).len()).sum::<usize>()
+    };
+    let all = count(figures);
+    let mut done = 0;
+    eprintln!("{all} runs, about {}", plan::minutes(left(args, figures)));
+    for setup in Setup::ALL {
+        let jobs = plan::jobs(setup, args, figures);
+        if jobs.is_empty() {
+            continue;
+        }
+        let mut servers = Servers::start(setup, args, figures);
+        for Job { work, competitor, round } in jobs {
+            let Some(run) = servers.run(competitor, work, args) else { continue };
+            figures.add((work.name, work.unit), competitor, run);
+            figures.write(&args.results())?;
+            done += 1;
+            eprintln!(
+                "{done}/{all}, {} left: {}, round {}, {competitor:?}: {}",
+                plan::minutes(left(args, figures)),
+                work.name,
+                round + 1,
+                table::brief(&run, work.unit)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Writes tables and pictures.
+fn show(figures: &Figures, args: &Args) -> io::Result<()> {
+    fs::create_dir_all(&args.out)?;
+    let text = table::markdown(figures);
+    print!("{text}");
+    fs::write(args.out.join("results.md"), &text)?;
+    let picture = args.svg.clone().unwrap_or_else(|| args.out.join("results.svg"));
+    picture::draw_aims(figures, &picture).map_err(io::Error::other)?;
+    let works = args.out.join("works.svg");
+    picture::draw_works(figures, &works).map_err(io::Error::other)?;
+    eprintln!("written to {} and {}", args.out.display(), picture.display());
+    Ok(())
 }
 
 /// Whether Skua reaches its share of the floor's rate; tells if not.

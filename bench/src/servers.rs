@@ -3,13 +3,14 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use skua_interop::{Broker, Kind, Namesrv, Process, Scene, Tuning, skua, wait_until, wire};
 
 use crate::Args;
+use crate::aims::IDLE_MEMORY;
 use crate::figures::{Figures, Run};
 use crate::generator::{self, Sends};
 use crate::setup::{Ground, JAVA_OPTIONS};
@@ -20,8 +21,10 @@ use crate::work::{Setup, Work};
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// A group that was frozen may elect anew when it goes on: its master must stay for so long.
 const SETTLED: Duration = Duration::from_millis(1500);
+const RESIDENT: &str = "VmRSS:";
+const ANONYMOUS: &str = "RssAnon:";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Competitor {
     /// Answers at once and keeps nothing.
@@ -32,6 +35,14 @@ pub enum Competitor {
 
 impl Competitor {
     pub const ALL: [Self; 3] = [Self::Floor, Self::Java, Self::Skua];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Java => "Java",
+            Self::Skua => "Skua",
+        }
+    }
 
     pub fn of(kind: Kind) -> Self {
         match kind {
@@ -62,6 +73,8 @@ pub struct Group {
 pub struct Echo {
     child: Child,
     pub addr: String,
+    /// On the same disk as the servers' stores.
+    pub scene: Scene,
 }
 
 impl Drop for Echo {
@@ -89,24 +102,23 @@ impl Servers {
 
     /// Does one work once; none if this server does not take part in it.
     pub fn run(&mut self, competitor: Competitor, work: &Work, args: &Args) -> Option<Run> {
-        if competitor == Competitor::Floor {
-            return self.floor.run(work, args);
-        }
-        let group =
-            self.groups.iter_mut().find(|group| Competitor::of(group.kind) == competitor)?;
-        group.thaw();
-        let run = group.run(work, args);
-        group.freeze();
-        Some(run)
-    }
-
-    /// Takes what is measured at the end, and ends the servers.
-    pub fn finish(self, figures: &mut Figures) {
-        for group in self.groups {
+        let started = Instant::now();
+        let (run, pids) = if competitor == Competitor::Floor {
+            (self.floor.run(work, args)?, vec![self.floor.id()])
+        } else {
+            let group =
+                self.groups.iter_mut().find(|group| Competitor::of(group.kind) == competitor)?;
             group.thaw();
-            let name = format!("resident memory after all, {} broker(s)", group.brokers.len());
-            group.note_memory(&name, figures);
-        }
+            let run = group.run(work, args);
+            group.freeze();
+            (run, group.pids())
+        };
+        Some(Run {
+            resident_mib: Some(mib(&pids, RESIDENT)),
+            anonymous_mib: Some(mib(&pids, ANONYMOUS)),
+            took_seconds: started.elapsed().as_secs_f64(),
+            ..run
+        })
     }
 }
 
@@ -123,7 +135,10 @@ impl Group {
         let group = Self { kind, setup, namesrv, brokers, capacity: None, _scene: scene };
         group.wait_ready();
         if setup == Setup::Plain {
-            group.note_memory("resident memory, idle", figures);
+            let competitor = Competitor::of(kind);
+            let pids = group.pids();
+            figures.set_once("memory, idle", competitor, mib(&pids, RESIDENT), "MiB");
+            figures.set_once(IDLE_MEMORY, competitor, mib(&pids, ANONYMOUS), "MiB");
         }
         group
     }
@@ -200,13 +215,11 @@ impl Group {
         command.args(self.target()).args(["-i", &pulls.to_string()]).args(pace);
         generator::report(command)
     }
+}
 
-    fn note_memory(&self, name: &str, figures: &mut Figures) {
-        let competitor = Competitor::of(self.kind);
-        let mib = |key| self.pids().iter().map(|pid| status_kib(*pid, key)).sum::<f64>() / 1024.0;
-        figures.add_once(name, competitor, mib("VmRSS:"), "MiB");
-        figures.add_once(&format!("{name}, without files"), competitor, mib("RssAnon:"), "MiB");
-    }
+/// Memory of these processes together.
+fn mib(pids: &[u32], key: &str) -> f64 {
+    pids.iter().map(|pid| status_kib(*pid, key)).sum::<f64>() / 1024.0
 }
 
 impl Echo {
@@ -217,7 +230,7 @@ impl Echo {
         let mut addr = String::new();
         let output = child.stdout.take().expect("piped");
         BufReader::new(output).read_line(&mut addr).expect("its address");
-        Self { child, addr: addr.trim().to_owned() }
+        Self { child, addr: addr.trim().to_owned(), scene: Scene::new() }
     }
 
     pub fn id(&self) -> u32 {

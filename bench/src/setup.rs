@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use skua_interop::{Broker, Kind, Scene, Tuning, free_port, wait_until, wire};
 
+use crate::aims::FIRST;
 use crate::figures::Figures;
 use crate::servers::{Competitor, PATIENCE};
 use crate::work::Setup;
@@ -48,7 +49,7 @@ impl Ground<'_> {
         if setup == Setup::Plain {
             let ms = first_acknowledgement(&broker.addr, started).as_secs_f64() * 1e3;
             let competitor = Competitor::of(self.kind);
-            figures.add_once("start to first acknowledgement", competitor, ms, "ms");
+            figures.set_once(FIRST, competitor, ms, "ms");
         }
         broker.wait_registered();
         broker

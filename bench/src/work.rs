@@ -78,6 +78,9 @@ pub enum Load {
     /// Sends by the clock, and a consumer that follows: the time from when a message was due to
     /// when it arrives.
     EndToEnd { rate: Rate },
+    /// So many consumers follow 256 queues, shared out among them: sends as fast as they are
+    /// answered, or so many a second by the clock.
+    Tail { consumers: u32, rate: Option<u32> },
     /// As [`Load::CatchUp`], of 256 queues that are not in memory.
     Cold { pulls: u32 },
     /// 64 sends in flight, with a reader of such queues or without.
@@ -141,6 +144,10 @@ const fn of_capacity(percent: f64) -> Load {
     Load::EndToEnd { rate: Rate::OfCapacity { percent } }
 }
 
+const fn tail(consumers: u32, rate: Option<u32>) -> Load {
+    Load::Tail { consumers, rate }
+}
+
 const fn valued(unit: &'static str, work: Work) -> Work {
     Work { unit: Some(unit), ..work }
 }
@@ -172,6 +179,12 @@ pub const WORKS: &[Work] = &[
     other("catch up 1 KiB, 256 queues, 1 pull", catch_up(1024, 1, 256)),
     other("catch up 1 KiB, 256 queues, 16 pulls", catch_up(1024, 16, 256)),
     other("catch up 1 KiB, 256 queues, 256 pulls", catch_up(1024, 256, 256)),
+    other("tail, 1 consumer, 256 sends in flight", tail(1, None)),
+    other("tail, 16 consumers, 256 sends in flight", tail(16, None)),
+    other("tail, 256 consumers, 256 sends in flight", tail(256, None)),
+    other("tail, 1 consumer, at 10,000/s", tail(1, Some(10_000))),
+    other("tail, 16 consumers, at 10,000/s", tail(16, Some(10_000))),
+    other("tail, 256 consumers, at 10,000/s", tail(256, Some(10_000))),
     other("filter 1 % by tag, gone over", Load::Filter { by: FilterBy::Tag }),
     other("filter 1 % by SQL, gone over", Load::Filter { by: FilterBy::Sql }),
     other("POP and acknowledge, 1 at once", Load::Pop { in_flight: 1 }),

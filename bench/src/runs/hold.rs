@@ -2,7 +2,7 @@
 //! crash.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ const REST: Duration = Duration::from_secs(1);
 pub struct Held {
     child: Child,
     output: BufReader<ChildStdout>,
+    /// Open as long as it may say something.
+    _errors: Option<BufReader<ChildStderr>>,
     /// What it printed last.
     pub report: Value,
 }
@@ -40,11 +42,29 @@ impl Held {
         held
     }
 
-    pub fn started(mut command: Command) -> Self {
+    /// A consumer, from the moment on from which it misses nothing.
+    pub fn following(mut command: Command) -> Self {
+        command.arg("--follow").stderr(Stdio::piped());
+        let mut held = Self::started(command);
+        let mut errors = BufReader::new(held.child.stderr.take().expect("piped"));
+        let mut said = String::new();
+        // What it says before its end is the cause of that.
+        while errors.read_line(&mut said).expect("its error output") > 0 {
+            if said.trim_end() == "following" {
+                break;
+            }
+            eprint!("  {said}");
+            said.clear();
+        }
+        held._errors = Some(errors);
+        held
+    }
+
+    fn started(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the skua binary runs");
         let output = BufReader::new(child.stdout.take().expect("piped"));
-        Self { child, output, report: Value::Null }
+        Self { child, output, _errors: None, report: Value::Null }
     }
 
     /// The report of a command that ends with it, if it comes in time.
@@ -93,11 +113,14 @@ impl Group {
         let broker = &self.brokers[0];
         let resident = || status_kib(broker.process.id(), "RssAnon:");
         let before = resident();
+        let pids = self.pids();
+        let spent_before = cpu_seconds(&pids);
         let held = Held::connections(&broker.addr, count, 0, "idle");
         thread::sleep(REST);
+        let spent = cpu_seconds(&pids) - spent_before;
         let kib = (resident() - before).max(0.0) / f64::from(count);
         let refused = number(&held.report["refused"]) as u64;
-        Run { value: Some(kib), refused, ..Run::default() }
+        Run { value: Some(kib), cpu_seconds: Some(spent), refused, ..Run::default() }
     }
 
     /// As `kill -9` with a store of so many bytes, then from its start until it takes a message.
@@ -110,8 +133,9 @@ impl Group {
         let started = Instant::now();
         broker.launch_again();
         let took = first_acknowledgement(&broker.addr, started);
+        let cpu_seconds = Some(cpu_seconds(&[broker.process.id()]));
         broker.wait_registered();
-        Run { value: Some(took.as_secs_f64() * 1e3), ..Run::default() }
+        Run { value: Some(took.as_secs_f64() * 1e3), cpu_seconds, ..Run::default() }
     }
 
     /// Brokers that register their topics again and again; what the name server then takes.

@@ -17,7 +17,7 @@ use crate::figures::Run;
 use crate::floor;
 use crate::generator::{self, QUEUES, Sends, cpu_of, pace, run_of, with_cpu};
 use crate::servers::{Echo, Group};
-use crate::work::{Load, Work};
+use crate::work::{Load, Setup, Work};
 
 /// With each message of a pull's answer, beside its body.
 const AROUND_A_BODY: u32 = 150;
@@ -26,6 +26,14 @@ impl Echo {
     /// None where the echo server says nothing about the work.
     pub fn run(&self, work: &Work, args: &Args) -> Option<Run> {
         match work.load {
+            // Nothing that answers all in flight after they are on disk can be faster.
+            Load::Send { size, in_flight, .. } if work.setup == Setup::SyncFlush => {
+                let bytes = (size + AROUND_A_BODY) as usize * in_flight as usize;
+                let measured = Duration::from_secs(args.seconds.into());
+                let syncs = floor::write_and_sync(self.scene.path(), bytes, measured);
+                let per_second = syncs.expect("a file") * f64::from(in_flight);
+                Some(Run { per_second, ..Run::default() })
+            }
             Load::Send { size, in_flight, batch, topics } => {
                 let sends = Sends { size, in_flight, batch, topics, queues: queues_of(topics) };
                 let watched = cpu_of(&[self.id()]);
@@ -60,6 +68,7 @@ impl Group {
             Load::CatchUp { size, pulls, queues } => self.catch_up(size, pulls, queues),
             Load::Filter { by } => self.filter(by),
             Load::EndToEnd { rate } => self.end_to_end(rate, args),
+            Load::Tail { consumers, rate } => self.tail(consumers, rate, args),
             Load::Cold { pulls } => self.cold(pulls, args),
             Load::BesideReader { reader } => self.beside_reader(reader, args),
             Load::Pop { in_flight } => self.pop(in_flight, args),

@@ -69,9 +69,9 @@ impl Group {
         // The topic has to be there before its consumer.
         self.produce(topic, Sends::plain(1), &["--count", "8", "--warm-up", "0"]);
         let mut consumer = bench("consume", &["-n", &self.namesrv.addr], topic);
-        consumer.args(["--follow", "-i", "8", "--warm-up", "0", "--count", &count]);
+        consumer.args(["-i", "8", "--warm-up", "0", "--count", &count]);
         let before = cpu_seconds(&self.pids());
-        let mut consumer = Held::started(consumer);
+        let mut consumer = Held::following(consumer);
         let pace = ["--property", property, "--count", &count, "--warm-up", "0"];
         let sent = self.produce(topic, Sends::plain(64), &pace);
         let received = consumer.read_within(DUE_AFTER + LATEST);

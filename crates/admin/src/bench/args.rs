@@ -161,7 +161,8 @@ pub struct Consume {
     /// Most messages asked for at once.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(i32).range(1..=1024))]
     pub batch: i32,
-    /// Start at the end of each queue and wait for new messages.
+    /// Start at the end of each queue and wait for new messages; says `following` on the error
+    /// output when the ends are known.
     #[arg(short, long)]
     pub follow: bool,
     /// Only messages with this tag (`A || B` for several).

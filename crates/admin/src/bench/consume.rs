@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use skua_protocol::Command;
 use skua_protocol::code::{RequestCode, ResponseCode};
 use skua_protocol::command::HeaderCodec;
@@ -28,6 +29,10 @@ use crate::client::route::Queue;
 const OFFSET_MARK: &str = "7777777777777777777";
 /// How long brokers may hold a pull of a run that follows.
 const HOLD: Duration = Duration::from_secs(1);
+/// Ends of queues asked for side by side.
+const AT_ONCE: usize = 64;
+/// Said on the error output by a run that follows once it misses nothing more.
+const FOLLOWING: &str = "following";
 
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -81,10 +86,11 @@ struct Reading {
 pub async fn run(cluster: &Cluster, target: &Target, plan: &Plan) -> Result<Report, BenchError> {
     let consumer = Consumer::new(cluster, &target.topic, "*");
     let from = if plan.follow { From::End } else { From::Beginning };
+    let offsets = stream::iter(&target.queues).map(|queue| consumer.start(queue, from));
+    let offsets: Vec<i64> = offsets.buffered(AT_ONCE).try_collect().await?;
     let mut by_broker: Vec<VecDeque<Reading>> =
         target.brokers.iter().map(|_| VecDeque::new()).collect();
-    for queue in &target.queues {
-        let offset = consumer.start(queue, from).await?;
+    for (queue, offset) in target.queues.iter().zip(offsets) {
         let reading = Reading {
             template: template(&target.topic, queue, plan)?,
             offset: u64::try_from(offset).unwrap_or(0),
@@ -111,6 +117,10 @@ pub async fn run(cluster: &Cluster, target: &Target, plan: &Plan) -> Result<Repo
         lines.push(Line::connect(&target.brokers[index % brokers], plan.timeout).await?);
     }
 
+    if plan.follow {
+        // For whoever waits with its sends until then.
+        eprintln!("{FOLLOWING}");
+    }
     let watch = Watch::start(&plan.pace.cpu_of);
     let start = Instant::now();
     let measure_from = start + plan.pace.warm_up;
