@@ -62,6 +62,15 @@ pub struct Figures {
     pub machine: Machine,
     pub rows: Vec<Row>,
     pub once: Vec<Once>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<Failed>,
+}
+
+/// Something that came to no end: a work by a server, or the start of a setup.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failed {
+    pub what: String,
+    pub competitor: Option<Competitor>,
 }
 
 /// As it is written: what follows from the figures stands beside them.
@@ -105,6 +114,16 @@ impl Figures {
         self.once.retain(|once| once.name != name || once.competitor != competitor);
         let (name, unit) = (name.to_owned(), unit.to_owned());
         self.once.push(Once { name, competitor, value, unit });
+    }
+
+    pub fn fail(&mut self, what: &str, competitor: Option<Competitor>) {
+        self.failed.push(Failed { what: what.to_owned(), competitor });
+    }
+
+    pub fn has_failed(&self, what: &str, competitor: Competitor) -> bool {
+        self.failed
+            .iter()
+            .any(|failed| failed.what == what && failed.competitor == Some(competitor))
     }
 
     pub fn of(&self, work: &str, competitor: Competitor) -> Option<&Row> {
@@ -161,5 +180,35 @@ impl Row {
         let mut values: Vec<f64> = self.runs.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
         values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let mut figures = Figures::default();
+        let work = "send 1 KiB, 16 in flight";
+        for (competitor, per_second) in [(Competitor::Java, 10.0), (Competitor::Skua, 60.0)] {
+            let run = Run { per_second, generator_busy: Some(0.5), ..Run::default() };
+            figures.add((work, None), competitor, run);
+        }
+        figures.set_once("first", Competitor::Skua, 12.0, "ms");
+        figures.fail("another", Some(Competitor::Java));
+        let file = std::env::temp_dir().join(format!("skua-bench-{}.json", std::process::id()));
+        figures.write(&file).expect("a file");
+        let text = fs::read_to_string(&file).expect("a file");
+        let read = Figures::read(&file).expect("figures");
+        fs::remove_file(&file).expect("a file");
+        assert!(text.contains("\"met\": true") && text.contains("\"way\": 1.2"), "{text}");
+        assert_eq!(read.runs(work, Competitor::Skua), 1);
+        assert_eq!(
+            read.of(work, Competitor::Skua).and_then(|row| row.median_of(|r| r.generator_busy)),
+            Some(0.5)
+        );
+        assert!(read.has_failed("another", Competitor::Java));
+        assert!(read.once_of("first", Competitor::Skua).is_some());
     }
 }

@@ -10,6 +10,7 @@ mod floor;
 mod generator;
 mod growth;
 mod machine;
+mod measure;
 mod picture;
 mod plan;
 mod runs;
@@ -22,16 +23,14 @@ mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 use std::{fs, io};
 
 use clap::Parser;
 
 use figures::Figures;
 use machine::Machine;
-use plan::Job;
-use servers::{Competitor, Servers};
-use work::{Setup, WORKS, Work};
+use servers::Competitor;
+use work::{WORKS, Work};
 
 /// Within the folder of the results.
 const RESULTS: &str = "results.json";
@@ -122,7 +121,7 @@ fn main() -> io::Result<ExitCode> {
     }
     args.without_java |= args.gate;
     if args.list {
-        list(&args);
+        plan::list(&args);
         return Ok(ExitCode::SUCCESS);
     }
     fs::create_dir_all(&args.out)?;
@@ -130,10 +129,10 @@ fn main() -> io::Result<ExitCode> {
     if args.resume {
         figures = resumed(&figures.machine, &args)?;
     }
-    measure(&mut figures, &args)?;
+    measure::all(&mut figures, &args)?;
     show(&figures, &args)?;
     let missed = WORKS.iter().filter(|work| args.gate && !passes(work, &figures)).count();
-    Ok(ExitCode::from(u8::from(missed > 0)))
+    Ok(ExitCode::from(u8::from(missed > 0 || !figures.failed.is_empty())))
 }
 
 /// What an earlier run measured, if it may be put together with this one's.
@@ -145,64 +144,9 @@ fn resumed(now: &Machine, args: &Args) -> io::Result<Figures> {
         return Err(io::Error::other(text));
     }
     figures.machine.rounds = figures.machine.rounds.max(args.rounds);
+    // They are tried again.
+    figures.failed.clear();
     Ok(figures)
-}
-
-fn list(args: &Args) {
-    let nothing = Figures::default();
-    for setup in Setup::ALL {
-        let jobs = plan::jobs(setup, args, &nothing);
-        if jobs.is_empty() {
-            continue;
-        }
-        println!("{}", setup.name());
-        for work in WORKS.iter().filter(|work| work.setup == setup && args.wants_work(work)) {
-            let of_work = |job: &&Job| job.work.name == work.name;
-            let time: Duration = jobs.iter().filter(of_work).map(|job| job.estimate(args)).sum();
-            println!("  {}: {}", work.name, plan::minutes(time));
-        }
-    }
-    println!("{}", plan::minutes(left(args, &nothing)));
-}
-
-/// How long what is still to be done takes about.
-fn left(args: &Args, figures: &Figures) -> Duration {
-    let of_setup = |setup| {
-        let jobs = plan::jobs(setup, args, figures);
-        let start = if jobs.is_empty() { Duration::ZERO } else { plan::start(setup, args) };
-        start + jobs.iter().map(|job| job.estimate(args)).sum::<Duration>()
-    };
-    Setup::ALL.into_iter().map(of_setup).sum()
-}
-
-fn measure(figures: &mut Figures, args: &Args) -> io::Result<()> {
-    let count = |figures: &Figures| {
-        Setup::ALL.into_iter().map(|setup| plan::jobs(setup, args, figures).len()).sum::<usize>()
-    };
-    let all = count(figures);
-    let mut done = 0;
-    eprintln!("{all} runs, about {}", plan::minutes(left(args, figures)));
-    for setup in Setup::ALL {
-        let jobs = plan::jobs(setup, args, figures);
-        if jobs.is_empty() {
-            continue;
-        }
-        let mut servers = Servers::start(setup, args, figures);
-        for Job { work, competitor, round } in jobs {
-            let Some(run) = servers.run(competitor, work, args) else { continue };
-            figures.add((work.name, work.unit), competitor, run);
-            figures.write(&args.results())?;
-            done += 1;
-            eprintln!(
-                "{done}/{all}, {} left: {}, round {}, {competitor:?}: {}",
-                plan::minutes(left(args, figures)),
-                work.name,
-                round + 1,
-                table::brief(&run, work.unit)
-            );
-        }
-    }
-    Ok(())
 }
 
 /// Writes tables and pictures.

@@ -88,10 +88,76 @@ impl Job {
     }
 }
 
+/// How long what is still to be done takes about.
+pub fn left(args: &Args, figures: &Figures) -> Duration {
+    let of_setup = |setup| {
+        let jobs = jobs(setup, args, figures);
+        let start = if jobs.is_empty() { Duration::ZERO } else { start(setup, args) };
+        start + jobs.iter().map(|job| job.estimate(args)).sum::<Duration>()
+    };
+    Setup::ALL.into_iter().map(of_setup).sum()
+}
+
+/// Prints the works of a run, and how long it takes.
+pub fn list(args: &Args) {
+    let nothing = Figures::default();
+    for setup in Setup::ALL {
+        let jobs = jobs(setup, args, &nothing);
+        if !jobs.is_empty() {
+            println!("{}, {} to start", setup.name(), minutes(start(setup, args)));
+        }
+        for work in WORKS.iter().filter(|work| work.setup == setup && args.wants_work(work)) {
+            let of_work = |job: &&Job| job.work.name == work.name;
+            let time: Duration = jobs.iter().filter(of_work).map(|job| job.estimate(args)).sum();
+            println!("  {}: {}", work.name, minutes(time));
+        }
+    }
+    println!("{}", minutes(left(args, &nothing)));
+}
+
 /// For people.
 pub fn minutes(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..90 => format!("{seconds} s"),
         seconds => format!("{} minutes", (seconds + 30) / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::figures::Run;
+
+    #[test]
+    fn the_whole_table_takes_at_most_three_quarters_of_an_hour() {
+        let args = Args::parse_from(["skua-bench", "--rounds", "2", "--seconds", "3"]);
+        let time = left(&args, &Figures::default());
+        assert!((1800..=2700).contains(&time.as_secs()), "{}", minutes(time));
+    }
+
+    #[test]
+    fn what_was_done_is_not_done_again() {
+        let args = Args::parse_from(["skua-bench", "--rounds", "2", "--only", "16 in flight"]);
+        let mut figures = Figures::default();
+        let all = jobs(Setup::SyncFlush, &args, &figures);
+        assert_eq!(all.len(), 6);
+        let first = all[0].work.name;
+        figures.add((first, None), Competitor::Floor, Run::default());
+        figures.add((first, None), Competitor::Java, Run::default());
+        let left: Vec<_> = jobs(Setup::SyncFlush, &args, &figures)
+            .iter()
+            .map(|job| (job.round, job.competitor))
+            .collect();
+        use Competitor::{Floor, Java, Skua};
+        assert_eq!(left, [(0, Skua), (1, Floor), (1, Java), (1, Skua)]);
+    }
+
+    #[test]
+    fn each_work_has_a_name_of_its_own() {
+        for (nth, work) in WORKS.iter().enumerate() {
+            assert!(WORKS[nth + 1..].iter().all(|other| other.name != work.name), "{}", work.name);
+        }
     }
 }

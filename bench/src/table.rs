@@ -19,6 +19,13 @@ pub fn markdown(figures: &Figures) -> String {
     rates(figures, &mut text);
     times(figures, &mut text);
     costs(figures, &mut text);
+    if !figures.failed.is_empty() {
+        say(&mut text, "\n## Came to no end\n");
+    }
+    for failed in &figures.failed {
+        let by = failed.competitor.map_or_else(String::new, |by| format!(" ({})", by.name()));
+        say(&mut text, &format!("- {}{by}", failed.what));
+    }
     text
 }
 

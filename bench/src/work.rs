@@ -214,7 +214,10 @@ pub const WORKS: &[Work] = &[
     of(Setup::Cold, "catch up cold, 256 queues, 16 pulls", Load::Cold { pulls: 16 }),
     of(Setup::Cold, "catch up cold, 256 queues, 256 pulls", Load::Cold { pulls: 256 }),
     of(Setup::Cold, "send, 64 in flight, no reader", Load::BesideReader { reader: false }),
-    of(Setup::Cold, "send, 64 in flight, cold reader", Load::BesideReader { reader: true }),
+    valued(
+        "read/s",
+        of(Setup::Cold, "send, 64 in flight, cold reader", Load::BesideReader { reader: true }),
+    ),
     once(valued(
         "kB",
         of(Setup::Fresh, "each of 10,000 idle connections", Load::Connections { count: 10_000 }),

@@ -55,7 +55,8 @@ impl Process {
     pub fn freeze(&self) {
         self.signal("-STOP");
         // The signal is on its way when `kill` returns: a thread that is running goes on till then.
-        wait_until("all threads to stand still", Duration::from_secs(30), || {
+        // A thread that waits for a busy disk stands still only after that.
+        wait_until("all threads to stand still", Duration::from_secs(120), || {
             let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).ok()?;
             let stands = |task: fs::DirEntry| {
                 let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();

@@ -48,11 +48,11 @@ impl Group {
             thread::spawn(move || report(consumer))
         });
         let run = self.send("send", Sends::plain(64), args);
-        if let Some(consumer) = consumer {
-            let read = consumer.join().expect("the reader's thread");
-            eprintln!("  the reader took {:.0}/s", number(&read["messagesPerSecond"]));
-        }
-        run
+        let read = consumer.map(|consumer| {
+            let report = consumer.join().expect("the reader's thread");
+            number(&report["messagesPerSecond"])
+        });
+        Run { value: read, ..run }
     }
 
     /// Topic [`TOPIC`] has so many messages, and none of them is in memory.
