@@ -40,6 +40,7 @@ mod replication_faults;
 mod replication_figures;
 mod replication_lag;
 mod replication_strangers;
+mod replication_waiting;
 mod request_reply;
 mod rolling_move;
 mod scale_figures;

@@ -140,7 +140,7 @@ fn kill_of_a_master_until_what_waits_comes_from_its_slave() {
 }
 
 /// From one look-up of the route to the kill: the same for both servers.
-const KILL_AFTER_LOOK: Duration = Duration::from_secs(10);
+const KILL_AFTER_LOOK: Duration = Duration::from_secs(20);
 
 /// From the kill until the consumer asks the name server where the topic is, which only its own
 /// clock decides; and from then until it has, from the slave, what was waiting.
