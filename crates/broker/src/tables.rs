@@ -177,10 +177,16 @@ impl Broker {
         self.has_config_changes() || self.offsets.has_changes()
     }
 
-    /// Ends when the group has agreed on every change of tables up to now. `anew`: and on one of
-    /// this broker's from now on, so that nobody else has led until now.
-    pub(crate) async fn tables_agreed(&self, epoch: Epoch, anew: bool) -> Result<(), NotLogged> {
-        let mut ticket = None;
+    /// Ends when the group has agreed on every change of tables up to now. `leads`: and has said from
+    /// now on that this broker leads, so that nobody else has led until now.
+    pub(crate) async fn tables_agreed(&self, epoch: Epoch, leads: bool) -> Result<(), NotLogged> {
+        let (ticket, writes) = {
+            let log = lock(&self.tables.log);
+            let has_changes = self.has_table_changes();
+            (log.ticket(has_changes), has_changes)
+        };
+        // A record of this broker's that is agreed on says as much.
+        let mut still = (leads && !writes).then(|| self.store.leads_still(epoch));
         loop {
             // Nothing is held while it waits.
             let step = {
@@ -188,23 +194,32 @@ impl Broker {
                 if !log.leads(self.store.epoch()) || !log.leads(Some(epoch)) {
                     return Err(NotLogged::Lost);
                 }
-                let wants = || anew || self.has_table_changes();
-                let ticket = *ticket.get_or_insert_with(|| log.ticket(wants()));
                 let step = log.step(ticket, self.store.confirmed());
                 if step == Step::Append {
                     match self.append_changes(&mut log, self.time_told()) {
                         // Who consumes may make room; nothing can be agreed on before.
-                        Err(cause) if anew && cause.is_full() => return Ok(()),
-                        appended => appended?,
+                        Err(cause) if leads && cause.is_full() => {
+                            still = Some(self.store.leads_still(epoch));
+                            Step::Done
+                        }
+                        appended => {
+                            appended?;
+                            step
+                        }
                     }
+                } else {
+                    step
                 }
-                step
             };
             match step {
                 Step::Append => {}
                 Step::Wait(end) => self.store.confirmed_when(end, epoch).await?,
-                Step::Done => return Ok(()),
+                Step::Done => break,
             }
+        }
+        match still {
+            Some(still) => Ok(still.await?),
+            None => Ok(()),
         }
     }
 

@@ -4,6 +4,7 @@ mod copy;
 mod lead;
 mod lost;
 mod open;
+mod questions;
 mod ready;
 mod receive;
 mod suspect;
@@ -357,6 +358,7 @@ impl Group {
                 break;
             }
             self.take_synced();
+            self.ask_members();
             if self.node.has_ready() {
                 if !self.handle_ready()? {
                     break;

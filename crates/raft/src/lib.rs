@@ -31,6 +31,9 @@
 //!   `AppendError::Copy` while this member does not lead. A send is safe when
 //!   `store.confirmed_when(receipt.end, receipt.epoch)` is ready; its error `Unconfirmed` means
 //!   that the leadership was lost first, and nobody can say whether the message is kept.
+//! - **What is told beside the log**, as how far a consumer is: `store.leads_still(epoch)` is ready
+//!   when a majority has said, after it was asked, that it knows no later leader. That writes
+//!   nothing, and one round of frames answers all who ask meanwhile.
 //! - **Readers** see the log up to the confirmed mark only, since dispatch stops there.
 //! - **Errors** of a call are final: the process must end, naming the cause. A panic of the
 //!   library ends it by itself (`abort_on_panic`).

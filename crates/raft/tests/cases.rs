@@ -135,6 +135,69 @@ fn what_a_frozen_leader_took_is_neither_acknowledged_nor_seen() {
     }
 }
 
+/// A question costs no entry, and a round of frames answers all that wait.
+#[test]
+fn who_asks_whether_a_member_leads_still_writes_nothing() {
+    for (members, sync) in [(1, false), (3, false), (3, true)] {
+        let mut cluster = Cluster::new(700 + members, members, sync);
+        cluster.start_all();
+        let leader = elected(&mut cluster);
+        cluster.run(1000);
+        let entries = |cluster: &Cluster| {
+            let life = cluster.nodes[&leader].life.as_ref().expect("it lives");
+            (life.group.status().last, life.store.appended())
+        };
+        let before = entries(&cluster);
+        cluster.seen = Some(Vec::new());
+        for _ in 0..100 {
+            assert!(cluster.ask(leader));
+        }
+        cluster.run_until(100, "all are answered", |cluster| cluster.open_questions() == 0);
+        assert_eq!((cluster.led, entries(&cluster)), (100, before));
+        let frames = cluster.seen.take().map_or(0, |seen| seen.len());
+        assert!(frames < 40, "{frames} frames");
+    }
+}
+
+/// A leader that others have left behind is not believed, nor one that was frozen meanwhile.
+#[test]
+fn a_leader_that_is_cut_off_or_frozen_answers_no_question() {
+    for freezes in [false, true] {
+        let mut cluster = Cluster::new(710, 3, false);
+        cluster.start_all();
+        let old = elected(&mut cluster);
+        cluster.run(500);
+        // Lost frames are repeated.
+        let others: Vec<u64> = (1..=3).filter(|id| *id != old).collect();
+        let cut: Vec<_> = others.iter().flat_map(|id| [(old, *id), (*id, old)]).collect();
+        cluster.cut.extend(cut.clone());
+        assert!(cluster.ask(old));
+        cluster.run(100);
+        assert_eq!((cluster.open_questions(), cluster.led), (1, 0));
+        cluster.cut.clear();
+        cluster.run(150);
+        assert_eq!((cluster.open_questions(), cluster.led), (0, 1));
+
+        cluster.cut.extend(cut);
+        if freezes {
+            cluster.nodes.get_mut(&old).expect("there").paused_until = cluster.now + 2500;
+        }
+        assert!(freezes || cluster.ask(old), "it does not know yet");
+        cluster.run_until(2400, "another leader", |cluster| {
+            cluster.leader().is_some_and(|leader| leader != old)
+        });
+        cluster.cut.clear();
+        if freezes {
+            // It wakes, and hears a client before it hears the others.
+            cluster.nodes.get_mut(&old).expect("there").paused_until = 0;
+            assert!(cluster.ask(old), "it does not know yet");
+        }
+        cluster.run(1000);
+        assert_eq!((cluster.open_questions(), cluster.led), (0, 1), "freezes: {freezes}");
+        cluster.heal_and_check(&[1, 2, 3]);
+    }
+}
+
 /// A lagging copy became master (#6316, #7689): here it cannot, whoever asks first.
 #[test]
 fn a_member_that_lags_is_not_elected() {

@@ -15,6 +15,7 @@ const SEEDS: u64 = 2000;
 struct Outcome {
     trace: u64,
     acknowledged: usize,
+    led: u64,
     elections: u64,
     changes: u64,
     copies: u64,
@@ -236,6 +237,9 @@ impl Run {
                 if !leaders.is_empty() {
                     let nth = self.below(leaders.len() as u64) as usize;
                     self.cluster.send(leaders[nth]);
+                    for _ in 0..self.below(3) {
+                        self.cluster.ask(leaders[nth]);
+                    }
                 }
             }
             self.cluster.step();
@@ -258,6 +262,7 @@ impl Run {
         Outcome {
             trace: self.cluster.trace,
             acknowledged: self.cluster.truth.acknowledged(),
+            led: self.cluster.led,
             elections: self.cluster.elections,
             changes: self.changes,
             copies: self.copies,
@@ -271,9 +276,10 @@ fn whatever_happens_nothing_acknowledged_is_lost() {
     let outcomes = skua_seeds::each(SEEDS, |seed| Run::new(seed).run());
     let total = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
     println!(
-        "{} messages acknowledged, {} elections, {} changes of members, {} logs that do not begin \
+        "{} messages acknowledged, {} questions answered, {} elections, {} changes of members, {} logs that do not begin \
          at the first entry",
         total(|outcome| outcome.acknowledged as u64),
+        total(|outcome| outcome.led),
         total(|outcome| outcome.elections),
         total(|outcome| outcome.changes),
         total(|outcome| outcome.copies)

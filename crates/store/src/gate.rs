@@ -4,6 +4,8 @@
 //! (`StoreOptions::confirmed`), dispatch and all who read through it stop at the mark, appends are
 //! taken only while this broker leads, and what is behind the mark can be taken back.
 
+mod leads;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -17,6 +19,8 @@ use crate::Store;
 use crate::consume_queue::is_storable_topic;
 use crate::disk::{DiskError, DiskResult, lock};
 use crate::error::{Failure, ReplicateError, Unconfirmed};
+pub use leads::LeadsStill;
+use leads::Questions;
 
 /// Counts the times that appends were opened. Offsets mean the same within one epoch only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +43,7 @@ struct State {
     ended_at: Option<u64>,
     waiting: BTreeMap<(u64, u64), Waker>,
     next_number: u64,
+    questions: Questions,
 }
 
 impl Gate {
@@ -85,7 +90,10 @@ impl Gate {
         let mut state = lock(&self.state);
         state.epoch.0 += 1;
         state.ended_at = None;
-        state.epoch
+        let (epoch, others) = (state.epoch, state.questions.take_waiting());
+        drop(state);
+        others.for_each(Waker::wake);
+        epoch
     }
 
     /// Whoever waits for more than is confirmed hears that it is unknown.
@@ -96,10 +104,9 @@ impl Gate {
         }
         state.ended_at = Some(self.confirmed());
         let all = std::mem::take(&mut state.waiting);
+        let asking = state.questions.take_waiting();
         drop(state);
-        for waker in all.into_values() {
-            waker.wake();
-        }
+        all.into_values().chain(asking).for_each(Waker::wake);
     }
 }
 

@@ -42,7 +42,7 @@ pub use error::{
     AppendError, Damage, Failure, FlushError, OpenError, ReadError, ReplicateError, Unconfirmed,
 };
 pub use flush::Flushed;
-pub use gate::{Confirmed, EndedQueue, Epoch};
+pub use gate::{Confirmed, EndedQueue, Epoch, LeadsStill};
 pub use index::{Found, KeyKind, KeyQuery};
 pub use multi_dispatch::{MultiDispatch, is_lmq};
 pub use options::{FileSize, FlushRules, IndexOptions, OnDamage, StoreOptions, TransferRules};

@@ -146,3 +146,38 @@ fn a_start_dispatches_no_further_than_it_is_told() {
     assert_eq!(store.max_offset("TopicA", QueueId(0)).map(|max| max.0), Some(36));
     assert_eq!(store.confirmed(), PhysicalOffset(store.appended().0));
 }
+
+#[test]
+fn whether_a_broker_leads_still_is_answered_within_its_epoch_alone() {
+    let disk = SimDisk::new(3);
+    let store = open(&disk, 0);
+    let told = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = Arc::clone(&told);
+    store.on_round(Box::new(move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }));
+    let (epoch, _) = store.open_appends().expect("nothing is behind");
+    let mut context = Context::from_waker(Waker::noop());
+    let mut first = pin!(store.leads_still(epoch));
+    assert_eq!(told.load(std::sync::atomic::Ordering::SeqCst), 1, "nobody else would tell");
+    let asked = store.lead_questions();
+    let mut second = pin!(store.leads_still(epoch));
+    assert!(first.as_mut().poll(&mut context).is_pending());
+    assert!(second.as_mut().poll(&mut context).is_pending());
+    store.answer_lead_questions(asked);
+    assert!(second.as_mut().poll(&mut context).is_pending(), "asked later");
+
+    store.close_appends();
+    assert_eq!(first.as_mut().poll(&mut context), Poll::Ready(Ok(())), "it led when it was asked");
+    assert!(matches!(second.as_mut().poll(&mut context), Poll::Ready(Err(_))));
+    store.answer_lead_questions(store.lead_questions());
+    let (next, _) = store.open_appends().expect("nothing is behind");
+    let mut old = pin!(store.leads_still(epoch));
+    let mut new = pin!(store.leads_still(next));
+    assert!(new.as_mut().poll(&mut context).is_pending());
+    store.answer_lead_questions(store.lead_questions());
+    assert_eq!(new.as_mut().poll(&mut context), Poll::Ready(Ok(())));
+    // Another may have led in between.
+    assert!(matches!(second.as_mut().poll(&mut context), Poll::Ready(Err(_))));
+    assert!(matches!(old.as_mut().poll(&mut context), Poll::Ready(Err(_))));
+}

@@ -44,6 +44,8 @@ struct Member {
     kept: u64,
     /// The leader's table on its way here.
     snapshot: Option<Vec<u8>>,
+    /// When each of the others said last that this one leads.
+    followed: Vec<u64>,
 }
 
 fn table() -> ConsumerOffsets {
@@ -69,6 +71,7 @@ impl Member {
             log: TableLog::default(),
             kept: 0,
             snapshot: None,
+            followed: vec![0; 5],
         }
     }
 
@@ -162,6 +165,8 @@ struct Waits {
     offset: i64,
     /// What was told before it came, if it asks.
     floor: Option<i64>,
+    /// When the group was asked whether the member leads still.
+    asked: Option<u64>,
     /// Handed on by that member.
     of: Option<usize>,
 }
@@ -172,6 +177,9 @@ struct Sim {
     waits: Vec<Waits>,
     agreed: Vec<Entry>,
     term: u64,
+    time: u64,
+    /// One that the others do not hear, nor it them; clients do.
+    cut: Option<usize>,
     /// By key: what consumers have come to, and what they were told.
     done: [i64; KEYS as usize],
     told: [i64; KEYS as usize],
@@ -185,7 +193,7 @@ impl Sim {
         let members = (0..size).map(|_| Member::new()).collect();
         let (done, told) = ([0; KEYS as usize], [-1; KEYS as usize]);
         let (waits, agreed) = (Vec::new(), Vec::new());
-        Self { dice, members, waits, agreed, term: 0, done, told, answers: 0 }
+        Self { dice, members, waits, agreed, term: 0, time: 0, cut: None, done, told, answers: 0 }
     }
 
     fn any(&mut self) -> usize {
@@ -199,6 +207,30 @@ impl Sim {
         (!masters.is_empty()).then(|| *self.dice.pick(&masters))
     }
 
+    fn hears(&self, a: usize, b: usize) -> bool {
+        a == b || (self.cut != Some(a) && self.cut != Some(b))
+    }
+
+    /// A leader's cable is out, and most likely another is elected.
+    fn cut_off(&mut self) {
+        let Some(nth) = self.master() else { return };
+        // What it knows is agreed on, or it could tell nothing.
+        for _ in 0..self.dice.below(4) {
+            self.members[nth].due();
+            (0..self.members.len()).for_each(|other| self.talk(nth, other));
+        }
+        self.cut = Some(nth);
+        for other in 0..self.members.len() {
+            if other != nth && self.dice.one_in(2) {
+                self.elect(other);
+                for follower in 0..self.members.len() {
+                    self.talk(other, follower);
+                }
+                self.hear(other);
+            }
+        }
+    }
+
     fn elect(&mut self, nth: usize) {
         let best = |member: &Member| {
             (member.entries.last().map_or(0, |entry| entry.term), member.entries.len())
@@ -207,6 +239,7 @@ impl Sim {
         let majority = self.members.len() / 2 + 1;
         let mut voters: Vec<usize> = (0..self.members.len())
             .filter(|of| self.members[*of].up && best(&self.members[*of]) <= own)
+            .filter(|of| self.hears(nth, *of))
             .collect();
         if !self.members[nth].up || voters.len() < majority {
             return;
@@ -231,7 +264,7 @@ impl Sim {
     /// A leader and a follower talk; what most have is agreed on.
     fn talk(&mut self, from: usize, to: usize) {
         let (leader, follower) = (&self.members[from], &self.members[to]);
-        if from == to || !leader.leads || !leader.up || !follower.up {
+        if from == to || !self.hears(from, to) || !leader.leads || !leader.up || !follower.up {
             return;
         }
         if follower.term > leader.term {
@@ -259,6 +292,7 @@ impl Sim {
             }
         }
         follower.confirmed = follower.confirmed.max(confirmed);
+        self.members[from].followed[to] = self.time;
         self.agree(from);
     }
 
@@ -310,8 +344,10 @@ impl Sim {
     ) {
         let there = &self.members[member];
         let Some(epoch) = there.epoch.filter(|epoch| there.log.leads(Some(*epoch))) else { return };
-        let ticket = there.log.ticket(floor.is_some() || there.table.has_changes());
-        self.waits.push(Waits { member, epoch, ticket, key, offset, floor, of });
+        let has_changes = there.table.has_changes();
+        let asked = (floor.is_some() && !has_changes).then_some(self.time);
+        let ticket = there.log.ticket(has_changes);
+        self.waits.push(Waits { member, epoch, ticket, key, offset, floor, asked, of });
     }
 
     fn commit(&mut self, nth: usize) {
@@ -333,8 +369,11 @@ impl Sim {
     }
 
     fn answer(&mut self, nth: usize) {
-        let Waits { member, epoch, ticket, key, offset, floor, of } = self.waits[nth];
+        let Waits { member, epoch, ticket, key, offset, floor, asked, of } = self.waits[nth];
+        let majority = self.members.len() / 2 + 1;
         let there = &mut self.members[member];
+        let followers = there.followed.iter().filter(|at| asked.is_some_and(|asked| **at > asked));
+        let leads = asked.is_none() || followers.count() + 1 >= majority;
         if !there.up || !there.log.leads(there.epoch) || !there.log.leads(Some(epoch)) {
             self.waits.swap_remove(nth);
             return;
@@ -342,6 +381,7 @@ impl Sim {
         match there.log.step(ticket, PhysicalOffset(there.confirmed as u64)) {
             Step::Append => drop(there.append()),
             Step::Wait(_) => {}
+            Step::Done if !leads => {}
             Step::Done => {
                 self.waits.swap_remove(nth);
                 self.answers += 1;
@@ -364,7 +404,7 @@ impl Sim {
     /// What a follower has from clients or from its own time goes to the leader.
     fn hand_on(&mut self, from: usize, to: usize) {
         let member = &self.members[from];
-        if member.up && !member.is_master && from != to {
+        if member.up && !member.is_master && from != to && self.hears(from, to) {
             for commit in member.table.local_commits() {
                 let table = &self.members[to].table;
                 table.commit_forward("g", "t", commit.queue, commit.offset, NOW);
@@ -374,8 +414,9 @@ impl Sim {
     }
 
     fn copy(&mut self, from: usize, to: usize) {
-        let of_leader =
-            self.members[from].leads && self.members[from].term == self.members[to].term;
+        let of_leader = self.hears(from, to)
+            && self.members[from].leads
+            && self.members[from].term == self.members[to].term;
         let content = of_leader.then(|| self.members[from].table.encode());
         let member = &mut self.members[to];
         if !member.up || member.is_master {
@@ -404,8 +445,12 @@ impl Sim {
     }
 
     fn step(&mut self) {
+        self.time += 1;
         let (a, b) = (self.any(), self.any());
-        match self.dice.below(24) {
+        if self.cut.is_some() && self.dice.one_in(20) {
+            self.cut = None;
+        }
+        match self.dice.below(25) {
             0..=6 => {
                 let leader = (0..self.members.len()).filter(|nth| self.members[*nth].leads);
                 let newest = leader.max_by_key(|nth| self.members[*nth].term);
@@ -415,7 +460,10 @@ impl Sim {
             8 if self.dice.one_in(3) => self.elect(a),
             8..=10 => self.hear(a),
             11..=13 => {
-                if let Some(nth) = self.master() {
+                // Seldom: it could tell nothing any more.
+                let master = self.master();
+                let is_lost = master.is_some() && master == self.cut && !self.dice.one_in(8);
+                if let Some(nth) = master.filter(|_| !is_lost) {
                     self.commit(nth);
                 }
             }
@@ -439,12 +487,21 @@ impl Sim {
                     self.members[a].restart();
                 }
             }
+            24 => match self.cut {
+                Some(nth) if self.members[nth].is_master => {
+                    (0..KEYS).for_each(|key| self.ask(nth, key));
+                }
+                Some(_) => {}
+                None if self.dice.one_in(2) => self.cut_off(),
+                None => {}
+            },
             _ => {}
         }
     }
 
     /// All are well again: one leads, and tells no less than was told.
     fn heal(&mut self) {
+        self.cut = None;
         for nth in 0..self.members.len() {
             if !self.members[nth].up {
                 self.members[nth].restart();
@@ -458,6 +515,7 @@ impl Sim {
         let leader = (0..self.members.len()).max_by_key(best).expect("members");
         self.elect(leader);
         for round in 0..60 {
+            self.time += 1;
             for other in 0..self.members.len() {
                 self.talk(leader, other);
                 self.hear(other);

@@ -15,6 +15,7 @@ const MEMBER: &str = "enableDLegerCommitLog=true\ndLegerPeers=n0-h:1\ndLegerSelf
 
 fn agree(store: &Store) {
     store.confirm(store.appended());
+    store.answer_lead_questions(store.lead_questions());
     while store.dispatch() > 0 {}
 }
 
@@ -70,10 +71,37 @@ fn a_commit_is_answered_when_the_group_agrees_and_stands_at_the_followers() {
     replicate(&leader, &mut follower);
     assert_eq!(follower.broker.offsets.committed("TOOLS_CONSUMER", "T", 0), Some(5));
     assert!(follower.broker.topics.contains("T"));
-    // What is told is asked of the group, too.
+    // What is told is asked of the group, too, and not written again.
+    let end = leader.store.appended();
     let Err(waiting) = leader.start(&leader.peer, query()) else { panic!("not agreed on yet") };
     agree(&leader.store);
     assert_eq!(ready(waiting).fields.get("offset"), Some("5"));
+    assert_eq!(leader.store.appended(), end);
+}
+
+#[test]
+fn what_is_told_is_in_the_log_first_and_agreed_on() {
+    let leader = leader();
+    leader.create_topic(TopicConfig::new("T", 1, 6));
+    let waiting = leader.start(&leader.peer, commit(5)).expect_err("not agreed on yet");
+    // Asked before the commit is agreed on: that it leads still is not enough.
+    let mut asked = leader.start(&leader.peer, query()).expect_err("not agreed on yet");
+    leader.store.answer_lead_questions(leader.store.lead_questions());
+    assert!(poll(&mut asked).is_pending());
+    agree(&leader.store);
+    assert_eq!(ready(waiting).code, 0);
+    assert_eq!(ready(asked).fields.get("offset"), Some("5"));
+    // A commit that nobody waits for goes into the log with the question.
+    leader.broker.offsets.commit("TOOLS_CONSUMER", "T", 0, 6, leader.now);
+    let end = leader.store.appended();
+    let asked = leader.start(&leader.peer, query()).expect_err("not agreed on yet");
+    assert!(leader.store.appended() > end);
+    leader.store.confirm(leader.store.appended());
+    assert_eq!(ready(asked).fields.get("offset"), Some("6"));
+    // Who is asked and loses the lead before it knows tells nothing.
+    let asked = leader.start(&leader.peer, query()).expect_err("not agreed on yet");
+    leader.store.close_appends();
+    assert_ne!(ready(asked).code, 0);
 }
 
 #[test]
@@ -184,8 +212,9 @@ fn a_leader_whose_disk_is_full_tells_what_it_knows_and_acknowledges_nothing() {
     }
     let waiting = leader.start(&leader.peer, commit(2)).map(|answer| answer.code);
     assert_ne!(waiting.unwrap_or_else(|waiting| ready(waiting).code), 0);
-    let told = leader.start(&leader.peer, query());
-    let told = told.unwrap_or_else(ready);
+    let told = leader.start(&leader.peer, query()).expect_err("whether it leads is asked still");
+    leader.store.answer_lead_questions(leader.store.lead_questions());
+    let told = ready(told);
     assert_eq!(told.fields.get("offset"), Some("2"));
 }
 

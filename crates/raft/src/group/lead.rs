@@ -5,6 +5,7 @@ use skua_protocol::PhysicalOffset;
 use skua_store::Epoch;
 
 use super::Group;
+use super::questions::Questions;
 use crate::cut;
 use crate::error::{ChangeError, GroupError};
 use crate::log::Place;
@@ -27,6 +28,7 @@ pub(super) struct Leading {
     transfer: Option<Transfer>,
     /// An entry that is agreed on, as followers were told.
     told: u64,
+    pub questions: Questions,
 }
 
 #[derive(Debug)]
@@ -59,8 +61,14 @@ impl Group {
             self.store.truncate_to(PhysicalOffset(end))?;
         }
         if leads && self.leading.is_none() {
-            let proposed = self.store.appended().0;
-            self.leading = Some(Leading { term, epoch: None, proposed, transfer: None, told: 0 });
+            self.leading = Some(Leading {
+                term,
+                epoch: None,
+                proposed: self.store.appended().0,
+                transfer: None,
+                told: 0,
+                questions: Questions::after(self.store.lead_questions()),
+            });
         }
         Ok(())
     }

@@ -68,6 +68,7 @@ impl Group {
         }
         let Pending { mut ready, wrote, installed, .. } = pending;
         let committed = ready.take_committed_entries();
+        let answers = ready.take_read_states();
         // Signs of life do not wait for a slow disk: they acknowledge nothing.
         let is_sign =
             |message: &Message| message.get_msg_type() == MessageType::MsgHeartbeatResponse;
@@ -77,6 +78,7 @@ impl Group {
         let number = ready.number();
         self.node.advance_append_async(ready);
         self.apply(&committed)?;
+        self.take_answers(&answers);
         // No acknowledgement or vote overtakes a sync that is under way.
         if self.options.sync && (wrote || !self.writes.is_empty()) {
             let write = Write { number: self.next_sync, ready: number, messages: persisted };

@@ -116,6 +116,11 @@ impl Truth {
         assert!(before.is_none(), "two messages acknowledged at {at}");
     }
 
+    /// Up to where any member has called the log agreed on.
+    pub fn agreed(&self) -> u64 {
+        self.log.len() as u64
+    }
+
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.len()
     }

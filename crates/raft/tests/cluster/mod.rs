@@ -14,7 +14,7 @@ use skua_seeds::Random;
 use skua_store::disk::Crash;
 
 pub use check::Truth;
-pub use node::{Node, Sent};
+pub use node::{Asked, Node, Sent};
 
 pub const NOW: i64 = 1_700_000_000_000;
 pub const TICK_MS: i64 = 25;
@@ -50,6 +50,9 @@ pub struct Cluster {
     number: u64,
     /// Every one that is awaited.
     sent: Vec<Sent>,
+    asked: Vec<Asked>,
+    /// Questions that were answered: who was asked led still.
+    pub led: u64,
     pub refused: u64,
     /// Sends that nobody can say of whether they are kept.
     pub unknown: u64,
@@ -76,6 +79,8 @@ impl Cluster {
             elections: 0,
             number: 0,
             sent: Vec::new(),
+            asked: Vec::new(),
+            led: 0,
             refused: 0,
             unknown: 0,
             expires: false,
@@ -134,6 +139,7 @@ impl Cluster {
             node.crash(how);
         }
         self.sent.retain(|sent| sent.node != id);
+        self.asked.retain(|asked| asked.node != id);
         if how == Crash::Process {
             // The kernel closes its connections.
             let others: Vec<u64> =
@@ -352,8 +358,37 @@ impl Cluster {
         true
     }
 
+    /// A client asks for what stands beside the log; true if the member takes appends.
+    pub fn ask(&mut self, id: u64) -> bool {
+        let (now, floor) = (self.now, self.truth.agreed());
+        let Some(node) = self.nodes.get_mut(&id).filter(|node| node.paused_until <= now) else {
+            return false;
+        };
+        let Some(asked) = node.ask(floor) else { return false };
+        self.asked.push(asked);
+        node.run(|life| life.group.log_grew());
+        self.after(id);
+        true
+    }
+
+    /// A member that is believed has everything that anybody had called agreed on before.
+    fn hear_answers(&mut self) {
+        let mut asked = std::mem::take(&mut self.asked);
+        asked.retain_mut(|asked| {
+            let node = self.nodes.get(&asked.node).filter(|node| node.paused_until <= self.now);
+            let Some(life) = node.and_then(|node| node.life.as_ref()) else { return true };
+            let Some(led) = asked.poll() else { return true };
+            let (has, floor) = (life.store.confirmed().0, asked.floor);
+            assert!(!led || has >= floor, "n{} led, and has {has} of {floor}", asked.node);
+            self.led += u64::from(led);
+            false
+        });
+        self.asked = asked;
+    }
+
     /// Sees which sends are answered.
     fn answer(&mut self) {
+        self.hear_answers();
         let mut sent = std::mem::take(&mut self.sent);
         let now = self.now;
         sent.retain_mut(|sent| {
@@ -380,6 +415,11 @@ impl Cluster {
         self.sent.len()
     }
 
+    /// Questions that are not answered yet.
+    pub fn open_questions(&self) -> usize {
+        self.asked.len()
+    }
+
     /// Everybody is there and hears everybody; soon all have the same, and sends go on.
     pub fn heal_and_check(&mut self, wanted: &[u64]) {
         self.cut.clear();
@@ -389,6 +429,7 @@ impl Cluster {
         }
         // Who is no member any more ends here, and answers nobody.
         self.sent.retain(|sent| wanted.contains(&sent.node));
+        self.asked.retain(|asked| wanted.contains(&asked.node));
         self.run(10);
         let before = self.truth.acknowledged();
         let until = self.now + 40_000;
@@ -401,6 +442,12 @@ impl Cluster {
             }
             self.step();
         }
+        let led = self.led;
+        self.run_until(20_000, "who leads says so", |cluster| cluster.leader().is_some());
+        let leader = self.leader().expect("just seen");
+        assert!(self.ask(leader));
+        self.run_until(20_000, "a question is answered", |cluster| cluster.asked.is_empty());
+        assert!(self.led > led || self.leader() != Some(leader), "all is well, and it led");
         let wanted = wanted.to_vec();
         self.run_until(60_000, "all have all", |cluster| {
             let ends: BTreeSet<_> = wanted

@@ -12,7 +12,7 @@ use skua_protocol::record::NewRecord;
 use skua_protocol::{Millis, QueueId};
 use skua_raft::{Group, GroupError, GroupOptions, LogHint, PeerId, Role, log_hint};
 use skua_store::disk::{Crash, Faults, SimDisk};
-use skua_store::{Confirmed, FileSize, Receipt, RetentionRules, Store, StoreOptions};
+use skua_store::{Confirmed, FileSize, LeadsStill, Receipt, RetentionRules, Store, StoreOptions};
 
 pub const TOPICS: [&str; 2] = ["TopicA", "TopicB"];
 
@@ -63,6 +63,25 @@ impl Sent {
         match self.safe.as_mut().poll(&mut context) {
             Poll::Ready(Ok(())) => Some(true),
             Poll::Ready(Err(_)) => Some(false),
+            Poll::Pending => None,
+        }
+    }
+}
+
+/// A question whether a member leads still.
+pub struct Asked {
+    pub node: u64,
+    /// What any member had called agreed on before.
+    pub floor: u64,
+    answer: Pin<Box<LeadsStill>>,
+}
+
+impl Asked {
+    /// Whether it led, once that is known.
+    pub fn poll(&mut self) -> Option<bool> {
+        let mut context = Context::from_waker(Waker::noop());
+        match self.answer.as_mut().poll(&mut context) {
+            Poll::Ready(answer) => Some(answer.is_ok()),
             Poll::Pending => None,
         }
     }
@@ -266,6 +285,13 @@ impl Node {
             store.close().expect("closes");
         }
         (store, sent)
+    }
+
+    /// `None`: it does not take appends.
+    pub fn ask(&mut self, floor: u64) -> Option<Asked> {
+        let store = &self.life.as_ref()?.store;
+        let answer = Box::pin(store.leads_still(store.epoch()?));
+        Some(Asked { node: self.id, floor, answer })
     }
 
     pub fn send(
