@@ -8,7 +8,11 @@ use skua_raft::{Change, PeerId};
 use skua_store::disk::Crash;
 
 fn elected(cluster: &mut Cluster) -> u64 {
-    cluster.run_until(20_000, "a leader", |cluster| cluster.leader().is_some());
+    elected_within(cluster, 20_000)
+}
+
+fn elected_within(cluster: &mut Cluster, ms: i64) -> u64 {
+    cluster.run_until(ms, "a leader", |cluster| cluster.leader().is_some());
     cluster.leader().expect("just seen")
 }
 
@@ -395,6 +399,90 @@ fn a_brokers_directory_becomes_the_groups() {
         assert_eq!(elected(&mut cluster), 2, "nobody else has anything");
         cluster.heal_and_check(&[1, 2, 3]);
     }
+}
+
+/// Nobody begins a group that another one hears of and does not agree with, and each says which
+/// member's list is another, until that is mended.
+#[test]
+fn members_whose_lists_differ_begin_no_group() {
+    let mut moved: Vec<_> = (1..=3).map(cluster::peer).collect();
+    moved[0].address = "elsewhere:40911".to_owned();
+    // One disagrees with two, or each with each.
+    for differ in [1, 2] {
+        let mut cluster = Cluster::new(620 + differ, 3, true);
+        cluster.lists.insert(3, moved.clone());
+        if differ == 2 {
+            cluster.lists.insert(2, vec![cluster::peer(2), cluster::peer(3), cluster::peer(4)]);
+        }
+        cluster.start_all();
+        // Longer than a group waits for those that are not there.
+        cluster.run(150_000);
+        let status = |cluster: &Cluster, id: u64| {
+            cluster.nodes[&id].life.as_ref().expect("it lives").group.status()
+        };
+        for (id, of) in [(1, 3), (2, 3), (3, 1), (3, 2)] {
+            let status = status(&cluster, id);
+            assert!(!status.begun && status.last == 0, "n{id}: {status:?}");
+            let named = |(peer, what): &(PeerId, String)| {
+                *peer == PeerId(of) && what.contains("another list")
+            };
+            assert!(status.troubles.iter().any(named), "n{id} of n{of}: {status:?}");
+        }
+        assert_eq!(cluster.leader(), None);
+        assert!(!cluster.send(1) && !cluster.send(3));
+        // An operator gives these the first one's list; that one runs on.
+        cluster.lists.clear();
+        for id in 2..=3 {
+            cluster.nodes.get_mut(&id).expect("there").up_at = cluster.now + 50;
+            cluster.crash(id, Crash::Process);
+        }
+        cluster.run(100);
+        cluster.heal_and_check(&[1, 2, 3]);
+        cluster.run(2000);
+        for id in 1..=3 {
+            let status = status(&cluster, id);
+            assert!(status.troubles.is_empty(), "n{id}: {status:?}");
+        }
+    }
+}
+
+/// One whose list lacks another does not greet that: after a while the majority begins, and it
+/// takes the members from them.
+#[test]
+fn one_whose_list_is_too_short_is_taken_in_by_a_majority_that_agrees() {
+    let mut cluster = Cluster::new(625, 3, true);
+    cluster.lists.insert(3, vec![cluster::peer(2), cluster::peer(3)]);
+    cluster.start_all();
+    cluster.run(100_000);
+    assert_eq!(cluster.leader(), None, "it is waited for first");
+    elected_within(&mut cluster, 60_000);
+    assert_eq!(cluster.members(), [1, 2, 3]);
+    cluster.heal_and_check(&[1, 2, 3]);
+    cluster.run(2000);
+    for id in 1..=3 {
+        let life = cluster.nodes[&id].life.as_ref().expect("it lives");
+        let status = life.group.status();
+        assert!(status.troubles.is_empty(), "n{id}: {status:?}");
+    }
+}
+
+/// Once a group has begun its log says who is a member, whatever a list says after a restart.
+#[test]
+fn a_list_that_is_changed_later_changes_no_member() {
+    let mut cluster = Cluster::new(630, 3, true);
+    cluster.start_all();
+    elected(&mut cluster);
+    cluster.run(500);
+    let others = vec![cluster::peer(1), cluster::peer(3), cluster::peer(4)];
+    cluster.lists.insert(3, others);
+    cluster.nodes.get_mut(&3).expect("there").up_at = cluster.now + 50;
+    cluster.crash(3, Crash::Process);
+    cluster.run(3000);
+    assert_eq!(cluster.members(), [1, 2, 3]);
+    cluster.heal_and_check(&[1, 2, 3]);
+    let life = cluster.nodes[&3].life.as_ref().expect("it lives");
+    let known: Vec<u64> = life.group.status().peers.iter().map(|peer| peer.id.0).collect();
+    assert_eq!(known, [1, 2, 3]);
 }
 
 #[test]

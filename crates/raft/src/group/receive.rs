@@ -9,6 +9,8 @@ use crate::frame::{self, Body, Head, Hello};
 use crate::members::Members;
 use crate::options::PeerId;
 
+const OTHER_LIST: &str = "its dLegerPeers is another list than ours; the group does not begin";
+
 /// What is known of another member.
 #[derive(Debug)]
 pub(super) struct Heard {
@@ -105,7 +107,9 @@ impl Group {
         if let Body::Hello(hello) = body {
             heard.has_begun = !hello.first_members.is_empty();
             heard.peers = hello.peers;
-            if self.troubles.get(&head.from).is_some_and(|what| !what.contains("list")) {
+            let disagrees = self.disagrees(hello);
+            let is_over = |what: &String| what != OTHER_LIST || !disagrees;
+            if self.troubles.get(&head.from).is_some_and(is_over) {
                 self.troubles.remove(&head.from);
             }
         }
@@ -143,6 +147,11 @@ impl Group {
         }
     }
 
+    /// Whether its list keeps the group from beginning.
+    fn disagrees(&self, hello: &Hello) -> bool {
+        self.log.lock().state.members.is_empty() && hello.peers != self.options.peers_hash()
+    }
+
     /// A member that does not know the group's members learns them.
     fn greeted(&mut self, head: &Head, hello: &Hello) -> Result<(), GroupError> {
         let has_begun = !self.log.lock().state.members.is_empty();
@@ -151,9 +160,8 @@ impl Group {
             if hello.first == 1 {
                 self.begin(hello.first_members.clone())?;
             }
-        } else if !has_begun && hello.peers != self.options.peers_hash() {
-            let what = "its dLegerPeers is another list than ours; the group does not begin";
-            self.trouble(head.from, what.to_owned());
+        } else if self.disagrees(hello) {
+            self.trouble(head.from, OTHER_LIST.to_owned());
         }
         Ok(())
     }

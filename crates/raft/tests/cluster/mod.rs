@@ -46,6 +46,8 @@ pub struct Cluster {
     /// FNV-1a of everything that happened.
     pub trace: u64,
     pub sync: bool,
+    /// `dLegerPeers` of those that were given another list than the others.
+    pub lists: BTreeMap<u64, Vec<Peer>>,
     pub elections: u64,
     number: u64,
     /// Every one that is awaited.
@@ -76,6 +78,7 @@ impl Cluster {
             truth: Truth::default(),
             trace: 0xcbf2_9ce4_8422_2325,
             sync,
+            lists: BTreeMap::new(),
             elections: 0,
             number: 0,
             sent: Vec::new(),
@@ -89,7 +92,8 @@ impl Cluster {
     }
 
     pub fn options(&self, id: u64) -> GroupOptions {
-        let mut peers: Vec<_> = (1..=3.min(self.nodes.len() as u64)).map(peer).collect();
+        let all = || (1..=3.min(self.nodes.len() as u64)).map(peer).collect();
+        let mut peers: Vec<_> = self.lists.get(&id).cloned().unwrap_or_else(all);
         if !peers.iter().any(|peer| peer.id.0 == id) {
             peers.push(peer(id));
         }
