@@ -1,5 +1,5 @@
 // Command driver drives the official Go client by commands on standard input; the language is that
-// of ../java/driver/Driver.java, save the consumer's `delay` and the flood's `threads`.
+// of ../java/driver/Driver.java, save `poll`: the client asks for routes every half a minute.
 package main
 
 import (
@@ -60,6 +60,15 @@ func body(b []byte) string {
 	return fmt.Sprintf("body=%s size=%d crc=%d", first, len(b), crc32.ChecksumIEEE(b))
 }
 
+// tracing is for producers and consumers that report what they do.
+func tracing(c command) *primitive.TraceConfig {
+	if c.get("trace", "") != "true" {
+		return nil
+	}
+	resolver := primitive.NewPassthroughResolver([]string{c.get("namesrv", "")})
+	return &primitive.TraceConfig{Access: primitive.Local, Resolver: resolver}
+}
+
 // oneWord makes a text the value of one key.
 func oneWord(text string) string {
 	return strings.Join(strings.Fields(text), "_")
@@ -88,6 +97,10 @@ func run(c command, clients map[string]client) (err error) {
 		clients[c.name], err = newReceiver(c)
 	case "scan":
 		err = scan(c)
+	case "request":
+		err = clients[c.name].(*sender).request(c)
+	case "responder":
+		clients[c.name], err = newResponder(c)
 	case "transactor":
 		clients[c.name], err = newTransactor(c)
 	case "transact":

@@ -23,6 +23,12 @@ func options(c command, group string) []consumer.Option {
 	if key := c.get("ak", ""); key != "" {
 		opts = append(opts, consumer.WithCredentials(primitive.Credentials{AccessKey: key, SecretKey: c.get("sk", "")}))
 	}
+	if space := c.get("ns", ""); space != "" {
+		opts = append(opts, consumer.WithNamespace(space))
+	}
+	if config := tracing(c); config != nil {
+		opts = append(opts, consumer.WithTrace(config))
+	}
 	return opts
 }
 
@@ -46,10 +52,13 @@ func newReceiver(c command) (client, error) {
 	}
 	refusals := int32(c.number("fail", 0))
 	err = push.Subscribe(c.get("topic", ""), tags(c),
-		func(_ context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+		func(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 			for _, m := range messages {
 				if m.ReconsumeTimes < refusals {
 					tellMessage("refused", c.name, m)
+					if concurrent, ok := primitive.GetConcurrentlyCtx(ctx); ok {
+						concurrent.DelayLevelWhenNextConsume = c.number("delay", 0)
+					}
 					return consumer.ConsumeRetryLater, nil
 				}
 				tellMessage("got", c.name, m)

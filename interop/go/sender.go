@@ -53,6 +53,12 @@ func newSender(c command) (*sender, error) {
 	if key := c.get("ak", ""); key != "" {
 		opts = append(opts, producer.WithCredentials(primitive.Credentials{AccessKey: key, SecretKey: c.get("sk", "")}))
 	}
+	if space := c.get("ns", ""); space != "" {
+		opts = append(opts, producer.WithNamespace(space))
+	}
+	if config := tracing(c); config != nil {
+		opts = append(opts, producer.WithTrace(config))
+	}
 	p, err := rocketmq.NewProducer(opts...)
 	if err == nil {
 		err = p.Start()

@@ -35,12 +35,16 @@ func newTransactor(c command) (*transactor, error) {
 	if err := t.set(c); err != nil {
 		return nil, err
 	}
-	p, err := rocketmq.NewTransactionProducer(t,
+	opts := []producer.Option{
 		producer.WithNsResolver(primitive.NewPassthroughResolver([]string{c.get("namesrv", "")})),
 		producer.WithGroupName(c.get("group", "")),
 		producer.WithInstanceName(c.name),
-		producer.WithSendMsgTimeout(10*time.Second),
-	)
+		producer.WithSendMsgTimeout(10 * time.Second),
+	}
+	if space := c.get("ns", ""); space != "" {
+		opts = append(opts, producer.WithNamespace(space))
+	}
+	p, err := rocketmq.NewTransactionProducer(t, opts...)
 	if err != nil {
 		return nil, err
 	}

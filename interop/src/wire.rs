@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::wait::wait_until;
+
 /// Time for connecting, and for each piece of an answer.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -93,6 +95,30 @@ pub fn send(broker: &str, topic: &str) -> bool {
         "g": "1700000000000", "h": "0", "i": "", "j": "0", "k": "false", "l": "0", "m": "false",
     });
     call(broker, 310, fields, b"first").is_some_and(|(header, _)| header["code"] == 0)
+}
+
+/// Makes a topic with this many queues (code 17). With the retry topic of a group made before its
+/// clients start, they need not wait until they ask for routes again.
+///
+/// # Panics
+/// When the broker does not.
+pub fn make_topic(broker: &str, topic: &str, queues: u32) {
+    let queues = queues.to_string();
+    let fields = json!({
+        "topic": topic, "defaultTopic": "TBW102", "readQueueNums": queues, "writeQueueNums": queues,
+        "perm": "6", "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
+    });
+    let (header, _) = call(broker, 17, fields, b"").expect("an answer");
+    assert_eq!(header["code"], 0, "{topic}: {header}");
+}
+
+/// Waits until the broker knows a producer of this group (code 204), as it must to push replies to it.
+pub fn wait_producer(broker: &str, group: &str, topic: &str) {
+    wait_until("the producer at the broker", Duration::from_secs(90), || {
+        let asked = json!({ "producerGroup": group, "topic": topic });
+        let (header, _) = call(broker, 204, asked, b"")?;
+        (header["code"] == 0).then_some(())
+    });
 }
 
 /// What a member of a group that elects its master says of it, if it answers soon.

@@ -41,7 +41,7 @@ fn receive_every_way(driver: &mut Driver, topic: &str, sent: &[Event]) {
 }
 
 /// One consumer, then three, then two while messages arrive: nothing is missed, in order per queue.
-fn join_and_leave(scene: &Scene, client: Client, namesrv: &str, kind: &str) {
+pub(super) fn join_and_leave(scene: &Scene, client: Client, namesrv: &str, kind: &str) {
     let topic = format!("joins-{client:?}-{kind}");
     let mut sender = Driver::start(scene, client, namesrv);
     let mut group = Driver::start(scene, client, namesrv);

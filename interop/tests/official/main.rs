@@ -8,6 +8,7 @@ mod clients;
 mod cluster;
 mod console;
 mod crash;
+mod dead_letters;
 mod differential;
 mod directory;
 mod dledger;

@@ -16,6 +16,11 @@ fn in_a_name_space(client: Client, space: &str, prefix: &str) {
     let cluster = Cluster::start(&scene);
     let mut driver = Driver::start(&scene, client, cluster.namesrv());
     let topic = format!("orders-{client:?}");
+    if client == Client::Go {
+        for group in ["workers", "never"] {
+            wire::make_topic(&cluster.broker(), &format!("%RETRY%{prefix}{group}"), 1);
+        }
+    }
 
     // The same names without a name space: nothing goes over.
     driver.run("producer plain group=producers");
@@ -80,6 +85,11 @@ fn in_a_name_space(client: Client, space: &str, prefix: &str) {
         .wait("the topic is subscribed to", |events| events.iter().any(|e| e.word == "requested"));
     // It has not sent before: then it would be known to the broker half a minute later only.
     driver.run(&format!("producer asker group=askers {space}"));
+    if client == Client::Go {
+        // But for this one, which is known only if it knows a broker a second after its start.
+        driver.run("send asker topic=questions mode=sync count=1 prefix=early");
+        wire::wait_producer(&cluster.broker(), "askers", "questions");
+    }
     driver.run("request asker topic=questions mode=sync count=3 prefix=ask");
     assert_eq!(driver.told("replied").len(), 3);
     assert_eq!(driver.got("outside").len(), 3, "only what was sent outside");
@@ -94,6 +104,11 @@ fn java_5_clients_with_a_name_space_keep_to_it() {
 #[test]
 fn java_4_clients_with_a_name_space_keep_to_it() {
     in_a_name_space(Client::Java4, "ns=space", "space%");
+}
+
+#[test]
+fn go_clients_with_a_name_space_keep_to_it() {
+    in_a_name_space(Client::Go, "ns=space", "space%");
 }
 
 /// The second form is a field of each request, which servers without name spaces pass over.

@@ -2,6 +2,7 @@
 //! Apache's C++ client, so it stands for both. Not its batches: it does not mark them as such, and
 //! Java's broker too stores one as a single message. The Node client makes no topics.
 
+use crate::clients;
 use skua_interop::{Client, Cluster, Driver, Scene, check, wait_until, wire};
 
 #[test]
@@ -47,6 +48,15 @@ fn the_cpp_client_under_python_sends_and_receives() {
 }
 
 #[test]
+fn cpp_clients_share_a_group() {
+    let scene = Scene::new();
+    let cluster = Cluster::start(&scene);
+    for kind in ["concurrent", "orderly"] {
+        clients::join_and_leave(&scene, Client::Python, cluster.namesrv(), kind);
+    }
+}
+
+#[test]
 fn messages_that_a_cpp_client_refuses_come_again() {
     let scene = Scene::new();
     let cluster = Cluster::start(&scene);
@@ -63,11 +73,7 @@ fn messages_that_a_cpp_client_refuses_come_again() {
 /// A cluster with this topic, whose route is known.
 fn cluster_with(scene: &Scene, topic: &str) -> Cluster {
     let cluster = Cluster::start(scene);
-    let fields = serde_json::json!({
-        "topic": topic, "defaultTopic": "TBW102", "readQueueNums": "2", "writeQueueNums": "2",
-        "perm": "6", "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
-    });
-    wire::call(&cluster.broker(), 17, fields, b"").expect("the topic is made");
+    wire::make_topic(&cluster.broker(), topic, 2);
     wait_until("the route", std::time::Duration::from_secs(60), || {
         let asked = serde_json::json!({ "topic": topic });
         let (header, _) = wire::call(cluster.namesrv(), 105, asked, b"")?;
@@ -98,6 +104,47 @@ fn the_node_client_sends_and_receives() {
     let tagged: Vec<_> = sent.iter().filter(|e| e.get("tag") == "B").cloned().collect();
     receiver.wait_got("tagged", tagged.len());
     check::each_once(&tagged, &receiver.got("tagged"));
+    // Each of two gets everything.
+    for by in ["one", "other"] {
+        receiver.run(&format!("consumer {by} group=broadcast topic=node kind=broadcast"));
+    }
+    for by in ["one", "other"] {
+        receiver.wait_got(by, sent.len());
+        check::each_once(&sent, &receiver.got(by));
+    }
+}
+
+#[test]
+fn node_clients_share_a_group() {
+    let scene = Scene::new();
+    let cluster = cluster_with(&scene, "joins-Node-concurrent");
+    clients::join_and_leave(&scene, Client::Node, cluster.namesrv(), "concurrent");
+}
+
+/// Not before a topic whose name begins like the name space: it takes that for done.
+#[test]
+fn node_clients_with_a_name_space_keep_to_it() {
+    let scene = Scene::new();
+    let cluster = cluster_with(&scene, "orders");
+    wire::make_topic(&cluster.broker(), "space%orders", 2);
+    wire::make_topic(&cluster.broker(), "%RETRY%space%workers", 1);
+    let mut driver = Driver::start(&scene, Client::Node, cluster.namesrv());
+    driver.run("producer plain group=producers");
+    driver.run("send plain topic=orders mode=sync count=3 prefix=plain");
+    driver.run("producer p group=producers ns=space");
+    driver.run("send p topic=orders mode=sync count=5 prefix=own");
+    driver.run("consumer outside group=workers topic=orders kind=concurrent");
+    driver.run("consumer inside group=workers topic=orders kind=concurrent ns=space");
+    let (own, plain): (Vec<_>, Vec<_>) =
+        driver.told("sent").into_iter().partition(|e| e.get("body").starts_with("own"));
+    driver.wait_got("outside", 3);
+    driver.wait_got("inside", 5);
+    check::each_once(&plain, &driver.got("outside"));
+    check::each_once(&own, &driver.got("inside"));
+    // As clients of other makes name it.
+    let mut java = Driver::start(&scene, Client::Java5, cluster.namesrv());
+    java.run("scan scanner topic=space%orders");
+    check::each_once(&own, &java.got("scanner"));
 }
 
 #[test]

@@ -11,6 +11,12 @@ fn requests_of(client: Client) {
     responder.run(&format!("responder r group={topic} topic={topic}"));
     let mut asker = Driver::start(&scene, client, cluster.namesrv());
     asker.run("producer p group=askers");
+    if client == Client::Go {
+        // The broker must know it to push replies to it; its first heartbeat goes out a second after
+        // its start, to the brokers it knows by then.
+        asker.run(&format!("send p topic={topic} mode=sync count=1 prefix=first"));
+        wire::wait_producer(&cluster.broker(), "askers", &topic);
+    }
     for mode in ["sync", "async"] {
         asker.run(&format!("request p topic={topic} mode={mode} count=10 prefix={mode}"));
     }
@@ -40,4 +46,9 @@ fn java_5_requests_are_replied_to() {
 #[test]
 fn java_4_requests_are_replied_to() {
     requests_of(Client::Java4);
+}
+
+#[test]
+fn go_requests_are_replied_to() {
+    requests_of(Client::Go);
 }

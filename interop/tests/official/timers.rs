@@ -41,6 +41,9 @@ fn in_time(got: &[Event]) {
 
 fn each_kind_comes_in_time(client: Client) {
     let place = Place::new(Kind::under_test());
+    if client == Client::Node {
+        wire::make_topic(&place.broker.addr, "timers", 4);
+    }
     let mut driver = place.driver(client);
     driver.run("producer p group=producers");
     for timer in ["delay:2500", "sec:4", "deliver:3200", "delay:1"] {
@@ -67,12 +70,23 @@ fn go_timer_messages_come_in_time() {
     each_kind_comes_in_time(Client::Go);
 }
 
-/// Level 2 is five seconds; the client knows no timer.
 #[test]
-fn java_4_and_go_delay_levels_come_in_time() {
+fn cpp_timer_messages_come_in_time() {
+    each_kind_comes_in_time(Client::Python);
+}
+
+#[test]
+fn node_timer_messages_come_in_time() {
+    each_kind_comes_in_time(Client::Node);
+}
+
+/// Level 2 is five seconds.
+#[test]
+fn delay_levels_of_other_clients_come_in_time() {
     let place = Place::new(Kind::under_test());
-    for client in [Client::Java4, Client::Go] {
+    for client in [Client::Java4, Client::Go, Client::Python, Client::Node] {
         let topic = format!("levels-{client:?}");
+        wire::make_topic(&place.broker.addr, &topic, 4);
         let mut driver = place.driver(client);
         driver.run("producer p group=producers");
         driver.run(&format!("send p topic={topic} mode=sync count=5 prefix=m delay=2 due=5000"));

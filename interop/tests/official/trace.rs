@@ -14,17 +14,25 @@ fn traces_of_sending_and_consuming_are_found_by_mqadmin() {
     let tuning = Tuning { settings: vec!["traceTopicEnable=true"], ..Tuning::default() };
     let mut broker = Broker::start_tuned(&scene, kind, "broker-a", &namesrv.addr, tuning);
     broker.wait_registered();
-    let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
-    driver.run("producer p group=traced-producers trace=true");
-    driver.run("send p topic=traced mode=sync count=3 prefix=m tags=A");
-    driver.run("consumer c group=traced-consumers topic=traced kind=concurrent trace=true");
-    driver.wait_got("c", 3);
-    let (sent, got) = (driver.sent("traced"), driver.got("c"));
-    check::each_once(&sent, &got);
-    let id = sent[0].get("id").to_owned();
-    // Clients report in batches, in their own time.
-    wait_until("traces of both ends", Duration::from_secs(180), || {
-        let text = mqadmin(&["queryMsgTraceById", "-i", &id, "-n", &namesrv.addr]);
-        (text.contains("traced-producers") && text.contains("traced-consumers")).then_some(())
-    });
+    for client in [Client::Java5, Client::Java4, Client::Go] {
+        let (topic, producers, consumers) = (
+            format!("traced-{client:?}"),
+            format!("{client:?}-producers"),
+            format!("{client:?}-consumers"),
+        );
+        let mut driver = Driver::start(&scene, client, &namesrv.addr);
+        driver.run(&format!("producer p group={producers} trace=true"));
+        driver.run(&format!("send p topic={topic} mode=sync count=3 prefix=m tags=A"));
+        driver
+            .run(&format!("consumer c group={consumers} topic={topic} kind=concurrent trace=true"));
+        driver.wait_got("c", 3);
+        let (sent, got) = (driver.sent(&topic), driver.got("c"));
+        check::each_once(&sent, &got);
+        let id = sent[0].get("id").to_owned();
+        // Clients report in batches, in their own time.
+        wait_until("traces of both ends", Duration::from_secs(180), || {
+            let text = mqadmin(&["queryMsgTraceById", "-i", &id, "-n", &namesrv.addr]);
+            (text.contains(&producers) && text.contains(&consumers)).then_some(())
+        });
+    }
 }
