@@ -123,7 +123,11 @@ pub fn wait_producer(broker: &str, group: &str, topic: &str) {
 
 /// What a member of a group that elects its master says of it, if it answers soon.
 pub fn raft_status(broker: &str) -> Option<Value> {
-    let fields = json!({ "action": "status" });
+    raft_status_for(broker, json!({ "action": "status" }))
+}
+
+/// As [`raft_status`], with fields that may be signed.
+pub fn raft_status_for(broker: &str, fields: Value) -> Option<Value> {
     let (header, body) = call_within(Duration::from_secs(1), broker, 770_003, fields, &[])?;
     (header["code"] == 0).then(|| serde_json::from_slice(&body).ok())?
 }

@@ -31,7 +31,7 @@ pub fn namesrv(args: NameServer) -> anyhow::Result<()> {
         let signals = Signals::listen()?;
         signals::on_hangup(config.clone())?;
         let health = Arc::<Health>::default();
-        let http = Http::start(&settings, health.clone()).await?;
+        let http = Http::start(&settings, health.clone())?;
         let tls = Tls::of(&settings)?;
         let role = NameServerRole::start(settings, &tls)?;
         health.watch(role.watched());
@@ -68,7 +68,7 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
         let name = settings.broker.broker_name.clone();
         let reason = reason(&settings, &advertised);
         let health = Arc::<Health>::default();
-        let http = Http::start(&settings, health.clone()).await?;
+        let http = Http::start(&settings, health.clone())?;
         let tls = Tls::of(&settings)?;
         let role = BrokerRole::start(settings, config, &tls).await?;
         health.watch(role.watched());
@@ -110,7 +110,7 @@ pub fn standalone(args: Standalone) -> anyhow::Result<()> {
         let signals = Signals::listen()?;
         signals::on_hangup(args.config.clone())?;
         let health = Arc::<Health>::default();
-        let http = Http::start(&settings, health.clone()).await?;
+        let http = Http::start(&settings, health.clone())?;
         // One configuration for both: the name server of a standalone server has no file.
         let tls = Tls::of(&settings)?;
         let name_server = NameServerRole::start(name_server, &tls)?;

@@ -13,7 +13,7 @@ use skua_interop::{
     Broker, Client, Driver, Encoding, Kind, Namesrv, Scene, Tuning, wait_until, wire,
 };
 
-const ACCESS: [&str; 6] = [
+pub(super) const ACCESS: [&str; 6] = [
     "authenticationEnabled=true",
     "authorizationEnabled=true",
     "authenticationMetadataProvider=org.apache.rocketmq.auth.authentication.provider.LocalAuthenticationMetadataProvider",
@@ -21,8 +21,8 @@ const ACCESS: [&str; 6] = [
     r#"initAuthenticationUser={"username":"admin","password":"admin-secret"}"#,
     r#"innerClientAuthenticationCredentials={"accessKey":"inner","secretKey":"inner-secret"}"#,
 ];
-const ADMIN: (&str, &str) = ("admin", "admin-secret");
-const ANN: (&str, &str) = ("ann", "ann-secret");
+pub(super) const ADMIN: (&str, &str) = ("admin", "admin-secret");
+pub(super) const ANN: (&str, &str) = ("ann", "ann-secret");
 
 fn broker(
     scene: &Scene,
@@ -39,7 +39,7 @@ fn broker(
 }
 
 /// Signed as the official hook signs.
-fn signed(fields: Value, body: &[u8], (user, secret): (&str, &str)) -> Value {
+pub(super) fn signed(fields: Value, body: &[u8], (user, secret): (&str, &str)) -> Value {
     let mut fields: BTreeMap<String, String> = serde_json::from_value(fields).expect("texts only");
     fields.insert("AccessKey".into(), user.into());
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
@@ -61,11 +61,17 @@ fn ask(addr: &str, code: i32, fields: Value, body: &[u8]) -> Answer {
     (header["code"].as_i64().expect("a code"), remark, String::from_utf8_lossy(&body).into_owned())
 }
 
-fn as_user(addr: &str, user: (&str, &str), code: i32, fields: Value, body: &str) -> Answer {
+pub(super) fn as_user(
+    addr: &str,
+    user: (&str, &str),
+    code: i32,
+    fields: Value,
+    body: &str,
+) -> Answer {
     ask(addr, code, signed(fields, body.as_bytes(), user), body.as_bytes())
 }
 
-fn send_fields(topic: &str) -> Value {
+pub(super) fn send_fields(topic: &str) -> Value {
     json!({
         "a": "producers", "b": topic, "c": "TBW102", "d": "4", "e": "0", "f": "0",
         "g": "1700000000000", "h": "0", "i": "", "j": "0", "k": "false", "l": "0", "m": "false",
@@ -77,7 +83,7 @@ fn rule(resource: &str, actions: &[&str], decision: &str, ips: &[&str]) -> Value
 }
 
 /// The users and rules of both servers.
-fn people(addr: &str) {
+pub(super) fn people(addr: &str) {
     let user = |name: &str, info: Value| {
         let made = as_user(addr, ADMIN, 3001, json!({"username": name}), &info.to_string());
         assert_eq!(made.0, 0, "{name}: {made:?}");
@@ -408,7 +414,7 @@ fn official_clients_with_their_hooks_are_let_in() {
     });
 }
 
-const PLAIN: &str = "
+pub(super) const PLAIN: &str = "
 globalWhiteRemoteAddresses:
 accounts:
   - accessKey: account1

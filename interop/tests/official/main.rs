@@ -31,6 +31,7 @@ mod pop;
 mod queue_kinds;
 mod quickstart;
 mod raft;
+mod raft_access;
 mod raft_field;
 mod raft_figures;
 mod raft_network;

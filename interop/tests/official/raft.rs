@@ -25,6 +25,8 @@ pub(super) struct Group {
     pub scene: Scene,
     pub namesrv: Namesrv,
     pub nodes: Vec<Node>,
+    /// Who asks, where not everybody may.
+    pub operator: Option<(&'static str, &'static str)>,
 }
 
 pub(super) fn start(dir: &std::path::Path, namesrv: &str) -> Process {
@@ -33,8 +35,20 @@ pub(super) fn start(dir: &std::path::Path, namesrv: &str) -> Process {
     Process::start(&mut command, dir.join("broker.log"))
 }
 
+/// What is not as usual.
+#[derive(Default)]
+pub(super) struct Plan {
+    pub operator: Option<(&'static str, &'static str)>,
+    /// Hosts of the members, in turn.
+    pub hosts: &'static [&'static str],
+}
+
 impl Group {
     pub fn start(size: usize, settings: &str) -> Self {
+        Self::start_as(size, settings, Plan::default())
+    }
+
+    pub fn start_as(size: usize, settings: &str, Plan { operator, hosts }: Plan) -> Self {
         let scene = Scene::new();
         let namesrv = Namesrv::start(&scene, Kind::Skua);
         // A broker's ports are three next to each other; the peer port is the fourth.
@@ -42,7 +56,10 @@ impl Group {
         let peers: Vec<String> = ports
             .iter()
             .enumerate()
-            .map(|(nth, port)| format!("n{nth}-127.0.0.1:{}", port + 1))
+            .map(|(nth, port)| {
+                let host = hosts.iter().cycle().nth(nth).unwrap_or(&"127.0.0.1");
+                format!("n{nth}-{host}:{}", port + 1)
+            })
             .collect();
         let peers = peers.join(";");
         let mut nodes = Vec::new();
@@ -60,13 +77,29 @@ impl Group {
             let process = start(&dir, &namesrv.addr);
             nodes.push(Node { addr: format!("127.0.0.1:{port}"), dir, process });
         }
-        let group = Self { scene, namesrv, nodes };
+        let group = Self { scene, namesrv, nodes, operator };
         group.wait_leader();
         group
     }
 
     pub fn status(&self, node: usize) -> Option<Value> {
-        wire::raft_status(&self.nodes[node].addr)
+        let addr = &self.nodes[node].addr;
+        match self.operator {
+            Some(user) => {
+                let fields = super::access::signed(json!({ "action": "status" }), &[], user);
+                wire::raft_status_for(addr, fields)
+            }
+            None => wire::raft_status(addr),
+        }
+    }
+
+    /// `skua`, as the operator.
+    fn skua(&self) -> std::process::Command {
+        let mut command = skua();
+        if let Some((user, secret)) = self.operator {
+            command.env("SKUA_ACCESS_KEY", user).env("SKUA_SECRET_KEY", secret);
+        }
+        command
     }
 
     pub fn leader(&self) -> Option<usize> {
@@ -80,7 +113,7 @@ impl Group {
         let leader = wait_until("a leader", LIMIT, || self.leader());
         wait_until("a master at the name server", LIMIT, || {
             let list = wire::cluster_list(&self.namesrv.addr)?;
-            list.contains("0:\"127").then_some(()).or_else(|| list.contains("\"0\":").then_some(()))
+            (list.contains("0:\"") || list.contains("\"0\":")).then_some(())
         });
         leader
     }
@@ -109,7 +142,8 @@ impl Group {
 
     pub fn make_topic(&self, topic: &str) {
         wait_until("the topic", LIMIT, || {
-            let made = skua()
+            let made = self
+                .skua()
                 .args(["mqadmin", "updateTopic", "-c", "DefaultCluster", "-t", topic])
                 .args(["-n", &self.namesrv.addr])
                 .output();
@@ -145,7 +179,8 @@ impl Group {
 
     /// `skua raft`; gives how many members there are then.
     pub fn change(&self, words: &[&str]) -> usize {
-        let output = skua()
+        let output = self
+            .skua()
             .arg("raft")
             .args(&words[..1])
             .args(["--json", "-n", &self.namesrv.addr, "-b", "group"])

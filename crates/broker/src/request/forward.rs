@@ -16,8 +16,10 @@ use super::{Call, offset};
 use crate::broker::{Broker, CallFailed};
 use crate::role::Role;
 
-/// A field of a request that was sent on: the client's address.
-const FROM: &str = "forwardedFor";
+/// What the remark of a request that was sent on begins with; the client's address follows. Not a
+/// field: those are signed, and a broker without an account of its own leaves the client's
+/// signature as it is.
+const FORWARDED_FOR: &str = "forwarded for ";
 /// A field of an answer: the broker is not the master and has done nothing.
 const NOT_TAKEN: &str = "notTaken";
 
@@ -57,22 +59,25 @@ pub(super) fn is_masters(code: RequestCode) -> bool {
     )
 }
 
+/// The client's address, if a broker has sent the request on.
+fn forwarded_for(request: &Command) -> Option<SocketAddr> {
+    request.remark.as_ref()?.strip_prefix(FORWARDED_FOR)?.parse().ok()
+}
+
 /// The client's address: that of the connection, or what the broker says that sent it on.
 pub(super) fn sender(peer: &dyn Peer, request: &Command) -> SocketAddr {
-    let told = request.fields.get(FROM).and_then(|from| from.parse().ok());
-    told.unwrap_or_else(|| peer.remote_addr())
+    forwarded_for(request).unwrap_or_else(|| peer.remote_addr())
 }
 
 /// Serves a request of those that are the master's, by a broker that is not.
 pub(super) fn serve(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
-    if request.fields.get(FROM).is_some() {
+    if forwarded_for(&request).is_some() {
         let mut answer = RequestError::NoMaster.answer();
         answer.fields.push(NOT_TAKEN, "true");
         return Outcome::Reply(answer);
     }
     call.broker.sends_one_on(call.now);
-    let mut request = request;
-    request.fields.push(FROM, call.peer.remote_addr().to_string());
+    let request = request.with_remark(format!("{FORWARDED_FOR}{}", call.peer.remote_addr()));
     let (broker, now) = (call.broker.clone(), call.now);
     Outcome::Later(Box::pin(async move {
         let own = (code == RequestCode::QueryConsumerOffset).then(|| request.clone());

@@ -23,6 +23,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use skua_config::{MetricsExporterType, Settings};
+use skua_remoting::{BindOptions, Listener};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -94,16 +95,13 @@ pub struct Http {
 impl Http {
     /// Listens where the configuration says; `None` if that is nowhere. That the port is taken is
     /// an error only if it was given: brokers side by side must not fail for it.
-    pub async fn start(settings: &Settings, health: Arc<Health>) -> anyhow::Result<Option<Self>> {
+    pub fn start(settings: &Settings, health: Arc<Health>) -> anyhow::Result<Option<Self>> {
         let Some((host, port, given)) = address(settings)? else { return Ok(None) };
-        let listener = match TcpListener::bind((host.as_str(), port)).await {
-            Ok(listener) => listener,
-            Err(cause) if given => {
-                return Err(cause)
-                    .with_context(|| format!("cannot listen on {host}:{port} (HTTP)"));
-            }
+        let listener = match Listener::bind(&host, port, &BindOptions::default()) {
+            Ok(listener) => listener.into_socket(),
+            Err(cause) if given => return Err(cause).context("HTTP"),
             Err(cause) => {
-                tracing::warn!(%cause, "no /health and /metrics: {host}:{port} is not to be had; httpPort chooses another");
+                tracing::warn!(cause = %cause.source, "no /health and /metrics: {host}:{port} is not to be had; httpPort chooses another");
                 return Ok(None);
             }
         };

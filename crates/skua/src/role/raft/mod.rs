@@ -17,9 +17,8 @@ use anyhow::Context;
 use skua_broker::Broker;
 use skua_config::Settings;
 use skua_raft::{Group, GroupOptions, Role};
-use skua_remoting::Client;
+use skua_remoting::{BindOptions, Client, Listener};
 use skua_store::{RealDisk, Store};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -52,10 +51,10 @@ impl Raft {
             tracing::warn!(members = options.peers.len(), "{warning}; use three or five");
         }
         let preferred = peers::preferred(settings)?;
-        let (host, port) = peers::listen_address(&options, &settings.server.bind_address)?;
-        let listener = TcpListener::bind((host.as_str(), port))
-            .await
-            .with_context(|| format!("cannot listen on {host}:{port} (dLegerPeers)"))?;
+        let (host, port) = (&settings.server.bind_address, peers::own_port(&options)?);
+        let listener = Listener::bind(host, port, &BindOptions::default())
+            .context("dLegerPeers")?
+            .into_socket();
         let address = broker.registration().header.broker_addr.to_string();
         let own = options.peers.iter().find(|peer| peer.id == options.id);
         let own = own.context("a member of its own group")?.address.clone();

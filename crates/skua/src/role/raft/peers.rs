@@ -1,7 +1,5 @@
 //! From configuration keys to a group's options.
 
-use std::net::IpAddr;
-
 use anyhow::{Context, bail, ensure};
 use skua_config::{FlushDiskType, Settings};
 use skua_raft::{GroupOptions, Peer, PeerId};
@@ -107,18 +105,12 @@ fn boot_id() -> [u8; 16] {
     boot
 }
 
-/// Where this member listens: its own entry's port, at `host` or, if that is any, everywhere.
-pub fn listen_address(options: &GroupOptions, host: &str) -> anyhow::Result<(String, u16)> {
+/// The port of this member's own entry, where it listens.
+pub fn own_port(options: &GroupOptions) -> anyhow::Result<u16> {
     let own = options.peers.iter().find(|peer| peer.id == options.id);
     let own = own.context("a member of its own group")?;
-    let (own_host, port) = own.address.rsplit_once(':').context("host:port")?;
-    let host = match host.parse::<IpAddr>() {
-        Ok(ip) if !ip.is_unspecified() => ip.to_string(),
-        // The address of any host is one of IPv4, where nobody would reach this one.
-        Ok(_) if own_host.starts_with('[') => "::".to_owned(),
-        _ => host.to_owned(),
-    };
-    Ok((host, port.parse().ok().context("a port")?))
+    let (_, port) = own.address.rsplit_once(':').context("host:port")?;
+    port.parse().context("a port")
 }
 
 #[cfg(test)]
@@ -138,13 +130,9 @@ mod tests {
     #[test]
     fn a_member_listens_where_its_own_entry_says_that_it_is() {
         let peers = peers_of("n0-10.0.0.1:40911;n1-broker-b:40912;n2-[::1]:40913").expect("well");
-        let listens = |nth: u64, host: &str| {
-            let options = GroupOptions::new("/store", "g", PeerId(nth + 1), peers.clone());
-            listen_address(&options, host).expect("an address")
-        };
-        assert_eq!(listens(0, "0.0.0.0"), ("0.0.0.0".to_owned(), 40911));
-        assert_eq!(listens(1, "0.0.0.0"), ("0.0.0.0".to_owned(), 40912));
-        assert_eq!(listens(2, "0.0.0.0"), ("::".to_owned(), 40913));
-        assert_eq!(listens(2, "127.0.0.1"), ("127.0.0.1".to_owned(), 40913));
+        for (id, port) in [(1, 40911), (2, 40912), (3, 40913)] {
+            let options = GroupOptions::new("/store", "g", PeerId(id), peers.clone());
+            assert_eq!(own_port(&options).expect("a port"), port);
+        }
     }
 }
