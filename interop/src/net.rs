@@ -15,6 +15,25 @@ use crate::wait::wait_until;
 /// An address that no interface in the network has: what goes there is lost without a word.
 const NOBODY: &str = "02:00:00:00:00:fe";
 
+/// What the clock of a process shows, for `LD_PRELOAD`.
+const CLOCK: &str = r#"
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int clock_gettime(clockid_t clock, struct timespec *at) {
+    int failed = (int)syscall(SYS_clock_gettime, clock, at);
+    const char *ahead = getenv("AHEAD_MS");
+    if (!failed && ahead && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
+        long long ms = atoll(ahead);
+        at->tv_sec += ms / 1000;
+    }
+    return failed;
+}
+"#;
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Where a server runs: here, or in a namespace.
@@ -32,6 +51,8 @@ enum View {
     Net(String),
     /// The file of host names.
     Names(PathBuf),
+    /// The clock: the library that sets it, and by how many milliseconds.
+    Clock(PathBuf, i64),
 }
 
 impl Default for Place {
@@ -56,10 +77,30 @@ impl Place {
         Some(Self { view: View::Names(names.to_owned()), ..Self::default() })
     }
 
+    /// This machine with a clock that shows so many milliseconds more than it does; files have the
+    /// kernel's time all the same. `folder` is for the library that does it. `None`, and a notice,
+    /// where it cannot be made.
+    pub fn with_clock(folder: &Path, ahead_ms: i64) -> Option<Self> {
+        let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
+        fs::write(&source, CLOCK).expect("a file");
+        let mut make = Command::new("cc");
+        make.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
+        if !make.status().is_ok_and(|status| status.success()) {
+            eprintln!("NOTICE: not tested, since there is no `cc` to make another clock with");
+            return None;
+        }
+        Some(Self { view: View::Clock(library, ahead_ms), ..Self::default() })
+    }
+
     /// `command` as one that runs in this place.
     pub(crate) fn command(&self, command: Command) -> Command {
         let mut inside = match &self.view {
             View::Nothing => return command,
+            View::Clock(library, ahead_ms) => {
+                let mut inside = command;
+                inside.env("LD_PRELOAD", library).env("AHEAD_MS", ahead_ms.to_string());
+                return inside;
+            }
             View::Net(namespace) => {
                 let mut inside = process::command("nsenter");
                 inside.arg(format!("--net={namespace}")).arg("--");

@@ -193,12 +193,13 @@ impl TestBroker {
             others: Mutex::default(),
             master: Mutex::default(),
         });
+        let gap_max = u64::try_from(settings.store.ha_max_gap_not_in_sync).expect("not negative");
         let broker = Broker::new(
             BrokerOptions {
                 settings: Arc::new(settings),
                 store: store.clone(),
                 outside: asked.clone(),
-                replicas: skua_ha::Replicas::new(1 << 28),
+                replicas: skua_ha::Replicas::new(gap_max),
                 address: ([127, 0, 0, 1], 12_911).into(),
                 broker_addr: "127.0.0.1:12911".to_owned(),
                 ha_address: "127.0.0.1:12912".to_owned(),

@@ -38,6 +38,7 @@ mod raft_network;
 mod raft_offsets;
 mod raft_upkeep;
 mod replication;
+mod replication_clocks;
 mod replication_faults;
 mod replication_figures;
 mod replication_lag;

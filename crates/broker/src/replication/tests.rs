@@ -82,6 +82,59 @@ fn a_given_number_of_copies_is_obeyed() {
 }
 
 #[test]
+fn every_slave_in_sync_is_waited_for_if_that_is_asked_for() {
+    let conf = "brokerRole=SYNC_MASTER\nallAckInSyncStateSet=true\nslaveTimeout=100\n";
+    let mut test = with_topic(conf);
+    let [one, other] = [2, 3]
+        .map(|host| test.broker.replicas.connected(([10, 0, 0, host], 4000).into(), test.now));
+    [&one, &other].into_iter().for_each(|slave| holds(slave, 0));
+    let Err(waiting) = send(&test) else { panic!("no copy yet") };
+    holds(&one, end(&test));
+    test.run_after(100);
+    assert_eq!(ready(waiting).code, ResponseCode::FlushSlaveTimeout as i32, "one is late");
+
+    let Err(waiting) = send(&test) else { panic!("no copy yet") };
+    [&one, &other].into_iter().for_each(|slave| holds(slave, end(&test)));
+    assert_eq!(ready(waiting).code, ResponseCode::Success as i32);
+
+    // Who is gone is in sync no longer.
+    let Err(waiting) = send(&test) else { panic!("no copy yet") };
+    holds(&one, end(&test));
+    drop(other);
+    assert_eq!(ready(waiting).code, ResponseCode::Success as i32);
+
+    // One that is far behind is not in sync either.
+    let mut test = with_topic(&format!("{conf}haMaxGapNotInSync=100\n"));
+    let Err(waiting) = send(&test) else { panic!("there is none") };
+    test.run_after(100);
+    assert_eq!(ready(waiting).code, ResponseCode::FlushSlaveTimeout as i32);
+    let [one, behind] = [2, 3]
+        .map(|host| test.broker.replicas.connected(([10, 0, 0, host], 4000).into(), test.now));
+    holds(&one, end(&test));
+    holds(&behind, 0);
+    let Err(waiting) = send(&test) else { panic!("no copy yet") };
+    holds(&one, end(&test));
+    assert_eq!(ready(waiting).code, ResponseCode::Success as i32);
+}
+
+#[test]
+fn with_automatic_copies_the_least_number_stays() {
+    let conf = "brokerRole=SYNC_MASTER\ninSyncReplicas=3\nminInSyncReplicas=2\n\
+                enableAutoInSyncReplicas=true\nslaveTimeout=100\n";
+    let mut test = with_topic(conf);
+    let before = end(&test);
+    assert_eq!(code(send(&test)), ResponseCode::SystemError as i32, "alone");
+    assert_eq!(end(&test), before, "nothing is stored");
+    let one = slave(&test, before);
+    let Err(waiting) = send(&test) else { panic!("no copy yet") };
+    holds(&one, end(&test));
+    assert_eq!(ready(waiting).code, ResponseCode::Success as i32, "two of the three are there");
+    let Err(waiting) = send(&test) else { panic!("no copy yet") };
+    test.run_after(100);
+    assert_eq!(ready(waiting).code, ResponseCode::FlushSlaveTimeout as i32, "one is too few");
+}
+
+#[test]
 fn with_too_few_copies_nothing_is_stored() {
     let test = with_topic("brokerRole=SYNC_MASTER\nminInSyncReplicas=2\n");
     let before = end(&test);
