@@ -11,6 +11,8 @@ use skua_interop::{
     wait_until, wire,
 };
 
+use super::raft::{Group, Plan};
+
 const LIMIT: Duration = Duration::from_secs(120);
 const TOPIC: &str = "moved";
 const COMMON: [&str; 6] = [
@@ -154,6 +156,71 @@ fn a_java_dledger_broker_becomes_a_store_of_skua() {
     wait_until("a leader", LIMIT, || wire::send(&broker.addr, "first").then_some(()));
     sends(&mut driver, "group");
     scan(&mut driver, "scan-1");
+}
+
+/// The way of `docs/failover.md`: one member begins with a copy of the Java broker's directory, the
+/// two others with nothing, and each of the three has everything.
+#[test]
+fn a_group_of_three_begins_with_what_a_java_dledger_broker_had() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let settings = [&COMMON[..], &member(free_port())].concat();
+    let tuning = Tuning { settings, ..Tuning::default() };
+    let mut java = Broker::start_tuned(&scene, Kind::Java, "java", &namesrv.addr, tuning);
+    java.wait_registered();
+    wait_until("a master", LIMIT, || wire::send(&java.addr, "first").then_some(()));
+    let mut before = Driver::start(&scene, Client::Java5, &namesrv.addr);
+    before.run("producer p group=producers timeout=10000");
+    sends(&mut before, "read");
+    catch_up(&mut before, "reader-0", &[]);
+    sends(&mut before, "unread");
+    before.run("stop p");
+    java.stop();
+
+    let store = java.store();
+    let copy = move |dir: &Path| {
+        let mut command = skua();
+        command.args(["store", "import-dledger", "-c"]).arg(dir.join("broker.conf"));
+        let output = command.arg("--from").arg(&store).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let plan = Plan { moves_in: Some(Box::new(copy)), ..Plan::default() };
+    let mut group = Group::start_as(3, COMMON[1], plan);
+    group.wait_same_logs();
+    let has_all = |driver: &mut Driver, name: &str| {
+        driver.run(&format!("scan {name} topic={TOPIC} group=scanners"));
+        let (sent, got) = (before.sent(TOPIC), driver.got(name));
+        check::each_once(&sent, &got);
+        check::dense(&got);
+        let acknowledged: Vec<_> = sent.iter().filter(|e| e.has("queue")).cloned().collect();
+        check::at_their_offsets(&acknowledged, &got);
+    };
+    // Clients read from who leads: each in its turn.
+    assert_eq!(group.wait_leader(), 0, "nobody else had anything");
+    let mut after = Driver::start(&group.scene, Client::Java5, &group.namesrv.addr);
+    has_all(&mut after, "scan-0");
+    for to in [1, 2] {
+        group.change(&["transfer", &format!("n{to}")]);
+        group.wait_master(to);
+        // A client that has not seen this group's routes before.
+        after = Driver::start(&group.scene, Client::Java5, &group.namesrv.addr);
+        has_all(&mut after, &format!("scan-{to}"));
+    }
+
+    // The group goes on where it stood, without the member that had the copy.
+    group.nodes[0].process.kill();
+    let seen = before.got("reader-0");
+    let is_new = |e: &&Event| !seen.iter().any(|got| got.message() == e.message());
+    let expected: Vec<_> = before.sent(TOPIC).iter().filter(is_new).cloned().collect();
+    assert_eq!(expected.len(), 120);
+    after.run(&format!("consumer reader-1 group=reader topic={TOPIC} kind=concurrent"));
+    after.wait_got("reader-1", expected.len());
+    check::each_once(&expected, &after.got("reader-1"));
+    after.run("producer p group=producers timeout=10000");
+    sends(&mut after, "later");
+    after.wait_got("reader-1", expected.len() + 120);
+    group.restart(0);
+    group.wait_same_logs();
 }
 
 /// A group of three, all killed under load: the member that would have been elected has everything

@@ -34,6 +34,7 @@ mod raft;
 mod raft_access;
 mod raft_field;
 mod raft_figures;
+mod raft_hosts;
 mod raft_network;
 mod raft_offsets;
 mod raft_upkeep;

@@ -35,12 +35,16 @@ pub(super) fn start(dir: &std::path::Path, namesrv: &str) -> Process {
     Process::start(&mut command, dir.join("broker.log"))
 }
 
+pub(super) type Fill = Box<dyn Fn(&std::path::Path)>;
+
 /// What is not as usual.
 #[derive(Default)]
 pub(super) struct Plan {
     pub operator: Option<(&'static str, &'static str)>,
-    /// Hosts of the members, in turn.
+    /// Hosts of the members, in turn. `[::1]` alone: clients and name server, too, know no other.
     pub hosts: &'static [&'static str],
+    /// Fills the first member's store; its folder has the configuration file.
+    pub moves_in: Option<Fill>,
 }
 
 impl Group {
@@ -48,9 +52,15 @@ impl Group {
         Self::start_as(size, settings, Plan::default())
     }
 
-    pub fn start_as(size: usize, settings: &str, Plan { operator, hosts }: Plan) -> Self {
+    pub fn start_as(size: usize, settings: &str, plan: Plan) -> Self {
+        let Plan { operator, hosts, moves_in } = plan;
         let scene = Scene::new();
-        let namesrv = Namesrv::start(&scene, Kind::Skua);
+        let mut namesrv = Namesrv::start(&scene, Kind::Skua);
+        let by_six = hosts == ["[::1]"];
+        let own_host = if by_six { "::1" } else { "127.0.0.1" };
+        if by_six {
+            namesrv.addr = namesrv.addr.replace("127.0.0.1", "[::1]");
+        }
         // A broker's ports are three next to each other; the peer port is the fourth.
         let ports: Vec<u16> = (0..size).map(|_| skua_interop::free_port()).collect();
         let peers: Vec<String> = ports
@@ -66,7 +76,7 @@ impl Group {
         for (nth, port) in ports.iter().enumerate() {
             let dir = scene.folder(&format!("node-{nth}"));
             let text = format!(
-                "brokerClusterName=DefaultCluster\nbrokerName=group\nbrokerIP1=127.0.0.1\n\
+                "brokerClusterName=DefaultCluster\nbrokerName=group\nbrokerIP1={own_host}\n\
                  listenPort={port}\nstorePathRootDir={0}/store\n\
                  storePathCommitLog={0}/store/commitlog\nmappedFileSizeCommitLog=4194304\n\
                  diskSpaceWarningLevelRatio=99\nenableDLegerCommitLog=true\ndLegerGroup=group\n\
@@ -74,8 +84,12 @@ impl Group {
                 dir.display()
             );
             fs::write(dir.join("broker.conf"), text).expect("a configuration file");
+            if let Some(fill) = moves_in.as_ref().filter(|_| nth == 0) {
+                fill(&dir);
+            }
             let process = start(&dir, &namesrv.addr);
-            nodes.push(Node { addr: format!("127.0.0.1:{port}"), dir, process });
+            let host = if by_six { hosts[0] } else { own_host };
+            nodes.push(Node { addr: format!("{host}:{port}"), dir, process });
         }
         let group = Self { scene, namesrv, nodes, operator };
         group.wait_leader();
@@ -116,6 +130,16 @@ impl Group {
             (list.contains("0:\"") || list.contains("\"0\":")).then_some(())
         });
         leader
+    }
+
+    /// Waits until clients are sent to that one.
+    pub fn wait_master(&self, node: usize) {
+        let place = format!(":\"{}\"", self.nodes[node].addr);
+        let places = [format!("0{place}"), format!("\"0\"{place}")];
+        wait_until("it is the master", LIMIT, || {
+            let list = wire::cluster_list(&self.namesrv.addr)?;
+            places.iter().any(|place| list.contains(place)).then_some(())
+        });
     }
 
     fn crash(&mut self, node: usize) {

@@ -124,14 +124,7 @@ fn what_was_answered_of_offsets_topics_and_groups_stands_at_the_next_leader() {
         eprintln!("fault {nth}: n{next} leads after {} ms", began.elapsed().as_millis());
         if made {
             // Who leads reads what the one before has agreed on, and registers then.
-            wait_until("it is the master", LIMIT, || {
-                let list = wire::cluster_list(&group.namesrv.addr)?;
-                let master = format!(":\"{}\"", addrs[next]);
-                [format!("0{master}"), format!("\"0\"{master}")]
-                    .iter()
-                    .any(|master| list.contains(master))
-                    .then_some(())
-            });
+            group.wait_master(next);
             let code = |code: i32, fields| {
                 let (header, _) = wire::call(&addrs[next], code, fields, &[])?;
                 header["code"].as_i64()
