@@ -129,15 +129,22 @@ fn came(kind: Kind) -> Came {
     java5.run(&format!("consumer push5 group=push5 topic=filtered kind=concurrent sql={java}"));
     java5.run(&format!("consumer lite5 group=lite5 topic=filtered kind=lite sql={java}"));
     go.run(&format!("consumer pushgo group=pushgo topic=filtered kind=concurrent sql={of_go}"));
+    let mut node = Driver::start(&scene, Client::Node, &namesrv.addr);
+    node.run(&format!(
+        "consumer pushnode group=pushnode topic=filtered kind=concurrent sql={of_go}"
+    ));
     java5.wait_got("push5", 4);
     java5.wait_got("lite5", 4);
     go.wait_got("pushgo", 5);
+    node.wait_got("pushnode", 5);
     java5.run("send p topic=filtered mode=sync count=1 prefix=late1 tags=T props=a:77");
     java5.run("send p topic=filtered mode=sync count=1 prefix=late2 tags=T props=a:2");
     java5.wait_got("push5", 5);
     java5.wait_got("lite5", 5);
     go.wait_got("pushgo", 7);
-    for (driver, who) in [(&java5, "push5"), (&java5, "lite5"), (&go, "pushgo")] {
+    node.wait_got("pushnode", 7);
+    let pushed = [(&java5, "push5"), (&java5, "lite5"), (&go, "pushgo"), (&node, "pushnode")];
+    for (driver, who) in pushed {
         let got = driver.got(who);
         let bodies: BTreeSet<_> = got.iter().map(|event| event.get("body").to_owned()).collect();
         assert_eq!(bodies.len(), got.len(), "{who} got a message twice");
