@@ -106,16 +106,6 @@ impl Args {
 
 fn main() -> io::Result<ExitCode> {
     let mut args = Args::parse();
-    if args.growth {
-        growth::run(&args)?;
-        eprintln!("written to {}", args.out.display());
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let Some(dir) = &args.store {
-        store::run(&args, dir)?;
-        eprintln!("written to {}", args.out.display());
-        return Ok(ExitCode::SUCCESS);
-    }
     if let Some(file) = &args.from {
         return show(&Figures::read(file)?, &args).map(|()| ExitCode::SUCCESS);
     }
@@ -124,13 +114,43 @@ fn main() -> io::Result<ExitCode> {
         plan::list(&args);
         return Ok(ExitCode::SUCCESS);
     }
+    let ground = ground(&args)?;
+    let code = run(&args)?;
+    fs::remove_dir_all(ground)?;
+    Ok(code)
+}
+
+/// The servers' folders are on the disk of the results, which is a disk; an interrupted run leaves
+/// them there for the next to remove.
+fn ground(args: &Args) -> io::Result<PathBuf> {
     fs::create_dir_all(&args.out)?;
-    let mut figures = Figures { machine: Machine::here(&args), ..Figures::default() };
-    if args.resume {
-        figures = resumed(&figures.machine, &args)?;
+    let ground = args.out.canonicalize()?.join("servers");
+    if ground.exists() {
+        fs::remove_dir_all(&ground)?;
     }
-    measure::all(&mut figures, &args)?;
-    show(&figures, &args)?;
+    fs::create_dir(&ground)?;
+    tempfile::env::override_temp_dir(&ground)
+        .map_err(|other| io::Error::other(format!("temporary files go to {}", other.display())))?;
+    Ok(ground)
+}
+
+fn run(args: &Args) -> io::Result<ExitCode> {
+    if args.growth {
+        growth::run(args)?;
+        eprintln!("written to {}", args.out.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(dir) = &args.store {
+        store::run(args, dir)?;
+        eprintln!("written to {}", args.out.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut figures = Figures { machine: Machine::here(args), ..Figures::default() };
+    if args.resume {
+        figures = resumed(&figures.machine, args)?;
+    }
+    measure::all(&mut figures, args)?;
+    show(&figures, args)?;
     let missed = WORKS.iter().filter(|work| args.gate && !passes(work, &figures)).count();
     Ok(ExitCode::from(u8::from(missed > 0 || !figures.failed.is_empty())))
 }
