@@ -116,9 +116,6 @@ impl Store {
             if buffer.capacity() > KEPT_BUFFER_LEN {
                 *buffer = Vec::new();
             }
-            if result.is_ok() {
-                self.tell_append();
-            }
             result
         })
     }

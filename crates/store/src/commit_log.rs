@@ -32,7 +32,7 @@ use crate::handles::{FileKey, Handles};
 use crate::options::StoreOptions;
 use crate::signal::Signal;
 pub(crate) use folders::Folders;
-use window::{ActiveWindow, HotWindow};
+use window::{ActiveWindow, HotWindow, Prepared};
 
 /// Size and magic, which end every file: no record takes these last bytes.
 pub(crate) const END_OF_FILE_LEN: u64 = 8;
@@ -60,7 +60,7 @@ pub(crate) struct CommitLog {
     blocks: blocks::Blocks,
     tail: Mutex<Tail>,
     /// A window made ahead of need.
-    prepared: Mutex<Option<ActiveWindow>>,
+    prepared: Mutex<Option<Prepared>>,
     /// Everything below is readable.
     appended: AtomicU64,
     /// Store time of the last record.

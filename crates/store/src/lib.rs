@@ -48,7 +48,7 @@ pub use multi_dispatch::{MultiDispatch, is_lmq};
 pub use options::{FileSize, FlushRules, IndexOptions, OnDamage, StoreOptions, TransferRules};
 pub use read::{KeepBits, KeepMore, KeepRecord, Read, ReadLimits, ReadStatus};
 pub use recovery::Recovered;
-pub use replica::{OnAppend, OnCheckpoint};
+pub use replica::{OnCheckpoint, OnRound};
 pub use retention::{DiskFull, DiskUse, NeededFrom, RetentionRules};
 pub use store::{IMPORT_MARK, OnArrival, OnTimerDelivery, Store};
 pub use time::Boundary;

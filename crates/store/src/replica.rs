@@ -15,18 +15,13 @@ use crate::error::{ReadError, ReplicateError};
 /// Called before the checkpoint says that what is dispatched is durable.
 pub type OnCheckpoint = Box<dyn Fn() -> DiskResult<()> + Send + Sync>;
 /// Told that the log has grown. Called by whoever appends: it must not wait.
-pub type OnAppend = Box<dyn Fn() + Send + Sync>;
+pub type OnRound = Box<dyn Fn() + Send + Sync>;
 
 impl Store {
-    /// Calls `tell` after each append from now on. A second call changes nothing.
-    pub fn on_append(&self, tell: OnAppend) {
-        let _ = self.on_append.set(tell);
-    }
-
     /// Calls `tell` once for all that a connection appended in a round of requests
     /// ([`dispatch_here`](Self::dispatch_here) ends it), and after each append that is in none. A
     /// second call changes nothing.
-    pub fn on_round(&self, tell: OnAppend) {
+    pub fn on_round(&self, tell: OnRound) {
         let _ = self.on_round.set(tell);
     }
 
@@ -48,12 +43,6 @@ impl Store {
             if self.round_told.swap(end, Ordering::SeqCst) != end {
                 tell();
             }
-        }
-    }
-
-    pub(crate) fn tell_append(&self) {
-        if let Some(tell) = self.on_append.get() {
-            tell();
         }
     }
 
@@ -159,7 +148,6 @@ impl Store {
         if !self.gate.is_on() {
             self.dispatch_wanted.wake();
         }
-        self.tell_append();
         Ok(())
     }
 

@@ -22,7 +22,7 @@ use crate::handles::Handles;
 use crate::index::Index;
 use crate::options::StoreOptions;
 use crate::recovery::{LastRun, Recovered, Recovery};
-use crate::replica::{OnAppend, OnCheckpoint};
+use crate::replica::{OnCheckpoint, OnRound};
 use crate::retention::Retention;
 use crate::signal::Signal;
 use crate::timer::{TIMER_TOPIC, Timer};
@@ -60,8 +60,7 @@ pub struct Store {
     on_arrival: OnceLock<OnArrival>,
     bit_map: Arc<OnceLock<BitMap>>,
     pub(crate) on_timer_delivery: OnceLock<OnTimerDelivery>,
-    pub(crate) on_append: OnceLock<OnAppend>,
-    pub(crate) on_round: OnceLock<OnAppend>,
+    pub(crate) on_round: OnceLock<OnRound>,
     /// The log's end when that was told last.
     pub(crate) round_told: AtomicU64,
     pub(crate) on_checkpoint: OnceLock<OnCheckpoint>,
@@ -189,7 +188,6 @@ impl Store {
             on_arrival: OnceLock::new(),
             bit_map,
             on_timer_delivery: OnceLock::new(),
-            on_append: OnceLock::new(),
             on_round: OnceLock::new(),
             round_told: AtomicU64::new(0),
             on_checkpoint: OnceLock::new(),

@@ -3,10 +3,12 @@ import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -36,6 +38,8 @@ public final class StoreBench {
     private static final int QUEUES = 8;
     private static final int READ_BODY = 1024;
     private static final InetSocketAddress HOST = new InetSocketAddress("127.0.0.1", 10911);
+    /** Most threads that append. */
+    private static final int THREADS = 2;
     private static final AtomicInteger FOLDERS = new AtomicInteger();
 
     public static void main(String[] args) throws Exception {
@@ -98,7 +102,10 @@ public final class StoreBench {
     }
 
     private static long put(DefaultMessageStore store, int queue, byte[] body) {
-        PutMessageResult result = store.putMessage(message(queue, body));
+        return check(store.putMessage(message(queue, body)));
+    }
+
+    private static long check(PutMessageResult result) {
         if (result.getPutMessageStatus() != PutMessageStatus.PUT_OK) {
             throw new IllegalStateException("not stored: " + result.getPutMessageStatus());
         }
@@ -153,13 +160,28 @@ public final class StoreBench {
         long end = started + (long) (seconds * 1e9);
         List<Thread> threads = new ArrayList<>();
         AtomicInteger failed = new AtomicInteger();
-        for (int nth = 0; nth < writers; nth++) {
-            int queue = nth % QUEUES;
+        int sharers = Math.min(writers, THREADS);
+        for (int nth = 0; nth < sharers; nth++) {
+            int first = nth;
+            int share = (writers + nth) / sharers;
             Thread thread = new Thread(() -> {
                 try {
+                    int queue = first;
+                    ArrayDeque<CompletableFuture<PutMessageResult>> inFlight = new ArrayDeque<>();
                     while (System.nanoTime() < end && count.get() * length < most) {
-                        put(store, queue, body);
-                        count.incrementAndGet();
+                        int free = share - inFlight.size();
+                        for (int i = 0; i < free; i++) {
+                            queue = (queue + 1) % QUEUES;
+                            inFlight.add(store.asyncPutMessage(message(queue, body)));
+                        }
+                        count.addAndGet(free);
+                        check(inFlight.poll().join());
+                        while (!inFlight.isEmpty() && inFlight.peek().isDone()) {
+                            check(inFlight.poll().join());
+                        }
+                    }
+                    for (CompletableFuture<PutMessageResult> last : inFlight) {
+                        check(last.join());
                     }
                 } catch (RuntimeException e) {
                     e.printStackTrace();

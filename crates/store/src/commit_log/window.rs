@@ -15,12 +15,24 @@ pub(super) struct ActiveWindow {
     pub writer: WindowWriter,
 }
 
+/// The window after the one that is written.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    /// Its pages are being made; the offset is its first.
+    Begun(u64),
+    Made(ActiveWindow),
+}
+
 /// A window to read from.
 #[derive(Clone, Debug)]
 pub(super) struct HotWindow {
     pub range: Range<u64>,
     pub reader: WindowReader,
 }
+
+/// Bytes of zeros by one call: a folio of as many makes few faults, and is no burden to a flush
+/// that meets it half written.
+const PAGES_AT_ONCE: usize = 128 << 10;
 
 impl CommitLog {
     /// The stretch of file that is mapped for `offset`.
@@ -57,13 +69,15 @@ impl CommitLog {
             }
             // Held while mapping: nobody prepares the same window meanwhile.
             let mut prepared = lock(&self.prepared);
-            let window = match prepared.take_if(|window| window.range.start == at) {
-                Some(window) => window,
-                None => self.map_window(at)?,
+            let here =
+                |made: &mut Prepared| matches!(made, Prepared::Made(w) if w.range.start == at);
+            let window = match prepared.take_if(here) {
+                Some(Prepared::Made(window)) => window,
+                _ => self.map_window(at)?,
             };
-            drop(prepared);
             at = window.range.end;
             self.show(&window);
+            drop(prepared);
             tail.wake_at = window.range.start + (window.range.end - window.range.start) / 2;
             tail.windows.push_back(window);
         }
@@ -118,22 +132,69 @@ impl CommitLog {
             return Ok(());
         }
         let next = active.end;
-        if self.window_range(next).is_none() {
+        if !self.make_pages(next)? {
             return Ok(());
         }
         let mut prepared = lock(&self.prepared);
-        if prepared.as_ref().is_some_and(|window| window.range.start == next)
-            || self.hot.load().iter().any(|window| window.range.start == next)
-        {
+        if !self.is_being_made(&prepared, next) {
             return Ok(());
         }
+        *prepared = None;
         let window = self.map_window(next)?;
         let reader = Arc::clone(window.writer.reader());
-        let unused = prepared.replace(window);
+        *prepared = Some(Prepared::Made(window));
         drop(prepared);
-        // Neither takes the append lock: reading pages in, and unmapping what was not used.
+        // Without the append lock, too.
         reader.populate();
-        drop(unused);
         Ok(())
+    }
+
+    /// Gives the window from `next` on its pages by writing zeros. False if there is no file for it
+    /// yet, or somebody was faster.
+    ///
+    /// A mapping that is touched gets its pages from the kernel's read-ahead, as much at once as
+    /// the device is set to (2 MiB and more), which a virtual machine often has to ask its host for
+    /// again. Written in this way they cost a fifth (`docs/performance.md`).
+    fn make_pages(&self, next: u64) -> DiskResult<bool> {
+        let Some((base, range)) = self.window_range(next) else { return Ok(false) };
+        {
+            let mut prepared = lock(&self.prepared);
+            let made =
+                matches!(&*prepared, Some(Prepared::Made(window)) if window.range.start == next);
+            if made || !self.is_untouched(next) {
+                return Ok(false);
+            }
+            *prepared = Some(Prepared::Begun(next));
+        }
+        let zeros = vec![0; PAGES_AT_ONCE];
+        let mut at = next;
+        while at < range.end {
+            // Held for each write: whoever appends either sees the window made, or takes it over
+            // and ends this.
+            let mut prepared = lock(&self.prepared);
+            if !self.is_being_made(&prepared, next) {
+                return Ok(false);
+            }
+            let len = (range.end - at).min(PAGES_AT_ONCE as u64);
+            let written =
+                self.file(base).and_then(|f| f.write_at(&zeros[..len as usize], at - base));
+            if let Err(cause) = written {
+                *prepared = None;
+                return Err(cause);
+            }
+            at += len;
+        }
+        Ok(true)
+    }
+
+    fn is_being_made(&self, prepared: &Option<Prepared>, next: u64) -> bool {
+        matches!(*prepared, Some(Prepared::Begun(begun)) if begun == next)
+            && self.is_untouched(next)
+    }
+
+    /// No record, and no window that one may be written through, reaches `next` or lies beyond.
+    /// Stays so while `prepared` is locked.
+    fn is_untouched(&self, next: u64) -> bool {
+        self.appended() <= next && self.hot.load().last().is_none_or(|last| last.range.end <= next)
     }
 }

@@ -447,6 +447,9 @@ impl DiskFile for RealFile {
                 .map_err(|e| self.error("map a window of", io::Error::other(e)))?;
             let map = MmapOptions::new().offset(range.start).len(len).map_raw(&self.file);
             let map = map.map_err(|e| self.error("map a window of", e))?;
+            // A fault makes one page, not the megabytes of zeros that reading ahead would. A hint.
+            #[cfg(unix)]
+            let _ = map.advise(memmap2::Advice::Random);
             Ok(WindowWriter::mapped(map, published))
         })
     }

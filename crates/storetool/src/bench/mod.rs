@@ -29,7 +29,7 @@ pub struct Args {
     /// Bodies of these lengths.
     #[arg(long, value_delimiter = ',', default_values_t = [100, 1024, 4096])]
     sizes: Vec<usize>,
-    /// Numbers of writers at a time.
+    /// Numbers of appends in flight at a time.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
     writers: Vec<usize>,
     /// Most MiB written for one figure: what the disk must have free, twice over.

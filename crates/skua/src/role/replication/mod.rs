@@ -105,7 +105,7 @@ impl Replication {
             .context("haListenPort")?
             .into_socket();
         let told = Arc::downgrade(&shared);
-        store.on_append(Box::new(move || {
+        store.on_round(Box::new(move || {
             if let Some(shared) = told.upgrade() {
                 shared.grown.tell();
             }
