@@ -1,19 +1,20 @@
 //! Drives the Rust client `rocketmq-client-rust` by commands on standard input; the language is that
-//! of ../../java/driver/Driver.java: producer, send (sync, oneway, batch), consumer (concurrent,
-//! orderly), until the end of input.
+//! of ../../java/driver/Driver.java: producer, send (sync, oneway, batch), request (sync), consumer
+//! (concurrent, orderly, pop), transactor, transact, answer, until the end of input.
 #![recursion_limit = "512"]
 
 use std::collections::HashMap;
 use std::io::BufRead;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rocketmq_client_rust::{
     ClientResult, ClientRuntime, ClientRuntimeConfig, ConsumeConcurrentlyContext,
     ConsumeConcurrentlyStatus, ConsumeOrderlyContext, ConsumeOrderlyStatus, DefaultMQProducer,
-    DefaultMQPushConsumer, MQPushConsumer, MessageListenerConcurrently, MessageListenerOrderly,
-    SendResult, SendStatus,
+    DefaultMQPushConsumer, LocalTransactionState, MQPushConsumer, MessageListenerConcurrently,
+    MessageListenerOrderly, SendResult, SendStatus, TransactionListener, TransactionMQProducer,
 };
 use rocketmq_model::common::consumer::consume_from_where::ConsumeFromWhere;
+use rocketmq_model::common::message::MessageTrait;
 use rocketmq_model::common::message::message_ext::MessageExt;
 use rocketmq_model::common::message::message_single::Message;
 use rocketmq_runtime::{RuntimeConfig, RuntimeOwner};
@@ -156,6 +157,99 @@ impl Sender {
     }
 }
 
+impl Sender {
+    async fn request(&self, c: &Command) -> Result<(), Failure> {
+        for i in 0..c.number("count") {
+            let body = format!("{}-{i} ", c.get("prefix"));
+            let message = Message::builder()
+                .topic(c.get("topic"))
+                .body_slice(body.as_bytes())
+                .build_unchecked();
+            let reply = self.producer.request(message, 60_000).await?;
+            let text = reply.get_body().map(|b| String::from_utf8_lossy(b).replace(' ', "_"));
+            tell(format!(
+                "replied by={} {} reply={} topic={}",
+                self.name,
+                shown(body.as_bytes()),
+                text.unwrap_or_default(),
+                reply.topic(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What is done with a half message at once, and what the server is told when it asks.
+struct Decisions {
+    local: Mutex<String>,
+    answer: Mutex<String>,
+}
+
+struct Decider {
+    by: String,
+    decisions: Arc<Decisions>,
+}
+
+fn state(word: &Mutex<String>) -> LocalTransactionState {
+    match word.lock().expect("no panic under it").as_str() {
+        "commit" => LocalTransactionState::CommitMessage,
+        "rollback" => LocalTransactionState::RollbackMessage,
+        _ => LocalTransactionState::Unknown,
+    }
+}
+
+impl TransactionListener for Decider {
+    fn execute_local_transaction(
+        &self,
+        _: &dyn MessageTrait,
+        _: Option<&(dyn std::any::Any + Send + Sync)>,
+    ) -> LocalTransactionState {
+        state(&self.decisions.local)
+    }
+
+    fn check_local_transaction(&self, m: &MessageExt) -> LocalTransactionState {
+        let checks = m.property(&"TRANSACTION_CHECK_TIMES".into()).unwrap_or_default();
+        let body = m.body().unwrap_or_default();
+        tell(format!("asked by={} topic={} {} checks={checks}", self.by, m.topic(), shown(&body)));
+        state(&self.decisions.answer)
+    }
+}
+
+struct Transactor {
+    name: String,
+    producer: TransactionMQProducer,
+    decisions: Arc<Decisions>,
+}
+
+impl Transactor {
+    async fn start(runtime: Arc<ClientRuntime>, c: &Command) -> Result<Self, Failure> {
+        let decisions = Decisions { local: Mutex::default(), answer: Mutex::new(c.get("answer")) };
+        let decisions = Arc::new(decisions);
+        let decider = Decider { by: c.name.clone(), decisions: decisions.clone() };
+        let mut producer = TransactionMQProducer::builder(runtime)
+            .producer_group(c.get("group"))
+            .name_server_addr(c.get("namesrv"))
+            .send_msg_timeout(10_000)
+            .transaction_listener(decider)
+            .build();
+        producer.start().await?;
+        Ok(Self { name: c.name.clone(), producer, decisions })
+    }
+
+    async fn send(&self, c: &Command) -> Result<(), Failure> {
+        *self.decisions.local.lock().expect("no panic under it") = c.get("local");
+        for i in 0..c.number("count") {
+            let (topic, body) = (c.get("topic"), format!("{}-{i} transaction", c.get("prefix")));
+            let message = Message::builder().topic(topic.as_str()).tags("A");
+            let message = message.body_slice(body.as_bytes()).build_unchecked();
+            let sent = self.producer.send_message_in_transaction::<(), _>(message, None).await?;
+            check(sent.send_result)?;
+            tell(format!("half by={} topic={topic} {} tag=A", self.name, shown(body.as_bytes())));
+        }
+        Ok(())
+    }
+}
+
 fn check(result: Option<SendResult>) -> Result<(), Failure> {
     match result {
         Some(result) if result.send_status == SendStatus::SendOk => Ok(()),
@@ -173,6 +267,7 @@ async fn main() -> Result<(), Failure> {
         telemetry.handle(),
     )?;
     let mut senders = HashMap::new();
+    let mut transactors = HashMap::new();
     let mut receivers: HashMap<String, DefaultMQPushConsumer> = HashMap::new();
     tell("ready".to_owned());
     for line in std::io::stdin().lock().lines() {
@@ -197,6 +292,8 @@ async fn main() -> Result<(), Failure> {
                         .consume_from_where(ConsumeFromWhere::ConsumeFromFirstOffset)
                         // One refused message must not take others back with it.
                         .consume_message_batch_max_size(1)
+                        // The broker assigns queues, and says whether they are popped.
+                        .client_rebalance(c.get("kind") != "pop")
                         .build();
                     let tags = c.values.get("tags").map_or("*", String::as_str);
                     consumer.subscribe(c.get("topic").as_str(), tags).await?;
@@ -209,6 +306,17 @@ async fn main() -> Result<(), Failure> {
                     }
                     consumer.start().await?;
                     receivers.insert(c.name.clone(), consumer);
+                }
+                "request" => senders.get(&c.name).ok_or("no such producer")?.request(&c).await?,
+                "transactor" => {
+                    let transactor = Transactor::start(runtime.clone(), &c).await?;
+                    transactors.insert(c.name.clone(), transactor);
+                }
+                "transact" => transactors.get(&c.name).ok_or("no such one")?.send(&c).await?,
+                "answer" => {
+                    let transactor: &Transactor = transactors.get(&c.name).ok_or("no such one")?;
+                    let mut answer = transactor.decisions.answer.lock().expect("no panic under it");
+                    *answer = c.get("answer");
                 }
                 verb => return Err(format!("no such verb: {verb}").into()),
             }

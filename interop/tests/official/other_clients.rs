@@ -162,10 +162,45 @@ fn messages_that_a_node_client_refuses_come_again() {
 }
 
 /// Its build takes minutes, so it is tried on demand: `SKUA_INTEROP_RUST=1`.
+pub(super) fn rust_is_tried() -> bool {
+    let tried = std::env::var_os("SKUA_INTEROP_RUST").is_some();
+    if !tried {
+        eprintln!("skipped: SKUA_INTEROP_RUST=1 tries the Rust client");
+    }
+    tried
+}
+
+#[test]
+fn the_rust_client_asks_and_pops() {
+    if !rust_is_tried() {
+        return;
+    }
+    let scene = Scene::new();
+    let cluster = Cluster::start(&scene);
+    assert!(wire::send(&cluster.broker(), "asked"));
+    let mut java = Driver::start(&scene, Client::Java5, cluster.namesrv());
+    java.run("responder r group=answering topic=asked");
+    let mut rust = Driver::start(&scene, Client::Rust, cluster.namesrv());
+    rust.run("producer p group=askers");
+    rust.run("request p topic=asked mode=sync count=5 prefix=ask");
+    let replied = rust.told("replied");
+    assert_eq!(replied.len(), 5);
+    for event in &replied {
+        assert_eq!(event.get("reply"), format!("{}__replied", event.get("body")));
+    }
+
+    rust.run("send p topic=popped mode=sync count=20 prefix=m tags=A,B");
+    cluster.consume_by_pop("popped", "poppers");
+    rust.run("consumer c group=poppers topic=popped kind=pop");
+    rust.run("send p topic=popped mode=sync count=20 prefix=later tags=A,B");
+    let sent = rust.sent("popped");
+    rust.wait_got("c", sent.len());
+    check::each_once(&sent, &rust.got("c"));
+}
+
 #[test]
 fn the_rust_client_sends_and_receives() {
-    if std::env::var_os("SKUA_INTEROP_RUST").is_none() {
-        eprintln!("skipped: SKUA_INTEROP_RUST=1 tries the Rust client");
+    if !rust_is_tried() {
         return;
     }
     let scene = Scene::new();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::other_clients;
 use skua_interop::{
     Broker, Client, Driver, Event, Kind, Namesrv, Scene, Tuning, check, wait_until,
 };
@@ -88,6 +89,13 @@ fn java_5_transactions_are_committed_rolled_back_and_asked_about() {
 #[test]
 fn java_4_transactions_are_committed_rolled_back_and_asked_about() {
     transactions_of(Client::Java4);
+}
+
+#[test]
+fn rust_transactions_are_committed_rolled_back_and_asked_about() {
+    if other_clients::rust_is_tried() {
+        transactions_of(Client::Rust);
+    }
 }
 
 #[test]
