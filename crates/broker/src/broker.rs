@@ -171,6 +171,9 @@ impl Broker {
         if role != Role::Master {
             offsets.keep_local_commits();
         }
+        if store.has_gate() {
+            offsets.loaded_is_local();
+        }
 
         let bloom = Bloom::new(
             broker.max_error_rate_of_bloom_filter,

@@ -43,9 +43,18 @@ struct Marks {
     logged: bool,
     /// It is among the changes that the log is to have.
     pending: bool,
+    /// It was further before, and the log does not say so.
+    back: bool,
 }
 
 impl Marks {
+    /// Sets what is committed; what was before.
+    fn commit(&mut self, offset: i64, journals: bool) -> Option<i64> {
+        let before = self.committed.replace(offset);
+        self.back |= journals && before.is_some_and(|before| offset < before);
+        before
+    }
+
     /// What is committed is for the log; true if it was not before.
     fn is_for_log(&mut self) -> bool {
         self.logged = false;
@@ -233,6 +242,17 @@ impl ConsumerOffsets {
         }
     }
 
+    /// What a member of a group has from its last run may be in no log: it is as if it had been
+    /// committed now.
+    pub fn loaded_is_local(&self) {
+        self.mark_local(true);
+    }
+
+    /// What was committed here may be older than what the master has.
+    pub fn forget_local(&self) {
+        self.mark_local(false);
+    }
+
     fn mark_local(&self, local: bool) {
         for shard in &self.shards {
             for (group, progress) in lock(shard).values_mut().flatten() {
@@ -278,20 +298,20 @@ impl ConsumerOffsets {
     }
 
     /// Takes over the master's table: offsets committed here that are further stay, and nothing
-    /// is deleted (Java: `SlaveSynchronize.syncConsumerOffset`). What a group's log has said is
-    /// newer.
-    pub fn take_masters(&self, file: File) {
+    /// is deleted (Java: `SlaveSynchronize.syncConsumerOffset`) unless this is `all` that there is.
+    pub fn take_masters(&self, file: File, all: bool) {
+        if all {
+            self.drop_others(&file);
+        }
         for (key, offsets) in file.offset_table {
             let Some((topic, group)) = key.split_once(SEPARATOR) else { continue };
             self.with_mut(group, topic, |progress| {
                 for (queue, offset) in offsets {
                     let marks = progress.marks_mut(queue);
-                    let takes = match marks.local {
-                        true => marks.committed.is_none_or(|committed| committed <= offset),
-                        false => !marks.logged,
-                    };
-                    if takes {
-                        (marks.committed, marks.local) = (Some(offset), false);
+                    if !marks.local || marks.committed.is_none_or(|committed| committed <= offset) {
+                        let logged = marks.logged && marks.committed == Some(offset);
+                        (marks.committed, marks.local, marks.logged) =
+                            (Some(offset), false, logged);
                     }
                 }
             });
@@ -300,9 +320,31 @@ impl ConsumerOffsets {
         self.note_change();
     }
 
+    /// Forgets what is not in the master's table, and was not committed here.
+    fn drop_others(&self, file: &File) {
+        for shard in &self.shards {
+            for (topic, groups) in lock(shard).iter_mut() {
+                for (group, progress) in groups.iter_mut() {
+                    if group.starts_with(SYSTEM_GROUP_PREFIX) || is_lmq(group) {
+                        continue;
+                    }
+                    let there = file.offset_table.get(&format!("{topic}{SEPARATOR}{group}"));
+                    for marks in progress.queues.iter_mut().filter(|marks| !marks.local) {
+                        if there.is_none_or(|there| !there.contains_key(&marks.queue)) {
+                            (marks.committed, marks.logged) = (None, false);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// Commits unless that would go back.
     pub fn commit_forward(&self, group: &str, topic: &str, queue: i32, offset: i64, now: Millis) {
-        if self.committed(group, topic, queue).is_none_or(|committed| committed < offset) {
+        let marks = self.with(group, topic, |progress| progress.marks(queue)).unwrap_or_default();
+        let is_further = marks.committed.is_none_or(|committed| committed < offset);
+        // What was just set back is newer.
+        if is_further && !marks.back {
             self.commit(group, topic, queue, offset, now);
         }
         // Who is told that it is known here forgets it.
@@ -336,7 +378,7 @@ impl ConsumerOffsets {
         let (before, is_new) = self.with_mut(group, topic, |progress| {
             let marks = progress.marks_mut(queue);
             marks.local = local;
-            let before = marks.committed.replace(offset);
+            let before = marks.commit(offset, journals);
             let has_it = marks.logged && before == Some(offset);
             marks.logged &= journals;
             (before, journals && !has_it && marks.is_for_log())
@@ -381,7 +423,7 @@ impl ConsumerOffsets {
         let is_new = self.with_mut(group, topic, |progress| {
             let marks = progress.marks_mut(queue);
             marks.reset = Some(offset);
-            marks.committed = Some(offset);
+            marks.commit(offset, journals);
             journals && marks.is_for_log()
         });
         if is_new {
@@ -419,7 +461,7 @@ impl ConsumerOffsets {
             let journals = self.journal.is_kept();
             let is_new = self.with_mut(to, topic, |progress| {
                 let marks = progress.marks_mut(queue);
-                marks.committed = Some(offset);
+                marks.commit(offset, journals);
                 journals && marks.is_for_log()
             });
             if is_new {

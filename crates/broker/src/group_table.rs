@@ -226,6 +226,7 @@ impl GroupTable {
     /// All groups are to be in the log: of none is it sure that the broker's group has agreed on it.
     pub fn note_all(&self) {
         let _version = lock(&self.version);
+        lock(&self.journal).is_whole();
         self.groups.for_each(|group| self.note(&group.group_name));
     }
 
@@ -236,18 +237,18 @@ impl GroupTable {
     /// What changed, at most so many groups; and all that is forbidden.
     pub fn take_changes(&self, most: usize) -> (TableChanges<SubscriptionGroupConfig>, Forbidden) {
         let version = lock(&self.version);
-        let names = lock(&self.journal).take(most);
         let config = |name: &str| self.groups.get(name).map(|config| (*config).clone());
-        let forbidden = match names.is_empty() {
+        let taken = TableChanges::take(*version, &mut lock(&self.journal), most, config);
+        let forbidden = match taken.entries.is_empty() && taken.all_of.is_none() {
             true => Forbidden::default(),
             false => Forbidden::clone(&self.forbidden.load()),
         };
-        (TableChanges::of(*version, names, config), forbidden)
+        (taken, forbidden)
     }
 
     /// Changes that were taken did not come into the log.
     pub fn put_back(&self, taken: &TableChanges<SubscriptionGroupConfig>) {
-        taken.entries.keys().for_each(|name| self.note(name));
+        lock(&self.journal).put_back(taken);
     }
 
     /// Takes over what the group of brokers has agreed on.
@@ -258,6 +259,13 @@ impl GroupTable {
     ) -> Result<(), SaveError> {
         {
             let mut version = lock(&self.version);
+            let mut dropped = Vec::new();
+            self.groups.for_each(|group| {
+                if logged.drops(&group.group_name) {
+                    dropped.push(group.group_name.clone());
+                }
+            });
+            dropped.iter().for_each(|name| drop(self.groups.remove(name)));
             for (name, config) in logged.entries {
                 match config {
                     Some(config) => {
@@ -273,10 +281,25 @@ impl GroupTable {
         self.save()
     }
 
+    fn is(&self, table: &SubscriptionGroupTable) -> bool {
+        let groups = &table.subscription_group_table;
+        let has = |(name, config): (&String, &SubscriptionGroupConfig)| {
+            self.groups.get(name).is_some_and(|there| {
+                SubscriptionGroupConfig { group_name: name.clone(), ..config.clone() } == *there
+            })
+        };
+        groups.len() == self.groups.len()
+            && groups.iter().all(has)
+            && **self.forbidden.load() == table.forbidden_table
+    }
+
     /// Becomes the same as another broker's table.
     pub fn take_masters(&self, table: SubscriptionGroupTable) -> Result<(), SaveError> {
         {
             let mut version = lock(&self.version);
+            if *version == table.data_version && self.is(&table) {
+                return Ok(());
+            }
             for (name, _) in self.groups.entries() {
                 if !table.subscription_group_table.contains_key(&*name) {
                     self.groups.remove(&name);

@@ -35,6 +35,8 @@ mod tables;
 #[cfg(test)]
 mod test_broker;
 #[cfg(test)]
+mod test_group;
+#[cfg(test)]
 mod test_peer;
 mod topic_table;
 mod transaction;
@@ -46,7 +48,7 @@ pub use consumer_offsets::LocalCommit;
 pub use delay::parse_levels as parse_delay_levels;
 pub use figures::{Figures, Lag};
 pub use registration::Registration;
-pub use replication::{ONLY_FORWARD, SlaveView};
+pub use replication::{SlaveView, copied_at};
 pub use retention::retention_rules;
 pub use role::{Changed, LeadError, MASTER_ID, NoteError, Role};
 pub use topic_table::batch_topics;

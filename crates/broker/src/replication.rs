@@ -1,5 +1,6 @@
 //! Copies on other brokers: when a send is safe, and what this broker is within its group.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,6 +12,7 @@ use skua_protocol::body::{
     ConsumerOffsets, DataVersion, MessageRequestModes, SubscriptionGroupTable, TimerMetrics,
     TopicConfigSerializeWrapper,
 };
+use skua_protocol::request::UpdateConsumerOffset;
 use skua_protocol::service::Outcome;
 use skua_protocol::{Command, Millis, PhysicalOffset, ResponseCode, json};
 use skua_store::TimerCheckpoint;
@@ -21,10 +23,16 @@ use crate::delay::TakeError;
 use crate::files::SaveError;
 use crate::request::error::RequestError;
 use crate::swap_map::lock;
+use crate::tables::AT;
 
 /// Copies of a SYNC_MASTER that is told no number: its own and one more. RocketMQ 5 is content
 /// with its own, which is not what the name says.
 const SYNC_COPIES: usize = 2;
+
+/// What an answer with a leader's table says of the group's log, for who takes it over.
+pub fn copied_at(answer: &Command) -> Option<u64> {
+    answer.fields.get(AT)?.parse().ok()
+}
 
 /// A field of request 15, from a slave of ours: the offset is not to go back. Java passes over it.
 pub const ONLY_FORWARD: &str = "onlyForward";
@@ -241,38 +249,38 @@ impl Broker {
         lock(&self.slave_state.view).clone()
     }
 
-    /// Takes over the topics of the master, the body of its answer to request 21.
-    pub fn take_topics(&self, table: TopicConfigSerializeWrapper) -> Result<(), SaveError> {
-        let own = self.topics.version();
-        if own == table.data_version || self.is_older(table.data_version, own) {
-            return Ok(());
-        }
-        self.topics.take_masters(table)?;
-        self.tell_topics();
-        drop(self.topics_changed());
-        Ok(())
-    }
-
-    /// Whether the leader's table was asked for before what its log has told since, or is that of a
-    /// leader before.
-    fn is_older(&self, table: DataVersion, own: DataVersion) -> bool {
-        self.store.has_gate()
-            && (table.state_version, table.counter) < (own.state_version, own.counter)
+    /// Takes over the topics of the master, the body of its answer to request 21; `at` is what the
+    /// answer says of itself ([`copied_at`]).
+    pub fn take_topics(
+        &self,
+        table: TopicConfigSerializeWrapper,
+        at: Option<u64>,
+    ) -> Result<(), SaveError> {
+        self.take_copy(at, || {
+            if self.topics.take_masters(table)? {
+                self.tell_topics();
+                drop(self.topics_changed());
+            }
+            Ok(())
+        })
     }
 
     /// Takes over the groups of the master, the body of its answer to request 201.
-    pub fn take_groups(&self, table: SubscriptionGroupTable) -> Result<(), SaveError> {
-        let own = self.groups.version();
-        if own == table.data_version || self.is_older(table.data_version, own) {
-            return Ok(());
-        }
-        self.groups.take_masters(table)
+    pub fn take_groups(
+        &self,
+        table: SubscriptionGroupTable,
+        at: Option<u64>,
+    ) -> Result<(), SaveError> {
+        self.take_copy(at, || self.groups.take_masters(table))
     }
 
     /// Takes over the offsets of the master, the body of its answer to request 43. What was
     /// committed here and is further stays, to be sent to the master.
-    pub fn take_offsets(&self, table: ConsumerOffsets, now: Millis) {
-        self.offsets.take_masters(table);
+    pub fn take_offsets(&self, table: ConsumerOffsets, at: Option<u64>, now: Millis) {
+        let Ok(()) = self.take_copy(at, || {
+            self.offsets.take_masters(table, self.store.has_gate());
+            Ok::<_, Infallible>(())
+        });
         self.wake_to_save_offsets(now);
     }
 
@@ -303,6 +311,39 @@ impl Broker {
 
     pub fn commit_is_known(&self, commit: &LocalCommit) {
         self.offsets.commit_is_known(commit);
+    }
+
+    /// The request that tells the master of it.
+    pub fn hand_on(&self, commit: &LocalCommit) -> Command {
+        let mut request = Command::request(&UpdateConsumerOffset {
+            consumer_group: commit.group.as_str().into(),
+            topic: commit.topic.as_str().into(),
+            queue_id: commit.queue,
+            commit_offset: commit.offset,
+        });
+        request.fields.push(ONLY_FORWARD, "true");
+        if self.store.has_gate() {
+            request.fields.push(AT, self.tables_read().to_string());
+        }
+        request
+    }
+
+    /// The master has answered it. If it could not do it now, it is asked again.
+    pub fn handed_on(&self, commit: &LocalCommit, answer: &Command) {
+        use ResponseCode as C;
+        let is_for_later = |code| {
+            matches!(code, C::SystemError | C::SystemBusy | C::ServiceNotAvailable | C::GoAway)
+        };
+        match ResponseCode::from_i32(answer.code) {
+            Some(code) if is_for_later(code) => {}
+            Some(C::Success) => self.commit_is_known(commit),
+            // Its topic or group is gone there: it will be here, too.
+            _ => {
+                let remark = answer.remark.as_deref().unwrap_or("");
+                tracing::warn!(?commit, remark, "the master does not take an offset");
+                self.commit_is_known(commit);
+            }
+        }
     }
 
     /// A broker that is no name server says where the master is.

@@ -15,7 +15,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use skua_protocol::body::{DataVersion, SubscriptionGroupConfig, TopicConfig};
@@ -34,6 +34,9 @@ use log::{Step, TableLog};
 /// Name of the file under `config/`: up to which record the other files have everything.
 pub const FILE: &str = "groupTables.json";
 const QUEUE: QueueId = QueueId(0);
+/// A field of a leader's answers to followers that copy its tables: how many records they have. And
+/// of what followers hand on: how many they have read.
+pub(crate) const AT: &str = "tablesAt";
 /// How long changes that nobody waits for are gathered.
 const GATHER_MS: i64 = 50;
 /// Entries of one record at most, by table.
@@ -47,11 +50,27 @@ const RECORDS_READ: u32 = 32;
 pub(crate) struct Journal {
     is_kept: bool,
     names: BTreeSet<String>,
+    /// All of the table behind this name are among them, or not there.
+    rest: Option<String>,
+}
+
+/// A stretch of a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Span {
+    after: String,
+    /// `None`: to the end.
+    until: Option<String>,
+}
+
+impl Span {
+    pub fn has(&self, name: &str) -> bool {
+        *name > *self.after && self.until.as_deref().is_none_or(|until| name <= until)
+    }
 }
 
 impl Journal {
     pub fn new(is_kept: bool) -> Self {
-        Self { is_kept, names: BTreeSet::new() }
+        Self { is_kept, ..Self::default() }
     }
 
     /// False if nothing is noted here.
@@ -63,13 +82,37 @@ impl Journal {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.names.is_empty() && self.rest.is_none()
     }
 
-    pub fn take(&mut self, most: usize) -> Vec<String> {
+    /// Names of the whole table are going to be noted.
+    pub fn is_whole(&mut self) {
+        self.rest = self.is_kept.then(String::new);
+    }
+
+    /// The first so many names; and the stretch of the table of which they are all that there are.
+    fn take(&mut self, most: usize) -> (Vec<String>, Option<Span>) {
         let names: Vec<String> = self.names.iter().take(most).cloned().collect();
         self.names.retain(|name| names.binary_search(name).is_err());
-        names
+        let Some(after) = self.rest.take() else { return (names, None) };
+        let until = if self.names.is_empty() { None } else { names.last().cloned() };
+        if until.as_ref().is_some_and(|until| *until <= after) {
+            // What has changed in what was taken before.
+            self.rest = Some(after);
+            return (names, None);
+        }
+        self.rest.clone_from(&until);
+        (names, Some(Span { after, until }))
+    }
+
+    /// What was taken did not come into the log.
+    pub fn put_back<C>(&mut self, taken: &TableChanges<C>) {
+        for name in taken.entries.keys() {
+            self.note(name);
+        }
+        if let Some(span) = taken.all_of.as_ref().filter(|_| self.is_kept) {
+            self.rest = Some(span.after.clone());
+        }
     }
 }
 
@@ -79,16 +122,31 @@ impl Journal {
 pub(crate) struct TableChanges<C> {
     pub version: DataVersion,
     pub entries: BTreeMap<String, Option<C>>,
+    /// Here they are all that there are, as a new leader has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_of: Option<Span>,
 }
 
 impl<C> TableChanges<C> {
-    pub fn of(version: DataVersion, names: Vec<String>, entry: impl Fn(&str) -> Option<C>) -> Self {
+    /// At most so many of the changes that are noted.
+    pub fn take(
+        version: DataVersion,
+        journal: &mut Journal,
+        most: usize,
+        entry: impl Fn(&str) -> Option<C>,
+    ) -> Self {
+        let (names, all_of) = journal.take(most);
         let entries = names.into_iter().map(|name| (entry(&name), name));
-        Self { version, entries: entries.map(|(entry, name)| (name, entry)).collect() }
+        Self { version, entries: entries.map(|(entry, name)| (name, entry)).collect(), all_of }
+    }
+
+    /// Whether an entry of the table is none any more.
+    pub fn drops(&self, name: &str) -> bool {
+        self.all_of.as_ref().is_some_and(|span| span.has(name)) && !self.entries.contains_key(name)
     }
 
     fn if_any(self) -> Option<Self> {
-        (!self.entries.is_empty()).then_some(self)
+        (!self.entries.is_empty() || self.all_of.is_some()).then_some(self)
     }
 }
 
@@ -118,6 +176,8 @@ struct Saved {
 
 pub(crate) struct Tables {
     log: Mutex<TableLog>,
+    /// The epoch of appends in which this broker became master; 0: none.
+    mastered: AtomicU64,
     /// When gathered changes go into the log; `i64::MAX`: there are none.
     due: AtomicI64,
     file: ConfigFile,
@@ -127,7 +187,7 @@ impl Tables {
     pub fn open(file: ConfigFile) -> Result<Self, LoadError> {
         let saved = file.load(json::from_slice::<Saved>)?.unwrap_or_default();
         let log = Mutex::new(TableLog::from(saved.next));
-        Ok(Self { log, due: AtomicI64::new(i64::MAX), file })
+        Ok(Self { log, mastered: AtomicU64::new(0), due: AtomicI64::new(i64::MAX), file })
     }
 
     /// Up to which record the tables have everything now; for [`save`](Self::save), after them.
@@ -166,6 +226,13 @@ impl Broker {
     /// leader before has put into the log.
     pub(crate) fn leads_tables(&self) -> bool {
         lock(&self.tables.log).leads(self.store.epoch())
+    }
+
+    /// Whether appends are not taken any more, or again, since this broker became master: it does
+    /// not know yet what another leader has done between.
+    pub(crate) fn is_master_of_before(&self) -> bool {
+        let mastered = self.tables.mastered.load(Ordering::SeqCst);
+        self.store.epoch().is_none_or(|epoch| epoch.0 != mastered)
     }
 
     /// Whether topics or subscription groups have changed and the log does not say so.
@@ -235,6 +302,7 @@ impl Broker {
                 forbidden,
                 offsets: self.offsets.take_changes(OFFSETS_MAX),
             };
+            let sets_back = change.offsets.sets_back();
             let body = json::to_vec(&change);
             let record = NewRecord {
                 topic: TABLES_TOPIC,
@@ -255,6 +323,9 @@ impl Broker {
                         tracing::warn!(at = change.at, ?receipt, "tables of another leader");
                         return Err(NotLogged::Lost);
                     }
+                    if sets_back {
+                        log.set_back();
+                    }
                 }
                 Err(cause) => {
                     change.topics.iter().for_each(|topics| self.topics.put_back(topics));
@@ -266,6 +337,40 @@ impl Broker {
         }
         log.has_all();
         Ok(())
+    }
+
+    /// How many records the tables of this leader have at least.
+    pub(crate) fn tables_written(&self) -> Option<u64> {
+        let log = lock(&self.tables.log);
+        log.leads(self.store.epoch()).then(|| log.next())
+    }
+
+    /// How many records the tables of this follower have.
+    pub(crate) fn tables_read(&self) -> u64 {
+        lock(&self.tables.log).next()
+    }
+
+    /// Whether offsets may have been set back that a follower does not know of, having read so many
+    /// records.
+    pub(crate) fn offsets_set_back_since(&self, read: u64) -> bool {
+        self.store.has_gate() && lock(&self.tables.log).is_set_back_since(read)
+    }
+
+    /// Takes over a copy of the master's table. In a group one of the leader's that has `at` records,
+    /// and only if no more have been read here: it would take back what they say.
+    pub(crate) fn take_copy<E>(
+        &self,
+        at: Option<u64>,
+        take: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        if !self.store.has_gate() {
+            return take();
+        }
+        let log = lock(&self.tables.log);
+        match at.is_some_and(|at| log.takes_copy(at)) && !self.is_master() {
+            true => take(),
+            false => Ok(()),
+        }
     }
 
     /// Tables have changed, or are about to: the log has it soon, should nobody wait for it.
@@ -329,7 +434,8 @@ impl Broker {
         };
         let (min, max) = bounds();
         if log.bound(min, max) {
-            self.offsets.forget_logged();
+            // That they were set back may be in what is gone.
+            self.offsets.forget_local();
         }
         let mut took = false;
         while log.next() < max {
@@ -393,11 +499,13 @@ impl Broker {
         let epoch = self.store.epoch();
         self.follow_tables(&mut log);
         log.lead(epoch);
+        self.tables.mastered.store(epoch.map_or(0, |epoch| epoch.0), Ordering::SeqCst);
         self.topics.keep_journal(true);
         self.groups.keep_journal(true);
         self.offsets.begin_journal();
         // What this broker was asked for when it led before, or has from a leader that is gone, may
-        // be in no log, and nobody asks for a topic again that is there.
+        // be in no log, and nobody asks for a topic again that is there. Followers drop what is not
+        // among them: another's changes that nobody has agreed on.
         self.topics.note_all();
         self.groups.note_all();
         drop(log);
@@ -419,6 +527,7 @@ impl Broker {
     pub(crate) fn yield_tables(&self) {
         let mut log = lock(&self.tables.log);
         log.give_up();
+        self.tables.mastered.store(0, Ordering::SeqCst);
         self.topics.keep_journal(false);
         self.groups.keep_journal(false);
         self.offsets.end_journal();

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -40,7 +40,7 @@ pub struct Asked {
     /// Changed keys in the configuration file; [`DISK_FULL`] set as a value cannot be written.
     pub saved: Mutex<Vec<(String, String)>>,
     /// Other brokers of the cluster, by name or address.
-    pub others: Mutex<HashMap<String, Other>>,
+    pub others: Arc<Mutex<HashMap<String, Other>>>,
     /// Where the master is.
     pub master: Mutex<Option<String>>,
 }
@@ -80,8 +80,21 @@ impl Outside for Asked {
         request: Command,
         timeout_ms: u64,
     ) -> BoxFuture<Result<Command, CallFailed>> {
-        let answer = self.call_broker(addr, request, timeout_ms);
-        Box::pin(async move { answer.await.map_err(CallFailed::NotSent) })
+        let (others, addr) = (self.others.clone(), addr.to_owned());
+        let called = lock(&others).get(&addr).map(|(broker, _)| Arc::downgrade(broker));
+        let mut answer = self.call_broker(&addr, request, timeout_ms);
+        // Whoever goes away in between does not answer.
+        Box::pin(std::future::poll_fn(move |context| {
+            let there = lock(&others).get(&addr).map(|(broker, _)| Arc::downgrade(broker));
+            let is_there = match (&called, &there) {
+                (Some(called), Some(there)) => Weak::ptr_eq(called, there),
+                (called, _) => called.is_none(),
+            };
+            if !is_there {
+                return Poll::Ready(Err(CallFailed::NoAnswer("it has ended".to_owned())));
+            }
+            answer.as_mut().poll(context).map(|answer| answer.map_err(CallFailed::NotSent))
+        }))
     }
 
     fn call_broker(
@@ -95,7 +108,8 @@ impl Outside for Asked {
             return Box::pin(std::future::ready(Err(format!("no broker {name}"))));
         };
         let peer: Arc<dyn Peer> = peer;
-        let mut outcome = broker.serve(&peer, request, START);
+        let now = broker.time_told();
+        let mut outcome = broker.serve(&peer, request, now);
         Box::pin(async move {
             loop {
                 match outcome {
@@ -190,7 +204,7 @@ impl TestBroker {
             registrations: AtomicU64::new(0),
             wake: AtomicI64::new(i64::MAX),
             saved: Mutex::default(),
-            others: Mutex::default(),
+            others: Arc::default(),
             master: Mutex::default(),
         });
         let gap_max = u64::try_from(settings.store.ha_max_gap_not_in_sync).expect("not negative");

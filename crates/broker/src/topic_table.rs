@@ -260,25 +260,32 @@ impl TopicTable {
         Ok(changed)
     }
 
-    /// Becomes the same as another broker's table.
-    pub fn take_masters(&self, table: TopicConfigSerializeWrapper) -> Result<(), SaveError> {
+    /// Becomes the same as another broker's table; false if it is.
+    pub fn take_masters(&self, table: TopicConfigSerializeWrapper) -> Result<bool, SaveError> {
         {
             let mut changes = lock(&self.changes);
+            let mut changed = changes.version != table.data_version;
             for (name, _) in self.topics.entries() {
                 if !table.topic_config_table.contains_key(&*name) {
+                    changed = true;
                     self.topics.remove(&name);
                 }
             }
             for (name, config) in table.topic_config_table {
                 let config = TopicConfig { topic_name: name, ..config };
                 if self.get(&config.topic_name).is_none_or(|there| there.config != config) {
+                    changed = true;
                     changes.unregistered.insert(config.topic_name.clone());
                     self.put(config);
                 }
             }
+            if !changed {
+                return Ok(false);
+            }
             changes.version = table.data_version;
         }
-        self.save()
+        self.save()?;
+        Ok(true)
     }
 
     /// Another broker became the group's master: the table's version begins anew, above that of
@@ -335,6 +342,7 @@ impl TopicTable {
     /// All topics are to be in the group's log: of none is it sure that the group has agreed on it.
     pub fn note_all(&self) {
         let mut changes = lock(&self.changes);
+        changes.journal.is_whole();
         self.for_each(|topic| self.note(&mut changes, &topic.config.topic_name));
     }
 
@@ -345,22 +353,35 @@ impl TopicTable {
     /// What changed, at most so many topics.
     pub fn take_changes(&self, most: usize) -> TableChanges<TopicConfig> {
         let mut changes = lock(&self.changes);
-        let names = changes.journal.take(most);
-        self.has_changes.store(!changes.journal.is_empty(), Ordering::Release);
         let config = |name: &str| self.topics.get(name).map(|topic| topic.config.clone());
-        TableChanges::of(changes.version, names, config)
+        let version = changes.version;
+        let taken = TableChanges::take(version, &mut changes.journal, most, config);
+        self.has_changes.store(!changes.journal.is_empty(), Ordering::Release);
+        taken
     }
 
     /// Changes that were taken did not come into the log.
     pub fn put_back(&self, taken: &TableChanges<TopicConfig>) {
         let mut changes = lock(&self.changes);
-        taken.entries.keys().for_each(|name| self.note(&mut changes, name));
+        changes.journal.put_back(taken);
+        self.has_changes.store(!changes.journal.is_empty(), Ordering::Release);
     }
 
     /// Takes over what the group has agreed on.
     pub fn take_logged(&self, logged: TableChanges<TopicConfig>) -> Result<(), SaveError> {
         {
             let mut changes = lock(&self.changes);
+            let mut dropped = Vec::new();
+            self.for_each(|topic| {
+                let name = &topic.config.topic_name;
+                if logged.drops(name) {
+                    dropped.push(name.clone());
+                }
+            });
+            for name in dropped {
+                changes.unregistered.remove(&name);
+                self.topics.remove(&name);
+            }
             for (name, config) in logged.entries {
                 match config {
                     Some(config) => {

@@ -1,12 +1,12 @@
 //! What of the table a group's log is to have, and what the log says (see [`crate::tables`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConsumerOffsets, SEPARATOR};
+use super::{ConsumerOffsets, Progress, SEPARATOR};
 use crate::swap_map::lock;
 
 /// Changes since the last ones were taken. Values are not kept: the newest counts.
@@ -58,9 +58,16 @@ pub struct OffsetChanges {
     /// By `topic@group` and queue id.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub offset_table: BTreeMap<String, BTreeMap<i32, i64>>,
+    /// Those of them that were further before: what followers have from elsewhere is older.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub set_back: BTreeMap<String, BTreeSet<i32>>,
 }
 
 impl OffsetChanges {
+    pub fn sets_back(&self) -> bool {
+        !self.set_back.is_empty()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.removed_topics.is_empty()
             && self.removed_groups.is_empty()
@@ -83,7 +90,7 @@ impl ConsumerOffsets {
         for shard in &self.shards {
             for progress in lock(shard).values_mut().flat_map(|groups| groups.values_mut()) {
                 for marks in &mut progress.queues {
-                    (marks.logged, marks.pending) = (false, false);
+                    (marks.logged, marks.pending, marks.back) = (false, false, false);
                 }
             }
         }
@@ -123,13 +130,16 @@ impl ConsumerOffsets {
         };
         let mut taken = OffsetChanges { removed_topics, removed_groups, ..Default::default() };
         for (topic, group, queue) in keys {
-            let offset = self.with_mut(&group, &topic, |progress| {
+            let (offset, is_back) = self.with_mut(&group, &topic, |progress| {
                 let marks = progress.marks_mut(queue);
                 (marks.logged, marks.pending) = (true, false);
-                marks.committed
+                (marks.committed, std::mem::take(&mut marks.back))
             });
             if let Some(offset) = offset {
                 let key = format!("{topic}{SEPARATOR}{group}");
+                if is_back {
+                    taken.set_back.entry(key.clone()).or_default().insert(queue);
+                }
                 taken.offset_table.entry(key).or_default().insert(queue, offset);
             }
         }
@@ -148,8 +158,15 @@ impl ConsumerOffsets {
         }
         for (key, queues) in taken.offset_table {
             let Some((topic, group)) = key.split_once(SEPARATOR) else { continue };
+            let set_back = taken.set_back.get(&key);
             for queue in queues.into_keys() {
-                if self.with_mut(group, topic, |progress| progress.marks_mut(queue).is_for_log()) {
+                let is_back = set_back.is_some_and(|queues| queues.contains(&queue));
+                let is_for_log = |progress: &mut Progress| {
+                    let marks = progress.marks_mut(queue);
+                    marks.back |= is_back;
+                    marks.is_for_log()
+                };
+                if self.with_mut(group, topic, is_for_log) {
                     self.journal.push(topic, group, queue);
                 }
             }
@@ -166,11 +183,13 @@ impl ConsumerOffsets {
         changes.removed_groups.iter().for_each(|group| self.drop_group(group));
         for (key, queues) in changes.offset_table {
             let Some((topic, group)) = key.split_once(SEPARATOR) else { continue };
+            let set_back = changes.set_back.get(&key);
             self.with_mut(group, topic, |progress| {
                 for (queue, offset) in queues {
+                    let is_back = set_back.is_some_and(|queues| queues.contains(&queue));
                     let marks = progress.marks_mut(queue);
                     let is_further = marks.committed.is_some_and(|committed| committed > offset);
-                    if !(marks.local && is_further) {
+                    if is_back || !(marks.local && is_further) {
                         marks.committed = Some(offset);
                         (marks.local, marks.logged) = (false, true);
                     }
@@ -178,14 +197,5 @@ impl ConsumerOffsets {
             });
         }
         self.note_change();
-    }
-
-    /// Messages of the log are missing here: tables of the leader are newer than what it has said.
-    pub fn forget_logged(&self) {
-        for shard in &self.shards {
-            for progress in lock(shard).values_mut().flat_map(|groups| groups.values_mut()) {
-                progress.queues.iter_mut().for_each(|marks| marks.logged = false);
-            }
-        }
     }
 }

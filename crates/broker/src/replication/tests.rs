@@ -209,17 +209,17 @@ fn table(offset: i64) -> ConsumerOffsets {
 #[test]
 fn an_offset_committed_at_the_slave_stays_until_the_master_has_it() {
     let test = with_topic(SLAVE);
-    test.broker.take_offsets(table(5), test.now);
+    test.broker.take_offsets(table(5), None, test.now);
     assert!(test.broker.local_commits().is_empty());
     test.request(&commit(9));
-    test.broker.take_offsets(table(6), test.now);
+    test.broker.take_offsets(table(6), None, test.now);
     assert_eq!(committed(&test), Some(9), "the master is behind");
     let local = test.broker.local_commits();
     assert_eq!(local.iter().map(|commit| commit.offset).collect::<Vec<_>>(), [9]);
     test.broker.commit_is_known(&local[0]);
     assert!(test.broker.local_commits().is_empty());
     // From then on the master's word counts, a reset too.
-    test.broker.take_offsets(table(2), test.now);
+    test.broker.take_offsets(table(2), None, test.now);
     assert_eq!(committed(&test), Some(2));
 }
 

@@ -11,7 +11,7 @@ use skua_store::Epoch;
 use super::error::RequestError;
 use super::{Call, static_topic};
 use crate::broker::Broker;
-use crate::tables::NotLogged;
+use crate::tables::{AT, NotLogged};
 
 /// Java: `maxWaitAckTimeMs` of DLedger.
 const WAIT_MS: i64 = 2_500;
@@ -27,6 +27,15 @@ pub(super) fn is_progress(code: RequestCode) -> bool {
             | C::GetAllDelayOffset
             | C::GetTimerCheckPoint
             | C::GetTimerMetrics
+    )
+}
+
+/// Whether followers make it their own.
+fn is_copied(code: RequestCode) -> bool {
+    use RequestCode as C;
+    matches!(
+        code,
+        C::GetAllTopicConfig | C::GetAllSubscriptionGroupConfig | C::GetAllConsumerOffset
     )
 }
 
@@ -69,13 +78,23 @@ pub(super) fn is_of_tables(code: RequestCode) -> bool {
 pub(super) fn serve(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
     let broker = call.broker;
     // Before anything is stored: what is stored later is of this epoch, or is not answered.
-    let epoch = match broker.store.has_gate() && !request.is_one_way() {
-        true => broker.store.epoch(),
-        false => return static_topic::serve(call, code, request),
-    };
-    let outcome = static_topic::serve(call, code, request);
+    if !broker.store.has_gate() || request.is_one_way() {
+        return static_topic::serve(call, code, request);
+    }
+    let epoch = broker.store.epoch();
+    if epoch.is_none() && !is_progress(code) {
+        // Appends may be taken again by the time that it is worked on: it would wait for nobody.
+        return Outcome::Reply(RequestError::NoMaster.answer());
+    }
+    // Before they are read: they have as many records at least.
+    let copied_at = if is_copied(code) { broker.tables_written() } else { None };
+    let mut outcome = static_topic::serve(call, code, request);
+    if let (Some(at), Outcome::Reply(answer)) = (copied_at, &mut outcome) {
+        answer.fields.push(AT, at.to_string());
+    }
+    let told = if is_copied(code) { Told::Tables } else { Told::of(code) };
     match epoch {
-        Some(epoch) => when_agreed(broker, epoch, Told::of(code), outcome),
+        Some(epoch) => when_agreed(broker, epoch, told, outcome),
         None => outcome,
     }
 }

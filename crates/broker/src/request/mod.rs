@@ -84,7 +84,11 @@ pub(crate) fn serve(call: &Call<'_>, request: Command) -> Outcome {
 /// A request that only a master can serve. While it is being served the broker stays one.
 fn serve_as_master(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
     let broker = call.broker;
-    let leads = || !broker.store.has_gate() || !agreed::is_of_tables(code) || broker.leads_tables();
+    let leads = || match broker.store.has_gate() {
+        true if agreed::is_of_tables(code) => broker.leads_tables(),
+        true => !broker.is_master_of_before(),
+        false => true,
+    };
     match broker.role.enter() {
         Some(passing) if request.is_one_way() || leads() => {
             match agreed::serve(call, code, request) {

@@ -98,6 +98,10 @@ pub fn update(broker: &Broker, request: &Command, now: Millis) -> Answer {
     }
     // From a slave: what was committed there while the master was away.
     if request.fields.get(crate::replication::ONLY_FORWARD).is_some() {
+        let read = crate::replication::copied_at(request);
+        if read.is_some_and(|read| broker.offsets_set_back_since(read)) {
+            return Err(RequestError::Other("an offset was set back since".to_owned()));
+        }
         let offsets = &broker.offsets;
         offsets.commit_forward(&consumer_group, &topic, queue_id, commit_offset, now);
     } else {

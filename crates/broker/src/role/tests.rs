@@ -10,7 +10,7 @@ fn pair() -> (TestBroker, TestBroker) {
     let (a, b) = (TestBroker::new(), TestBroker::with("brokerRole=SLAVE\nbrokerId=1\n"));
     a.create_topic(TopicConfig::new("T", 1, 6));
     let topics = a.broker.topics.snapshot();
-    b.broker.take_topics(topics).expect("saved");
+    b.broker.take_topics(topics, None).expect("saved");
     lock(&a.asked.others).insert("b".to_owned(), (b.broker.clone(), b.peer.clone()));
     lock(&b.asked.others).insert("a".to_owned(), (a.broker.clone(), a.peer.clone()));
     (a, b)
@@ -35,6 +35,7 @@ fn switch(a: &TestBroker, b: &TestBroker, name_of_b: &str) {
     replicate(a, b);
     b.broker.take_offsets(
         skua_protocol::json::from_slice(&a.broker.offsets.encode()).expect("its own"),
+        None,
         b.now,
     );
     b.broker.take_delays(&a.broker.delay.encode()).expect("its own");
@@ -180,7 +181,7 @@ fn offsets_do_not_go_back_when_the_successor_knows_less() {
     a.broker.follow(1, a.now);
     drop(b.broker.lead(0, b.now).expect("it has everything"));
     let table = skua_protocol::json::from_slice(&b.broker.offsets.encode()).expect("its own");
-    a.broker.take_offsets(table, a.now);
+    a.broker.take_offsets(table, None, a.now);
     assert_eq!(a.broker.offsets.committed("g", "T", 0), Some(9));
     let told: Vec<_> = a.broker.local_commits().iter().map(|commit| commit.offset).collect();
     assert_eq!(told, [9], "the new master is told");

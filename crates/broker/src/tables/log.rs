@@ -17,6 +17,8 @@ pub(super) struct TableLog {
     end: PhysicalOffset,
     /// Counts the times that everything was in the log.
     rounds: u64,
+    /// Whoever has read fewer records may not know that an offset was set back.
+    set_back: u64,
 }
 
 /// What an answer waits for: a round after this one, if there is a number.
@@ -58,6 +60,20 @@ impl TableLog {
         is_torn
     }
 
+    /// Whether a leader's table with so many records is not older than the one here.
+    pub fn takes_copy(&self, at: u64) -> bool {
+        self.leads.is_none() && self.next <= at
+    }
+
+    /// The newest record sets an offset back.
+    pub fn set_back(&mut self) {
+        self.set_back = self.next;
+    }
+
+    pub fn is_set_back_since(&self, read: u64) -> bool {
+        read < self.set_back
+    }
+
     /// A follower has done what the records before `next` say.
     pub fn took(&mut self, next: u64) {
         (self.next, self.kept) = (next, next);
@@ -67,6 +83,8 @@ impl TableLog {
     pub fn lead(&mut self, epoch: Option<Epoch>) {
         self.leads = epoch;
         self.end = PhysicalOffset(0);
+        // Those of leaders before are not looked for.
+        self.set_back = self.next;
     }
 
     /// It does not write any more, and what was not agreed on may be gone.

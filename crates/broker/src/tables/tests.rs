@@ -291,6 +291,6 @@ fn the_table_of_a_leader_before_is_not_taken_over() {
     ready(waiting);
     replicate(&leader, &mut follower);
     assert!(follower.broker.topics.contains("New"));
-    follower.broker.take_topics(old).expect("nothing fails on this disk");
+    follower.broker.take_topics(old, Some(0)).expect("nothing fails on this disk");
     assert!(follower.broker.topics.contains("New"), "the answer of a leader that is none any more");
 }

@@ -7,15 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytestring::ByteString;
-use skua_broker::{Broker, Role};
+use skua_broker::{Broker, Role, copied_at};
 use skua_ha::Versions;
 use skua_protocol::body::{
     ConsumerOffsets, MessageRequestModes, SubscriptionGroupTable, TopicConfigSerializeWrapper,
 };
 use skua_protocol::header::Fields;
-use skua_protocol::request::{
-    GetAllSubscriptionGroupConfig, GetAllTopicConfig, UpdateConsumerOffset,
-};
+use skua_protocol::request::{GetAllSubscriptionGroupConfig, GetAllTopicConfig};
 use skua_protocol::{Command, RequestCode, ResponseCode, json};
 use skua_remoting::Client;
 use tokio::sync::watch;
@@ -141,18 +139,20 @@ impl Tables {
             _ => true,
         };
         if changed(|versions| versions.topics) {
-            let table = self.topics(addr).await.context("topics")?;
-            broker.take_topics(table)?;
+            let (table, at) = self.topics(addr).await.context("topics")?;
+            broker.take_topics(table, at)?;
         }
         if changed(|versions| versions.groups) {
-            let table = self.groups(addr).await.context("subscription groups")?;
-            broker.take_groups(table)?;
+            let (table, at) = self.groups(addr).await.context("subscription groups")?;
+            broker.take_groups(table, at)?;
         }
         let commits = broker.local_commits();
         if changed(|versions| versions.offsets) || !commits.is_empty() {
-            let body = self.body(addr, RequestCode::GetAllConsumerOffset).await?;
-            let table = json::from_slice::<ConsumerOffsets>(&body).context("consumer offsets")?;
-            broker.take_offsets(table, clock::now());
+            let request = Command::raw_request(RequestCode::GetAllConsumerOffset, Fields::new());
+            let answer = self.call(addr, request).await?;
+            let table = json::from_slice::<ConsumerOffsets>(&answer.body);
+            let table = table.context("consumer offsets")?;
+            broker.take_offsets(table, copied_at(&answer), clock::now());
             self.send_back(addr).await.context("offsets committed here")?;
         }
         if changed(|versions| versions.delays) {
@@ -200,8 +200,12 @@ impl Tables {
         Ok(answer)
     }
 
-    async fn topics(&self, addr: &str) -> anyhow::Result<TopicConfigSerializeWrapper> {
+    async fn topics(
+        &self,
+        addr: &str,
+    ) -> anyhow::Result<(TopicConfigSerializeWrapper, Option<u64>)> {
         let mut table: Option<TopicConfigSerializeWrapper> = None;
+        let mut at = None;
         loop {
             let (have, version) = match &table {
                 Some(table) => (table.topic_config_table.len(), version_text(&table.data_version)),
@@ -221,17 +225,21 @@ impl Tables {
                     table
                 }
                 // The first, or the table changed between two pages.
-                table => table.insert(page),
+                table => {
+                    at = copied_at(&answer);
+                    table.insert(page)
+                }
             };
             let total = total(&answer, "totalTopicNum");
             if given == 0 || total.is_none_or(|total| table.topic_config_table.len() >= total) {
-                return Ok(std::mem::take(table));
+                return Ok((std::mem::take(table), at));
             }
         }
     }
 
-    async fn groups(&self, addr: &str) -> anyhow::Result<SubscriptionGroupTable> {
+    async fn groups(&self, addr: &str) -> anyhow::Result<(SubscriptionGroupTable, Option<u64>)> {
         let mut table: Option<SubscriptionGroupTable> = None;
+        let mut at = None;
         loop {
             let (have, version) = match &table {
                 Some(table) => {
@@ -253,12 +261,15 @@ impl Tables {
                     table.forbidden_table.extend(page.forbidden_table);
                     table
                 }
-                table => table.insert(page),
+                table => {
+                    at = copied_at(&answer);
+                    table.insert(page)
+                }
             };
             let total = total(&answer, "totalGroupNum");
             if given == 0 || total.is_none_or(|total| table.subscription_group_table.len() >= total)
             {
-                return Ok(std::mem::take(table));
+                return Ok((std::mem::take(table), at));
             }
         }
     }
@@ -266,21 +277,9 @@ impl Tables {
     /// Tells the master what was committed here and is further than what it has.
     async fn send_back(&self, addr: &str) -> anyhow::Result<()> {
         for commit in self.broker.local_commits().into_iter().take(COMMITS_MAX) {
-            let header = UpdateConsumerOffset {
-                consumer_group: commit.group.as_str().into(),
-                topic: commit.topic.as_str().into(),
-                queue_id: commit.queue,
-                commit_offset: commit.offset,
-            };
-            let mut request = Command::request(&header);
-            request.fields.push(skua_broker::ONLY_FORWARD, "true");
+            let request = self.broker.hand_on(&commit);
             let answer = self.client.call(addr, request, CALL_MS).await?;
-            if answer.code != ResponseCode::Success as i32 {
-                // Its topic or group is gone there: it will be here, too.
-                let remark = answer.remark.as_deref().unwrap_or("");
-                tracing::warn!(?commit, remark, "the master does not take an offset");
-            }
-            self.broker.commit_is_known(&commit);
+            self.broker.handed_on(&commit, &answer);
         }
         Ok(())
     }
