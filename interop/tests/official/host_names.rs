@@ -1,12 +1,15 @@
 //! Host names in place of addresses: of the master, of name servers, and what clients and slaves
-//! are given; a name that nobody knows, and one that moves to another machine.
+//! are given; a name that nobody knows, and one that moves to another machine. And addresses that
+//! differ from what is listened on.
 
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::json;
 use skua_interop::{
-    Broker, Client, Driver, Kind, Namesrv, Place, Relay, Scene, Tuning, wait_until, wire,
+    Broker, Client, Driver, Kind, Namesrv, Net, Place, Relay, Scene, Tuning, check, free_port,
+    wait_until, wire,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -137,4 +140,86 @@ fn java_clients_and_a_java_slave_are_given_names() {
     driver.run("send p topic=named mode=sync count=200 prefix=b");
     master.process.kill();
     driver.wait_got("c", 221);
+}
+
+#[test]
+fn clients_and_the_slave_come_by_the_advertised_port() {
+    let scene = Scene::new();
+    let namesrv = Namesrv::start(&scene, Kind::Skua);
+    let port = free_port();
+    let given = format!("127.0.0.1:{port}");
+    let own = [
+        "brokerRole=SYNC_MASTER",
+        "brokerIP2=127.0.0.1",
+        setting(format!("advertisedPort={port}")),
+    ];
+    let master = member(&scene, Kind::Skua, "broker-a", &namesrv.addr, &own);
+    wait_until("the advertised port in the cluster list", LIMIT, || {
+        let list = wire::cluster_list(&namesrv.addr)?;
+        assert!(!list.contains(&master.addr), "{list}");
+        list.contains(&given).then_some(())
+    });
+    // As a container's port mapping does.
+    let relay =
+        Relay::start_at(given.parse().expect("ip:port"), master.addr.parse().expect("ip:port"));
+    let own = ["brokerName=broker-a", "brokerId=1", "brokerRole=SLAVE"];
+    let slave = member(&scene, Kind::Skua, "slave", &namesrv.addr, &own);
+    wait_code(&master, OK);
+    wait_until("the topic at the slave", LIMIT, || {
+        let (_, body) = wire::call(&slave.addr, 21, json!({}), &[])?;
+        String::from_utf8_lossy(&body).contains("\"codes\"").then_some(())
+    });
+    let (_, status) = wire::call(&slave.addr, 907, json!({}), &[]).expect("an answer");
+    let status = String::from_utf8_lossy(&status).into_owned();
+    assert!(
+        status.contains(&format!("\"masterAddr\":\"127.0.0.1:{}\"", ha_port(&master))),
+        "{status}"
+    );
+    let mut driver = Driver::start(&scene, Client::Java5, &namesrv.addr);
+    driver.run("producer p group=producers");
+    driver.run("send p topic=mapped mode=sync count=20 prefix=a");
+    driver.run("consumer c group=readers topic=mapped kind=concurrent poll=1000");
+    driver.wait_got("c", 20);
+    check::each_once(&driver.sent("mapped"), &driver.got("c"));
+    // They have no other way.
+    relay.cut();
+    assert!(driver.try_run("send p topic=mapped mode=sync count=1 prefix=b").is_err());
+    relay.pass();
+}
+
+fn ha_port(master: &Broker) -> u16 {
+    let at: std::net::SocketAddr = master.addr.parse().expect("ip:port");
+    at.port() + 1
+}
+
+/// A client that comes by another address than clients are given, from another machine.
+#[test]
+fn a_client_that_shows_that_the_given_address_is_of_no_use_is_warned_of() {
+    let Some(mut net) = Net::start() else { return };
+    let scene = Scene::new();
+    let namesrv_node = net.node();
+    let namesrv = Namesrv::start_at(&scene, Kind::Skua, "namesrv", &namesrv_node.place());
+    let heartbeat = json!({ "clientID": "c", "producerDataSet": [{ "groupName": "p" }],
+        "consumerDataSet": [] });
+    for (folder, given) in [("reached", None), ("out-of-reach", Some("10.99.0.1"))] {
+        let node = net.node();
+        let ip = given.map_or_else(|| node.ip.to_string(), str::to_owned);
+        let tuning =
+            Tuning { settings: vec![setting(format!("brokerIP1={ip}"))], java_options: None };
+        let place = node.place();
+        let broker = Broker::start_at(&scene, Kind::Skua, folder, &namesrv.addr, tuning, place);
+        wait_until("the broker by the address it gives", LIMIT, || {
+            let list = wire::cluster_list(&namesrv.addr)?;
+            list.contains(&format!("\"{ip}:10911\"")).then_some(())
+        });
+        let body = heartbeat.to_string();
+        let answer = wire::call(&broker.addr, 34, json!({}), body.as_bytes()).expect("an answer");
+        assert_eq!(answer.0["code"], OK);
+        let warning = "a client came by another address than clients are given";
+        if given.is_some() {
+            wait_said(&broker, warning);
+            wait_said(&broker, "given=\"10.99.0.1:10911\"");
+        }
+        assert_eq!(broker.process.output().contains(warning), given.is_some(), "{folder}");
+    }
 }
