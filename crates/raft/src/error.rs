@@ -62,7 +62,7 @@ pub enum FrameError {
     OtherOrigin,
 }
 
-/// A change of the members, or of the leader, was not begun.
+/// A change of the members, or of the leader, was not begun, unless it says so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
     #[error("this broker is not the leader")]
@@ -79,4 +79,7 @@ pub enum ChangeError {
     Leads,
     #[error("{0}")]
     Invalid(String),
+    /// It was begun, and the leader ends of its disk: its followers may bring it about.
+    #[error("the leader ends, and the change may come about all the same: {0}")]
+    LeaderFails(String),
 }

@@ -5,7 +5,7 @@
 mod cluster;
 
 use cluster::{Cluster, Wire};
-use skua_raft::{Change, PeerId};
+use skua_raft::{Change, ChangeError, PeerId};
 use skua_store::disk::{Crash, Faults};
 
 const SEEDS: u64 = 2000;
@@ -211,8 +211,9 @@ impl Run {
         else {
             return;
         };
-        if life.group.propose_change(&change).is_err() {
-            return;
+        match life.group.propose_change(&change) {
+            Ok(()) | Err(ChangeError::LeaderFails(_)) => {}
+            Err(_) => return,
         }
         self.changes += 1;
         if is_new {

@@ -209,7 +209,7 @@ impl Group {
             // The next tick tells; nothing else goes on.
             let what = cause.to_string();
             self.failed = Some(cause);
-            return Err(ChangeError::Invalid(what));
+            return Err(ChangeError::LeaderFails(what));
         }
         Ok(())
     }
