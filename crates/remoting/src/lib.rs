@@ -23,6 +23,7 @@ mod write_queue;
 
 pub use client::{CallError, Client, ClientOptions, Hook};
 pub use limits::{Limits, PROGRESS_BYTES};
+pub use link::canonical;
 pub use listener::{BindError, BindOptions, Listener, Server, ServerOptions, StopReport};
 pub use metrics::Metrics;
 

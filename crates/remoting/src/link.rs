@@ -266,6 +266,6 @@ impl Peer for Link {
 
 /// A dual-stack socket shows IPv4 clients as mapped IPv6 addresses; stored hosts and client lists
 /// must show them as what they are.
-fn canonical(addr: SocketAddr) -> SocketAddr {
+pub fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }

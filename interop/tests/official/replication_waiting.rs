@@ -148,12 +148,12 @@ fn what_waits_is_delivered(change: fn(&mut Pair)) {
 }
 
 #[test]
-fn what_waits_is_delivered_once_by_the_slave_of_a_master_that_is_lost() {
+fn what_waits_is_delivered_by_the_slave_of_a_master_that_is_lost() {
     what_waits_is_delivered(Pair::lose_master);
 }
 
 #[test]
-fn what_waits_is_delivered_once_when_the_role_is_moved_there_and_back() {
+fn what_waits_is_delivered_when_the_role_is_moved_there_and_back() {
     what_waits_is_delivered(Pair::switch_there_and_back);
 }
 

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use skua_ha::Versions;
 use skua_raft::{FRAME_HEAD, PeerId, frame_len};
+use skua_remoting::canonical;
 use skua_remoting::tls::Stream;
 use tokio::io::{AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -197,6 +198,7 @@ impl Net {
             while connections.try_join_next().is_some() {}
             match listener.accept().await {
                 Ok((stream, addr)) if connections.len() < CONNECTIONS_MAX => {
+                    let addr = canonical(addr);
                     let (net, member) = (self.clone(), member.clone());
                     connections.spawn(async move {
                         if let Err(error) = net.receive_all(stream, &member).await {

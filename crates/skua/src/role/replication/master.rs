@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use skua_broker::Role;
 use skua_ha::{MasterAct, MasterLink, MasterRules, Progress, Span, Trouble, Twins, checksum};
 use skua_protocol::{Millis, PhysicalOffset};
+use skua_remoting::canonical;
 use skua_remoting::tls::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -43,7 +44,7 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
             links.abort_all();
         }
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept() => accepted.map(|(stream, addr)| (stream, canonical(addr))),
             () = changed => continue,
         };
         match accepted {
