@@ -18,6 +18,8 @@ use skua_interop::{
 };
 use skua_seeds::number;
 
+/// So long after the name server has the next master a client that looks each second has it.
+const SETTLED: Duration = Duration::from_millis(1500);
 const LIMIT: Duration = Duration::from_secs(300);
 /// A member that does not lead waits for the next leader as long as that before it refuses.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -223,7 +225,10 @@ fn fail_over(side: &mut Side, driver: &Driver) -> Times {
         *first = Some(known.min(at));
     };
     let is_over = || first.lock().expect("no panic under it").is_some();
-    let (mut route, mut client) = (None, None);
+    let mut route = None;
+    // The client's stop is the longest time without an answer to it; what was answered before the
+    // kill may be read after it.
+    let (mut longest, mut client) = (Duration::ZERO, killed);
     thread::scope(|scope| {
         for addr in &others {
             scope.spawn(|| {
@@ -235,27 +240,27 @@ fn fail_over(side: &mut Side, driver: &Driver) -> Times {
                 }
             });
         }
-        // What was answered before the kill is still to be read.
-        let mut before = driver.counted("sent");
+        let (mut seen, mut heard) = (driver.counted("sent"), killed);
         loop {
-            thread::sleep(Duration::from_millis(150));
-            let now = driver.counted("sent");
-            if std::mem::replace(&mut before, now) == now {
-                break;
-            }
-        }
-        wait_until("a route and a send", LIMIT, || {
+            thread::sleep(Duration::from_millis(5));
+            assert!(killed.elapsed() < LIMIT, "no route and no send");
             if route.is_none() && side.master().is_some_and(|now| others.contains(&now)) {
                 route = Some(Instant::now());
             }
-            if client.is_none() && driver.counted("sent") > before {
-                client = Some(Instant::now());
+            let (now, count) = (Instant::now(), driver.counted("sent"));
+            if std::mem::replace(&mut seen, count) != count {
+                let stopped = now - std::mem::replace(&mut heard, now);
+                if stopped > longest {
+                    (longest, client) = (stopped, now);
+                }
             }
-            (route.is_some() && client.is_some()).then_some(())
-        });
+            if route.is_some_and(|at| heard > at && now > at + SETTLED) {
+                break;
+            }
+        }
     });
     let first = first.into_inner().expect("no panic under it").expect("a good send");
-    let [server, route, client] = [first, route.expect("waited for"), client.expect("waited for")]
+    let [server, route, client] = [first, route.expect("waited for"), client]
         .map(|at| at.saturating_duration_since(killed).as_millis());
     side.brokers[dead].launch_again();
     side.wait_whole(Some(&master));

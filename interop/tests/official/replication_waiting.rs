@@ -1,6 +1,6 @@
 //! What waits at a master that loses its role: delay levels, timers, half messages, messages that
-//! consumers gave back or popped. The slave that takes its place delivers them. And the tables that
-//! it needs for that, which follow the master's.
+//! consumers gave back or popped. The slave, or the member of a group, that takes its place delivers
+//! them. And the tables that a slave needs for that, which follow the master's.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,13 +10,29 @@ use skua_interop::{
     Broker, Client, Driver, Event, Kind, Namesrv, Scene, Tuning, check, skua, wait_until, wire,
 };
 
+use super::raft::Group;
+
 const LIMIT: Duration = Duration::from_secs(120);
 /// Milliseconds that messages wait: far more than the role takes to change hands.
 const WAITS_MS: i64 = 15_000;
-const LEVELS: &str = "messageDelayLevel=1s 5s 15s 30s";
+const SETTINGS: [&str; 4] = [
+    "messageDelayLevel=1s 5s 15s 30s",
+    "transactionTimeOut=1000",
+    "transactionCheckInterval=1000",
+    "transactionCheckMax=1000",
+];
 /// Later than this is too late even on a busy machine.
 const LATE_MS: i64 = 30_000;
 const GAP: Duration = Duration::from_secs(5);
+
+/// One queue's brokers, of which one is the master.
+trait Brokers {
+    fn scene(&self) -> &Scene;
+    fn namesrv(&self) -> &str;
+    fn master(&self) -> &str;
+    /// What is acknowledged is where the next master will be.
+    fn is_copied(&self) -> bool;
+}
 
 struct Pair {
     scene: Scene,
@@ -30,14 +46,8 @@ impl Pair {
         let scene = Scene::new();
         let namesrv = Namesrv::start(&scene, Kind::Skua);
         let member = |folder: &str, own: &[&'static str]| {
-            let mut settings = vec![
-                "brokerIP2=127.0.0.1",
-                "mappedFileSizeCommitLog=1048576",
-                "transactionTimeOut=1000",
-                "transactionCheckInterval=1000",
-                "transactionCheckMax=1000",
-                LEVELS,
-            ];
+            let mut settings = vec!["brokerIP2=127.0.0.1", "mappedFileSizeCommitLog=1048576"];
+            settings.extend(SETTINGS);
             settings.extend(own);
             let tuning = Tuning { settings, java_options: None };
             let mut broker = Broker::start_tuned(&scene, Kind::Skua, folder, &namesrv.addr, tuning);
@@ -72,6 +82,61 @@ impl Pair {
     }
 }
 
+impl Brokers for Pair {
+    fn scene(&self) -> &Scene {
+        &self.scene
+    }
+
+    fn namesrv(&self) -> &str {
+        &self.namesrv.addr
+    }
+
+    fn master(&self) -> &str {
+        &self.master.addr
+    }
+
+    fn is_copied(&self) -> bool {
+        wire::is_followed(&self.master.addr)
+    }
+}
+
+impl Brokers for Group {
+    fn scene(&self) -> &Scene {
+        &self.scene
+    }
+
+    fn namesrv(&self) -> &str {
+        &self.namesrv.addr
+    }
+
+    fn master(&self) -> &str {
+        &self.nodes[self.wait_leader()].addr
+    }
+
+    fn is_copied(&self) -> bool {
+        true
+    }
+}
+
+/// The leader is gone with its disk.
+fn lose_leader(group: &mut Group) {
+    let leader = group.wait_leader();
+    group.nodes[leader].process.kill();
+    fs::remove_dir_all(group.nodes[leader].dir.join("store")).expect("the leader's store");
+    let next =
+        wait_until("another leader", LIMIT, || group.leader().filter(|next| *next != leader));
+    group.wait_master(next);
+}
+
+/// The lead is moved on at a word, and back.
+fn lead_there_and_back(group: &mut Group) {
+    let leader = group.wait_leader();
+    for to in [(leader + 1) % 3, leader] {
+        group.change(&["transfer", &format!("n{to}")]);
+        group.wait_master(to);
+    }
+}
+
 fn mqadmin(arguments: &[&str]) {
     let output = skua().arg("mqadmin").args(arguments).output().expect("skua runs");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -83,15 +148,14 @@ fn with(events: Vec<Event>, prefix: &str) -> Vec<Event> {
     events.into_iter().filter(|event| event.get("body").starts_with(prefix)).collect()
 }
 
-fn what_waits_is_delivered(change: fn(&mut Pair)) {
-    let mut pair = Pair::start();
-    let namesrv = pair.namesrv.addr.clone();
+fn what_waits_is_delivered<B: Brokers>(mut brokers: B, change: fn(&mut B)) {
+    let namesrv = brokers.namesrv().to_owned();
     for topic in ["waiting", "again", "popped"] {
         mqadmin(&["updateTopic", "-n", &namesrv, "-c", "DefaultCluster", "-t", topic]);
     }
-    let mode = ["setConsumeMode", "-n", &namesrv, "-b", &pair.master.addr, "-m", "POP", "-q", "0"];
+    let mode = ["setConsumeMode", "-n", &namesrv, "-b", brokers.master(), "-m", "POP", "-q", "0"];
     mqadmin(&[&mode[..], &["-t", "popped", "-g", "popping"]].concat());
-    let mut driver = Driver::start(&pair.scene, Client::Java5, &namesrv);
+    let mut driver = Driver::start(brokers.scene(), Client::Java5, &namesrv);
     driver.run("producer p group=producers timeout=20000 poll=1000");
     driver.run("consumer c group=readers topic=waiting kind=concurrent poll=1000");
     // Each message is refused once, and comes again when its time is over.
@@ -113,11 +177,10 @@ fn what_waits_is_delivered(change: fn(&mut Pair)) {
     driver.run(&format!("send p topic=waiting mode=sync count=8 prefix=timer tags=A {timer}"));
     let began = Instant::now();
     // What consumers sent back, or said of what they popped, is not waited for: a second.
-    wait_until("the slave to have all", LIMIT, || {
-        (wire::is_followed(&pair.master.addr) && began.elapsed() > Duration::from_secs(1))
-            .then_some(())
+    wait_until("the others to have all", LIMIT, || {
+        (brokers.is_copied() && began.elapsed() > Duration::from_secs(1)).then_some(())
     });
-    change(&mut pair);
+    change(&mut brokers);
     assert!(driver.got("c").is_empty(), "all of it still waits: the machine is too busy");
 
     // Committed only now: the new master asks whom it knows, and a client makes itself known to
@@ -142,19 +205,29 @@ fn what_waits_is_delivered(change: fn(&mut Pair)) {
     check::contains_all(&driver.sent("again"), &driver.got("a"));
     check::contains_all(&driver.sent("popped"), &driver.got("q"));
     // Nor are they stored twice.
-    let mut scanner = Driver::start(&pair.scene, Client::Java5, &namesrv);
+    let mut scanner = Driver::start(brokers.scene(), Client::Java5, &namesrv);
     scanner.run("scan s topic=waiting");
     check::each_once(&[sent, halves].concat(), &scanner.got("s"));
 }
 
 #[test]
 fn what_waits_is_delivered_by_the_slave_of_a_master_that_is_lost() {
-    what_waits_is_delivered(Pair::lose_master);
+    what_waits_is_delivered(Pair::start(), Pair::lose_master);
 }
 
 #[test]
 fn what_waits_is_delivered_when_the_role_is_moved_there_and_back() {
-    what_waits_is_delivered(Pair::switch_there_and_back);
+    what_waits_is_delivered(Pair::start(), Pair::switch_there_and_back);
+}
+
+#[test]
+fn what_waits_is_delivered_by_the_next_leader_of_a_group() {
+    what_waits_is_delivered(Group::start(3, &SETTINGS.join("\n")), lose_leader);
+}
+
+#[test]
+fn what_waits_is_delivered_when_the_lead_of_a_group_is_moved_there_and_back() {
+    what_waits_is_delivered(Group::start(3, &SETTINGS.join("\n")), lead_there_and_back);
 }
 
 /// What this request for a whole table gives, without what is a broker's own.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use skua_protocol::QueueId;
-use skua_store::{ReadLimits, ReadStatus, Store};
+use skua_store::{KeepMore, Read, ReadLimits, ReadStatus, Store};
 
 use super::floor::record_len;
 use super::report::{Latency, ReadRate};
@@ -54,6 +54,13 @@ pub fn rates(dir: &Path, pace: Pace) -> Result<Vec<ReadRate>, BenchError> {
     Ok(rates)
 }
 
+/// As a broker reads for a pull: what is in memory at once, the rest with a hint to the disk.
+fn pull(store: &Store, queue: QueueId, from: i64, limits: ReadLimits) -> Read {
+    store
+        .read_cached(TOPIC, queue, from, limits, &mut |_| true, KeepMore::default())
+        .unwrap_or_else(|| store.read(TOPIC, queue, from, limits, &mut |_| true))
+}
+
 /// All queues from their beginning to their end, in turn, as consumers that are far behind.
 fn sequential(store: &Store, each: u64, cold: bool) -> Result<ReadRate, BenchError> {
     let mut next = [0_i64; QUEUES as usize];
@@ -63,7 +70,7 @@ fn sequential(store: &Store, each: u64, cold: bool) -> Result<ReadRate, BenchErr
     while !is_done {
         is_done = true;
         for (queue, from) in next.iter_mut().enumerate() {
-            let read = store.read(TOPIC, QueueId(queue as u32), *from, LIMITS, &mut |_| true);
+            let read = pull(store, QueueId(queue as u32), *from, LIMITS);
             if read.status == ReadStatus::Found {
                 is_done = false;
                 count += u64::from(read.count);
@@ -88,7 +95,7 @@ fn random(store: &Store, each: u64, cold: bool, duration: Duration) -> ReadRate 
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let queue = QueueId((state >> 33) as u32 % QUEUES);
         let from = ((state >> 20) % each) as i64;
-        let read = store.read(TOPIC, queue, from, ReadLimits { max_messages: 1 }, &mut |_| true);
+        let read = pull(store, queue, from, ReadLimits { max_messages: 1 });
         count += u64::from(read.count);
         bytes += read.body.len() as u64;
     }
@@ -112,8 +119,7 @@ pub fn sends_beside_reads(dir: &Path, pace: Pace) -> Result<[Latency; 2], BenchE
                 for queue in 0..QUEUES {
                     let mut from = 0;
                     while from < each as i64 && !over.load(Ordering::Relaxed) {
-                        let read =
-                            rig.store.read(TOPIC, QueueId(queue), from, LIMITS, &mut |_| true);
+                        let read = pull(&rig.store, QueueId(queue), from, LIMITS);
                         read_bytes.fetch_add(read.body.len() as u64, Ordering::Relaxed);
                         from = read.next_offset;
                     }
