@@ -109,6 +109,12 @@ impl Group {
             // What is behind was not agreed on, as far as this member knows; the copy is.
             let applied = log.applied;
             log.index.truncate(applied + 1)?;
+            if applied == 0 && store.confirmed() > store.min_physical_offset() {
+                // It forgot its entries to begin behind them, and ended before the bytes were gone.
+                let file = store.commit_log_file_size();
+                let behind = (store.appended().0 / file + 1) * file;
+                store.begin_anew(PhysicalOffset(behind), &[])?;
+            }
         } else if last < hint {
             if options.sync {
                 return Err(OpenError::Broken {
