@@ -226,7 +226,7 @@ impl GroupTable {
     /// All groups are to be in the log: of none is it sure that the broker's group has agreed on it.
     pub fn note_all(&self) {
         let _version = lock(&self.version);
-        lock(&self.journal).is_whole();
+        lock(&self.journal).mark_whole();
         self.groups.for_each(|group| self.note(&group.group_name));
     }
 

@@ -86,7 +86,7 @@ impl Journal {
     }
 
     /// Names of the whole table are going to be noted.
-    pub fn is_whole(&mut self) {
+    pub fn mark_whole(&mut self) {
         self.rest = self.is_kept.then(String::new);
     }
 

@@ -342,7 +342,7 @@ impl TopicTable {
     /// All topics are to be in the group's log: of none is it sure that the group has agreed on it.
     pub fn note_all(&self) {
         let mut changes = lock(&self.changes);
-        changes.journal.is_whole();
+        changes.journal.mark_whole();
         self.for_each(|topic| self.note(&mut changes, &topic.config.topic_name));
     }
 

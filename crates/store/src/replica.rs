@@ -14,7 +14,8 @@ use crate::error::{ReadError, ReplicateError};
 
 /// Called before the checkpoint says that what is dispatched is durable.
 pub type OnCheckpoint = Box<dyn Fn() -> DiskResult<()> + Send + Sync>;
-/// Told that the log has grown. Called by whoever appends: it must not wait.
+/// Told that the log has grown, or that somebody asks whether this broker leads. Called by whoever
+/// appends or asks: it must not wait.
 pub type OnRound = Box<dyn Fn() + Send + Sync>;
 
 impl Store {

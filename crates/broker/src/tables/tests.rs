@@ -2,11 +2,10 @@ use std::task::Poll;
 
 use skua_protocol::Command;
 use skua_protocol::body::SubscriptionGroupConfig;
-use skua_protocol::request::{
-    DeleteTopicInBroker, QueryConsumerOffset, UpdateAndCreateTopic, UpdateConsumerOffset,
-};
+use skua_protocol::request::{DeleteTopicInBroker, QueryConsumerOffset, UpdateConsumerOffset};
 use skua_store::Store;
 
+use super::simulation::make_topic;
 use super::*;
 use crate::role::Role;
 use crate::test_broker::{TestBroker, poll, ready};
@@ -218,21 +217,6 @@ fn a_leader_whose_disk_is_full_tells_what_it_knows_and_acknowledges_nothing() {
     assert_eq!(told.fields.get("offset"), Some("2"));
 }
 
-fn make_topic(name: &str) -> Command {
-    Command::request(&UpdateAndCreateTopic {
-        topic: name.into(),
-        default_topic: "TBW102".into(),
-        read_queue_nums: 1,
-        write_queue_nums: 1,
-        perm: 6,
-        topic_filter_type: "SINGLE_TAG".into(),
-        topic_sys_flag: Some(0),
-        order: false,
-        attributes: None,
-        force: None,
-    })
-}
-
 /// Loses the lead with what was not agreed on, and wins it again.
 fn lead_again(test: &TestBroker, term: i64) {
     test.store.close_appends();
@@ -246,7 +230,7 @@ fn lead_again(test: &TestBroker, term: i64) {
 fn what_a_lost_term_left_in_tables_is_agreed_on_before_it_is_answered() {
     let mut leader = leader();
     let mut follower = TestBroker::with(MEMBER);
-    let waiting = leader.start(&leader.peer, make_topic("Kept")).expect_err("not agreed on yet");
+    let waiting = leader.start(&leader.peer, make_topic("Kept", 1)).expect_err("not agreed on yet");
     agree(&leader.store);
     ready(waiting);
     replicate(&leader, &mut follower);
@@ -255,14 +239,14 @@ fn what_a_lost_term_left_in_tables_is_agreed_on_before_it_is_answered() {
     leader.broker.wake_to_log_tables(leader.now);
     leader.run_after(GATHER_MS);
     // Made and deleted by a leader that could not tell anybody; both are asked for again.
-    let made = leader.start(&leader.peer, make_topic("Again")).expect_err("not agreed on yet");
+    let made = leader.start(&leader.peer, make_topic("Again", 1)).expect_err("not agreed on yet");
     let delete = || Command::request(&DeleteTopicInBroker { topic: "Kept".into() });
     let gone = leader.start(&leader.peer, delete()).expect_err("not agreed on yet");
     lead_again(&leader, 3);
     assert_ne!(ready(made).code, 0);
     assert_ne!(ready(gone).code, 0);
     assert!(leader.broker.topics.contains("Again") && !leader.broker.topics.contains("Kept"));
-    let made = leader.start(&leader.peer, make_topic("Again")).expect_err("not agreed on yet");
+    let made = leader.start(&leader.peer, make_topic("Again", 1)).expect_err("not agreed on yet");
     let gone = leader.start(&leader.peer, delete()).expect_err("not agreed on yet");
     for mut waiting in [made, gone] {
         // One round is under way at a time.
@@ -286,7 +270,7 @@ fn the_table_of_a_leader_before_is_not_taken_over() {
     let mut follower = TestBroker::with(MEMBER);
     let old = leader.broker.topics.snapshot();
     lead_again(&leader, 7);
-    let waiting = leader.start(&leader.peer, make_topic("New")).expect_err("not agreed on yet");
+    let waiting = leader.start(&leader.peer, make_topic("New", 1)).expect_err("not agreed on yet");
     agree(&leader.store);
     ready(waiting);
     replicate(&leader, &mut follower);
