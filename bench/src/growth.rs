@@ -13,6 +13,7 @@ use skua_interop::Kind;
 use crate::Args;
 use crate::figures::{Figures, Run};
 use crate::generator::Sends;
+use crate::memory;
 use crate::picture;
 use crate::runs::Held;
 use crate::servers::Group;
@@ -98,9 +99,10 @@ pub fn run(args: &Args) -> io::Result<()> {
                         store(&group, more - stored);
                         stored = more;
                     }
-                    measure(&group, of, *at, args)
+                    memory::touch(&args.ground(), args.touch)?;
+                    Ok(measure(&group, of, *at, args))
                 })
-                .collect();
+                .collect::<io::Result<_>>()?;
             runs.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
             let run = &runs[runs.len() / 2];
             let cpu_micros = run.cpu_per_million.unwrap_or(0.0);

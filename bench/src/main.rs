@@ -11,6 +11,7 @@ mod generator;
 mod growth;
 mod machine;
 mod measure;
+mod memory;
 mod picture;
 mod plan;
 mod runs;
@@ -49,6 +50,10 @@ struct Args {
     /// Seconds of load for a Java server's compiler before the first round.
     #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(0..=600))]
     java_warm_up: u32,
+    /// MiB of memory that are filled and given free right before each run that writes as fast as
+    /// it can, so that no server waits for the host of a virtual machine to give them; 0: none.
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(0..=65_536))]
+    touch: u32,
     /// Only works whose name contains one of these.
     #[arg(long)]
     only: Vec<String>,
@@ -102,6 +107,11 @@ impl Args {
     fn results(&self) -> PathBuf {
         self.out.join(RESULTS)
     }
+
+    /// Where the servers' folders are.
+    fn ground(&self) -> PathBuf {
+        self.out.join("servers")
+    }
 }
 
 fn main() -> io::Result<ExitCode> {
@@ -124,12 +134,12 @@ fn main() -> io::Result<ExitCode> {
 /// them there for the next to remove.
 fn ground(args: &Args) -> io::Result<PathBuf> {
     fs::create_dir_all(&args.out)?;
-    let ground = args.out.canonicalize()?.join("servers");
+    let ground = args.ground();
     if ground.exists() {
         fs::remove_dir_all(&ground)?;
     }
     fs::create_dir(&ground)?;
-    tempfile::env::override_temp_dir(&ground)
+    tempfile::env::override_temp_dir(&ground.canonicalize()?)
         .map_err(|other| io::Error::other(format!("temporary files go to {}", other.display())))?;
     Ok(ground)
 }

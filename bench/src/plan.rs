@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::Args;
 use crate::figures::Figures;
 use crate::servers::Competitor;
-use crate::work::{Load, Setup, WORKS, Work};
+use crate::work::{Load, Rate, Setup, WORKS, Work};
 
 /// A work still to be done once more by a server.
 #[derive(Clone, Copy)]
@@ -34,7 +34,11 @@ pub fn jobs(setup: Setup, args: &Args, figures: &Figures) -> Vec<Job> {
 
 fn takes_part(competitor: Competitor, work: &Work, args: &Args) -> bool {
     match competitor {
-        Competitor::Floor => matches!(work.load, Load::Send { .. } | Load::CatchUp { .. }),
+        Competitor::Floor => match work.load {
+            Load::Send { .. } | Load::CatchUp { .. } => true,
+            Load::EndToEnd { rate } => matches!(rate, Rate::Fixed(_)),
+            _ => false,
+        },
         Competitor::Java => !args.without_java,
         Competitor::Skua => true,
     }
@@ -84,7 +88,14 @@ impl Job {
             Setup::Raft => 2.5,
             _ => 0.5,
         };
-        Duration::from_secs_f64(seconds + turn)
+        // Where each page has to come from the host.
+        let touch = match self.competitor {
+            Competitor::Java | Competitor::Skua if self.work.load.fills_memory() => {
+                f64::from(args.touch) / 700.0
+            }
+            _ => 0.0,
+        };
+        Duration::from_secs_f64(seconds + turn + touch)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::Args;
 use crate::aims::IDLE_MEMORY;
 use crate::figures::{Figures, Run};
 use crate::generator::{self, Sends};
+use crate::memory;
 use crate::setup::{Ground, JAVA_OPTIONS};
 use crate::usage::status_kib;
 use crate::work::{Setup, Work};
@@ -109,6 +110,9 @@ impl Servers {
             let group =
                 self.groups.iter_mut().find(|group| Competitor::of(group.kind) == competitor)?;
             group.thaw();
+            if work.load.fills_memory() {
+                memory::touch(&args.ground(), args.touch).expect("space on the disk");
+            }
             let run = group.run(work, args);
             group.freeze();
             (run, group.pids())

@@ -51,6 +51,17 @@ impl Setup {
     }
 }
 
+impl Load {
+    /// Whether new messages come as fast as the server takes them.
+    pub fn fills_memory(self) -> bool {
+        match self {
+            Self::Send { .. } | Self::BesideReader { .. } | Self::Transactions { .. } => true,
+            Self::Tail { rate, .. } => rate.is_none(),
+            _ => false,
+        }
+    }
+}
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {

@@ -1,6 +1,8 @@
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::sync::Once;
+use std::{panic, thread};
 
 use tempfile::TempDir;
 
@@ -17,6 +19,7 @@ pub struct Scene {
 impl Scene {
     #[expect(clippy::new_without_default, reason = "makes a folder: not a default value")]
     pub fn new() -> Self {
+        note_panics();
         let dir = tempfile::Builder::new().prefix("skua-interop-").tempdir();
         Self { dir: Some(dir.expect("a temporary folder")) }
     }
@@ -50,8 +53,26 @@ impl Drop for Scene {
             let dir = dir.keep();
             show_logs(&dir);
             eprintln!("kept: {}", dir.display());
+            // Once more, since what is before the logs is the first to be cut away.
+            PANIC.with_borrow(|told| eprintln!("{told}"));
         }
     }
+}
+
+thread_local! {
+    /// What this thread's last panic said, and where.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+fn note_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            PANIC.with_borrow_mut(|told| *told = info.to_string());
+            before(info);
+        }));
+    });
 }
 
 fn show_logs(dir: &Path) {

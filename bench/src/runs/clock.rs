@@ -8,7 +8,7 @@ use crate::servers::{Group, PATIENCE};
 use crate::work::Rate;
 
 /// Never so many: the clock says when the next leaves.
-const IN_FLIGHT: u32 = 4096;
+pub(super) const IN_FLIGHT: u32 = 4096;
 /// Sends in flight where capacity is measured.
 const FULL: u32 = 256;
 

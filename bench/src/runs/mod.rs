@@ -17,7 +17,7 @@ use crate::figures::Run;
 use crate::floor;
 use crate::generator::{self, QUEUES, Sends, cpu_of, pace, run_of, with_cpu};
 use crate::servers::{Echo, Group};
-use crate::work::{Load, Setup, Work};
+use crate::work::{Load, Rate, Setup, Work};
 
 /// With each message of a pull's answer, beside its body.
 const AROUND_A_BODY: u32 = 150;
@@ -39,6 +39,16 @@ impl Echo {
                 let watched = cpu_of(&[self.id()]);
                 let target = ["--broker", &self.addr, &watched[0], &watched[1]];
                 let report = generator::produce(&target, "floor", sends, &pace(args));
+                Some(with_cpu(run_of(&report), &report, args))
+            }
+            // As far as the answer: how long the machine itself keeps a request waiting.
+            Load::EndToEnd { rate: Rate::Fixed(rate) } => {
+                let watched = cpu_of(&[self.id()]);
+                let target = ["--broker", &self.addr, &watched[0], &watched[1]];
+                let by_clock = ["--rate", &rate.to_string(), "-c", "1"].map(str::to_owned);
+                let pace = [&pace(args)[..], &by_clock[..]].concat();
+                let report =
+                    generator::produce(&target, "floor", Sends::plain(clock::IN_FLIGHT), &pace);
                 Some(with_cpu(run_of(&report), &report, args))
             }
             // What a pull's answer carries: bodies and about a hundred bytes with each.

@@ -310,6 +310,16 @@ fn uncommitted_entries_are_taken_unless_they_are_not_wanted() {
 }
 
 #[test]
+fn of_a_checkpoint_that_is_gone_the_copy_before_it_is_read() {
+    let source = Source::filled(0);
+    source.write(100);
+    let home = source.root().join("dledger-n0");
+    fs::rename(home.join("checkpoint"), home.join("checkpoint.bak")).expect("there");
+    let (status, told) = source.import("--committed-only");
+    assert_eq!((status, &told["uncommitted"], source.stored().len()), (0, &49.into(), 101));
+}
+
+#[test]
 fn a_torn_end_is_left_out_and_damage_is_told_with_its_place() {
     let mut source = Source::filled(0);
     let whole = source.queues.clone();

@@ -109,7 +109,9 @@ fn a_java_dledger_broker_becomes_a_store_of_skua() {
     assert_eq!((status, &told["written"]), (Some(0), &Value::Bool(false)), "{told}");
     let (status, told) = import(&java.store(), &target, &[]);
     assert_eq!(status, Some(0), "{told}");
-    assert_eq!((&told["uncommitted"], &told["tornBytes"]), (&0.into(), &0.into()), "{told}");
+    // Up to where it is agreed on, Java notes every 3 s and at its end, by two threads that take
+    // away each other's file; here all of it is.
+    assert_eq!(&told["tornBytes"], &0, "{told}");
     assert!(told["plainMessages"].as_u64() > Some(100), "{told}");
     assert_eq!(files(&java.store()), before, "the source was changed");
     let (status, _) = import(&java.store(), &target, &[]);

@@ -100,7 +100,13 @@ impl Directory {
         let standard = [home.join("data")];
         let dirs = if data.is_empty() { &standard[..] } else { data };
         let (files, file_size) = data_files(&*self.disk, dirs)?;
-        let committed = committed(&*self.disk, &home.join("checkpoint"))?;
+        // Java's member takes its checkpoint away before it renames the next into its place, by
+        // two threads at its end: the copy of the one before may be all that there is.
+        let noted = ["checkpoint", "checkpoint.bak"].map(|name| home.join(name));
+        let committed = match committed(&*self.disk, &noted[0])? {
+            None => committed(&*self.disk, &noted[1])?,
+            noted => noted,
+        };
         Ok(DLedger { disk: Arc::clone(&self.disk), id, files, file_size, committed, held: None })
     }
 }
