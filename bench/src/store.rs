@@ -20,14 +20,16 @@ pub fn run(args: &Args, dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let dir = dir.canonicalize()?;
     let (seconds, mib) = (args.seconds.to_string(), args.store_mib.to_string());
+    let touch = args.touch.to_string();
     let mut command = skua();
     command.args(["bench", "store", "--json", "--duration", &seconds, "--mib", &mib]);
+    command.args(["--touch", &touch]);
     let ours = report(command.args(["--sizes", SIZES, "--writers", WRITERS]).arg(&dir))?;
     let (mut java, mut starts) = (Value::Null, Value::Null);
     if !args.without_java {
         let mut command = java_store_bench(JAVA_OPTIONS);
         command.arg("bench").arg(&dir);
-        command.args([&seconds, &mib, &args.java_warm_up.to_string(), SIZES, WRITERS]);
+        command.args([&seconds, &mib, &args.java_warm_up.to_string(), SIZES, WRITERS, &touch]);
         java = report(&mut command)?;
         starts = self::starts(&dir, args.store_mib / 4)?;
     }

@@ -25,7 +25,7 @@ use skua_protocol::{Millis, PhysicalOffset};
 pub(crate) use append::{AppendPart, Appended, Place};
 pub(crate) use blocks::{Block, worth_blocks};
 
-use crate::disk::{Allocation, Disk, DiskError, DiskFile, DiskResult, lock};
+use crate::disk::{Allocation, Disk, DiskError, DiskFile, DiskResult, WriteBy, lock};
 use crate::error::{Failure, OpenError};
 use crate::gate::Epoch;
 use crate::handles::{FileKey, Handles};
@@ -46,6 +46,7 @@ pub(crate) struct CommitLog {
     folders: Folders,
     file_size: u64,
     window_size: u64,
+    write_by: WriteBy,
     hot_windows: usize,
     /// Records have a checksum as their last property.
     seals: bool,
@@ -148,6 +149,7 @@ impl CommitLog {
             folders,
             file_size,
             window_size: options.window_bytes.min(file_size.next_multiple_of(1 << 16)),
+            write_by: options.write_by,
             hot_windows: options.hot_windows,
             seals: options.append_prop_crc,
             handles,

@@ -36,7 +36,7 @@ mod walk;
 pub use append::Receipt;
 pub use config_files::ConfigFiles;
 pub use consume_queue::Entry;
-pub use disk::{Disk, DiskError, RealDisk};
+pub use disk::{Disk, DiskError, RealDisk, WriteBy};
 pub use dispatch::{Arrival, BitMap, SCHEDULE_TOPIC};
 pub use error::{
     AppendError, Damage, Failure, FlushError, OpenError, ReadError, ReplicateError, Unconfirmed,

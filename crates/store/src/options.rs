@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use skua_protocol::Millis;
 
-use crate::disk::WINDOW_ALIGNMENT;
+use crate::disk::{WINDOW_ALIGNMENT, WriteBy};
 use crate::dispatch::Checks;
 use crate::error::OpenError;
 use crate::multi_dispatch::MultiDispatch;
@@ -199,6 +199,8 @@ pub struct StoreOptions {
     pub read_whole_log: bool,
     /// Bytes mapped at a time at the end of the log.
     pub window_bytes: u64,
+    /// How records come into the log's files.
+    pub write_by: WriteBy,
     /// Windows kept mapped behind the one being written, for readers that keep up.
     pub hot_windows: usize,
     /// Files open at a time, beside those of the log's end.
@@ -244,6 +246,7 @@ impl StoreOptions {
             void_from: None,
             read_whole_log: false,
             window_bytes: 8 << 20,
+            write_by: WriteBy::Mapping,
             hot_windows: 2,
             open_files: 1024,
             queue_tail_entries: 256,

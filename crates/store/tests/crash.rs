@@ -16,7 +16,7 @@ use skua_protocol::record::{FLAG_INNER_BATCH, FLAG_NEED_UNWRAP, NewRecord, encod
 use skua_protocol::{Millis, QueueId};
 use skua_seeds::Random;
 use skua_store::disk::{Crash, Faults, SimDisk};
-use skua_store::{AppendError, Disk, Receipt, RetentionRules, Store, StoreOptions};
+use skua_store::{AppendError, Disk, Receipt, RetentionRules, Store, StoreOptions, WriteBy};
 
 const SEEDS: u64 = 10_000;
 const TOPICS: [&str; 4] = ["TopicA", "TopicB", "%RETRY%group", BATCH_TOPIC];
@@ -95,11 +95,19 @@ impl Model {
             bodies.iter().map(|body| record(body, properties)).collect()
         };
         let now = Millis(self.now);
+        let was_down = disk.is_down();
         let receipts: Result<Vec<Receipt>, AppendError> = match &records[..] {
             [one] => store.append(one, now).map(|receipt| vec![receipt]),
             all => store.append_batch(all, now),
         };
-        let Ok(receipts) = receipts else { return };
+        let Ok(receipts) = receipts else {
+            if disk.is_down() && !was_down {
+                // In the midst of its write: nobody was told anything, and it may be there.
+                let stored = self.queues.entry((topic, queue)).or_default();
+                stored.extend(bodies.into_iter().map(|body| Stored { body, end: u64::MAX }));
+            }
+            return;
+        };
         if self.sync_flush {
             let end = receipts.last().expect("something was stored").end;
             let mut flushed = pin!(store.flushed(end));
@@ -199,6 +207,8 @@ impl Model {
                     assert_eq!(message.queue_offset, offset);
                 }
                 stored.truncate(count);
+                // What the crash came into the midst of is the last of the log.
+                stored.iter_mut().for_each(|stored| stored.end = stored.end.min(end));
                 let next = store.max_offset(name, QueueId(queue)).map_or(0, |max| max.0);
                 assert_eq!(next, count as u64, "{name}/{queue} {tags:?}");
             }
@@ -227,6 +237,7 @@ fn options(seed: u64) -> StoreOptions {
         batch_topics,
         consume_queue_ext,
         sync_at_once_from,
+        write_by: if seed.is_multiple_of(4) { WriteBy::Call } else { WriteBy::Mapping },
         ..small_options()
     }
 }

@@ -1,4 +1,5 @@
 import java.io.File;
+import java.io.OutputStream;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -29,8 +30,8 @@ import org.apache.rocketmq.store.stats.BrokerStatsManager;
  * the same bodies, properties, queues, writers and ends of a run, and the same JSON.
  *
  * <pre>
- * bench DIR SECONDS MIB WARM_UP_SECONDS SIZES WRITERS   appends and reads; lists with commas
- * fill  DIR MIB                                         that much of 1 KiB messages, then as kill -9
+ * bench DIR SECONDS MIB WARM_UP_SECONDS SIZES WRITERS TOUCH_MIB   appends and reads; lists with commas
+ * fill  DIR MIB                                                   that much of 1 KiB messages, then as kill -9
  * </pre>
  */
 public final class StoreBench {
@@ -126,6 +127,7 @@ public final class StoreBench {
             for (String writers : args[6].split(",")) {
                 for (boolean sync : new boolean[] {false, true}) {
                     System.err.println("Java: bodies of " + size + " bytes: " + writers + " writers, sync " + sync);
+                    touch(dir, Integer.parseInt(args[7]));
                     appends.add(append(dir, Integer.parseInt(size), Integer.parseInt(writers), sync, seconds, most));
                 }
             }
@@ -145,6 +147,18 @@ public final class StoreBench {
         try (Stream<Path> all = Files.walk(folder)) {
             all.sorted(Comparator.reverseOrder()).map(Path::toFile).forEach(File::delete);
         }
+    }
+
+    /** Memory that is filled and given free again, as before each figure of {@code skua bench store}. */
+    private static void touch(Path dir, int mib) throws Exception {
+        Path file = dir.resolve("java-store-touched-" + ProcessHandle.current().pid());
+        byte[] chunk = new byte[1 << 20];
+        try (OutputStream out = Files.newOutputStream(file)) {
+            for (int n = 0; n < mib; n++) {
+                out.write(chunk);
+            }
+        }
+        Files.delete(file);
     }
 
     private static String append(Path dir, int size, int writers, boolean sync, double seconds, long most)

@@ -6,6 +6,7 @@ use skua_broker::{batch_topics, parse_delay_levels, retention_rules};
 use skua_config::{BrokerRole, FlushDiskType, Settings};
 use skua_store::{
     FileSize, FlushRules, IndexOptions, MultiDispatch, StoreOptions, TimerOptions, TransferRules,
+    WriteBy,
 };
 
 use crate::clock;
@@ -96,6 +97,10 @@ pub fn store_options(settings: &Settings) -> anyhow::Result<StoreOptions> {
             queue_least_pages: positive(store.flush_consume_queue_least_pages),
             queue_thorough_ms: positive(store.flush_consume_queue_thorough_interval),
             ..defaults.flush
+        },
+        write_by: match store.flush_disk_type {
+            FlushDiskType::SyncFlush => WriteBy::Call,
+            FlushDiskType::AsyncFlush => WriteBy::Mapping,
         },
         transfer: TransferRules {
             count_in_memory: positive(store.max_transfer_count_on_message_in_memory) as u32,

@@ -9,7 +9,7 @@ use skua_protocol::{Millis, PhysicalOffset, QueueOffset};
 
 use super::{CommitLog, END_OF_FILE_LEN, Tail};
 use crate::consume_queue::Queue;
-use crate::disk::{DiskError, lock};
+use crate::disk::{DiskError, DiskResult, lock};
 use crate::error::AppendError;
 use crate::gate::Epoch;
 
@@ -109,11 +109,7 @@ impl CommitLog {
                 }
                 assigned(physical_offset, queue_offset);
             }
-            // The head last: whenever the process ends, there is all of it or, to a reader, nothing.
-            let (head, rest) = buffer.split_at(buffer.len().min(HEAD_LEN));
-            put(tail, first + head.len() as u64, rest);
-            compiler_fence(Ordering::Release);
-            put(tail, first, head);
+            put_whole(tail, first, buffer).map_err(|cause| self.fail(cause))?;
             tail.end = first + len;
             publish(tail);
             self.appended.store(tail.end, Ordering::SeqCst);
@@ -147,7 +143,7 @@ impl CommitLog {
         let mut filler = [0; END_OF_FILE_LEN as usize];
         filler[..4].copy_from_slice(&(remaining as u32).to_be_bytes());
         filler[4..].copy_from_slice(&MAGIC_END_OF_FILE.to_be_bytes());
-        put(tail, tail.end, &filler);
+        put(tail, tail.end, &filler)?;
         Ok(next)
     }
 
@@ -157,20 +153,34 @@ impl CommitLog {
     }
 }
 
-/// Copies `bytes` to `at` through the windows over it.
-pub(super) fn put(tail: &mut Tail, mut at: u64, mut bytes: &[u8]) {
+/// Writes a record, or several, through the windows over it.
+pub(super) fn put_whole(tail: &mut Tail, at: u64, bytes: &[u8]) -> DiskResult<()> {
+    if tail.windows.back().is_some_and(|window| window.writer.writes_by_call()) {
+        // A call that the end of the process tears leaves a torn end, as a power cut does.
+        return put(tail, at, bytes);
+    }
+    // The head last: whenever the process ends, there is all of it or, to a reader, nothing.
+    let (head, rest) = bytes.split_at(bytes.len().min(HEAD_LEN));
+    put(tail, at + head.len() as u64, rest)?;
+    compiler_fence(Ordering::Release);
+    put(tail, at, head)
+}
+
+/// Writes `bytes` to `at` through the windows over it.
+fn put(tail: &mut Tail, mut at: u64, mut bytes: &[u8]) -> DiskResult<()> {
     for window in &mut tail.windows {
         if bytes.is_empty() {
             break;
         }
         if window.range.contains(&at) {
             let step = bytes.len().min((window.range.end - at) as usize);
-            window.writer.write((at - window.range.start) as usize, &bytes[..step]);
+            window.writer.write((at - window.range.start) as usize, &bytes[..step])?;
             at += step as u64;
             bytes = &bytes[step..];
         }
     }
     assert!(bytes.is_empty(), "an append covers its bytes with windows first");
+    Ok(())
 }
 
 /// Shows readers everything before the end, and lets go of the windows that are full.

@@ -1,12 +1,12 @@
 //! The log as a copy of another broker's: bytes that are stored as they came.
 
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, compiler_fence};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use skua_protocol::Millis;
 
-use super::append::{HEAD_LEN, publish, put};
+use super::append::{publish, put_whole};
 use super::{CommitLog, LOG};
 use crate::disk::{DiskResult, Wait, lock};
 use crate::error::{ReadError, ReplicateError};
@@ -42,11 +42,7 @@ impl CommitLog {
             if let Some(newest) = newest {
                 self.last_timestamp.fetch_max(newest.0.max(0) as u64, Ordering::Relaxed);
             }
-            // As with an append: the head last.
-            let (head, rest) = bytes.split_at(bytes.len().min(HEAD_LEN));
-            put(tail, at + head.len() as u64, rest);
-            compiler_fence(Ordering::Release);
-            put(tail, at, head);
+            put_whole(tail, at, bytes).map_err(|cause| self.fail(cause))?;
             tail.end = to;
             publish(tail);
             self.appended.store(to, Ordering::SeqCst);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{CommitLog, Tail};
-use crate::disk::{DiskResult, WindowReader, WindowWriter, lock};
+use crate::disk::{DiskResult, WindowReader, WindowWriter, WriteBy, lock};
 
 /// A window that is, or will be, written.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl CommitLog {
         };
         let file = self.file(base)?;
         let in_file = range.start - base..range.end - base;
-        let writer = file.window(in_file, (offset - range.start) as usize)?;
+        let writer = file.window(in_file, (offset - range.start) as usize, self.write_by)?;
         Ok(ActiveWindow { range, writer })
     }
 
@@ -144,8 +144,10 @@ impl CommitLog {
         let reader = Arc::clone(window.writer.reader());
         *prepared = Some(Prepared::Made(window));
         drop(prepared);
-        // Without the append lock, too.
-        reader.populate();
+        if self.write_by == WriteBy::Mapping {
+            // Without the append lock, too.
+            reader.populate();
+        }
         Ok(())
     }
 
@@ -154,7 +156,8 @@ impl CommitLog {
     ///
     /// A mapping that is touched gets its pages from the kernel's read-ahead, as much at once as
     /// the device is set to (2 MiB and more), which a virtual machine often has to ask its host for
-    /// again. Written in this way they cost a fifth (`docs/performance.md`).
+    /// again. Written in this way they cost a fifth (`docs/performance.md`). And blocks that were
+    /// written once need no entry of the file system's to be changed when a record is flushed.
     fn make_pages(&self, next: u64) -> DiskResult<bool> {
         let Some((base, range)) = self.window_range(next) else { return Ok(false) };
         {

@@ -217,10 +217,21 @@ pub trait DiskFile: Send + Sync + fmt::Debug + 'static {
 
     /// A writable stretch; `published` of its bytes count as written already. The stretch begins
     /// at a multiple of [`WINDOW_ALIGNMENT`]. An error if it meets one that is still in use.
-    fn window(&self, range: Range<u64>, published: usize) -> DiskResult<WindowWriter>;
+    fn window(&self, range: Range<u64>, published: usize, by: WriteBy) -> DiskResult<WindowWriter>;
 
     /// Makes all written content durable, through windows too.
     fn sync(&self) -> DiskResult<()>;
+}
+
+/// How what is written through a window comes into its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteBy {
+    /// By its pages: the cheapest, until a flush comes, which makes each page of a mapping
+    /// read-only again and interrupts all processors for it.
+    Mapping,
+    /// By a call for each write; pages are mapped for readers alone. Cheaper where each append is
+    /// flushed (`docs/performance.md`).
+    Call,
 }
 
 /// A window begins at a multiple of this: the largest page size in use.

@@ -17,7 +17,7 @@ use skua_protocol::Millis;
 
 use super::{
     Allocation, Disk, DiskError, DiskFile, DiskLock, DiskResult, FileSystem, Listed, Space,
-    WINDOW_ALIGNMENT, WindowWriter, WindowsInUse, lock,
+    WINDOW_ALIGNMENT, WindowWriter, WindowsInUse, WriteBy, lock,
 };
 
 /// Bytes of zeros written at a time where the file system cannot zero or reserve by itself.
@@ -436,7 +436,7 @@ impl DiskFile for RealFile {
         write_zeros(&self.file, range).map_err(|e| self.error("zero", e))
     }
 
-    fn window(&self, range: Range<u64>, published: usize) -> DiskResult<WindowWriter> {
+    fn window(&self, range: Range<u64>, published: usize, by: WriteBy) -> DiskResult<WindowWriter> {
         debug_assert_eq!(range.start % WINDOW_ALIGNMENT, 0, "windows begin at a page");
         self.windows.add(&self.path, range.clone(), || {
             if range.end > self.len() {
@@ -445,12 +445,26 @@ impl DiskFile for RealFile {
             }
             let len = usize::try_from(range.end - range.start)
                 .map_err(|e| self.error("map a window of", io::Error::other(e)))?;
-            let map = MmapOptions::new().offset(range.start).len(len).map_raw(&self.file);
+            let mut place = MmapOptions::new();
+            place.offset(range.start).len(len);
+            let map = match by {
+                WriteBy::Mapping => place.map_raw(&self.file),
+                WriteBy::Call => place.map_raw_read_only(&self.file),
+            };
             let map = map.map_err(|e| self.error("map a window of", e))?;
             // A fault makes one page, not the megabytes of zeros that reading ahead would. A hint.
             #[cfg(unix)]
             let _ = map.advise(memmap2::Advice::Random);
-            Ok(WindowWriter::mapped(map, published))
+            if by == WriteBy::Mapping {
+                return Ok(WindowWriter::mapped(map, published));
+            }
+            let file = self.file.try_clone().map_err(|e| self.error("open", e))?;
+            let path = self.path.clone();
+            let write = move |at: usize, bytes: &[u8]| {
+                let written = file.write_all_at(bytes, range.start + at as u64);
+                written.map_err(|e| DiskError::new("write", &path, e))
+            };
+            Ok(WindowWriter::beside_map(map, published, Box::new(write)))
         })
     }
 

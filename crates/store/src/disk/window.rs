@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use memmap2::MmapRaw;
 
+use crate::disk::DiskResult;
+
 /// Where the bytes lie.
 enum Memory {
     /// Pages of the file itself.
@@ -125,12 +127,14 @@ impl AsRef<[u8]> for WindowSlice {
 }
 
 /// Called with every write: position in the window and bytes.
-pub(crate) type WriteHook = Box<dyn Fn(usize, &[u8]) + Send>;
+pub(crate) type WriteHook = Box<dyn Fn(usize, &[u8]) -> DiskResult<()> + Send>;
 
 /// The writing half; there is one per window.
 pub struct WindowWriter {
     window: WindowReader,
     hook: Option<WriteHook>,
+    /// What the hook writes shows in the window by itself.
+    beside: bool,
 }
 
 impl fmt::Debug for WindowWriter {
@@ -147,6 +151,15 @@ impl WindowWriter {
     pub(crate) fn mapped(map: MmapRaw, published: usize) -> Self {
         let (start, len) = (map.as_mut_ptr(), map.len());
         Self::new(Memory::Mapped(map), start, len, published, None)
+    }
+
+    /// Over pages of a file that are mapped for reading; `write` writes to the file.
+    ///
+    /// As with [`mapped`](Self::mapped), and `write` must write to the stretch that is mapped.
+    pub(crate) fn beside_map(map: MmapRaw, published: usize, write: WriteHook) -> Self {
+        let (start, len) = (map.as_mut_ptr(), map.len());
+        let writer = Self::new(Memory::Mapped(map), start, len, published, Some(write));
+        Self { beside: true, ..writer }
     }
 
     /// Over a buffer in memory; `hook` sees every write.
@@ -166,34 +179,42 @@ impl WindowWriter {
         assert!(published <= len, "{published} bytes published of a window of {len}");
         let published = AtomicUsize::new(published);
         let retired = AtomicBool::new(false);
-        Self { window: Arc::new(Window { memory, start, len, published, retired }), hook }
+        let window = Arc::new(Window { memory, start, len, published, retired });
+        Self { window, hook, beside: false }
     }
 
     pub fn reader(&self) -> &WindowReader {
         &self.window
     }
 
-    /// Copies `bytes` to `at`.
+    /// Whether each write is a call.
+    pub fn writes_by_call(&self) -> bool {
+        self.beside
+    }
+
+    /// Brings `bytes` to `at`. An error is the disk's; what has come there is unknown then.
     ///
     /// # Panics
     /// If that would touch published bytes or lie outside the window: going on would show
     /// readers bytes that change.
-    pub fn write(&mut self, at: usize, bytes: &[u8]) {
+    pub fn write(&mut self, at: usize, bytes: &[u8]) -> DiskResult<()> {
         let end = at.checked_add(bytes.len()).expect("positions fit memory");
         assert!(
             at >= self.window.published.load(Ordering::Relaxed) && end <= self.window.len,
             "write of {at}..{end} into {:?}",
             self.window
         );
-        // SAFETY: the destination lies within the window and above `published`, where only this
-        // writer, borrowed mutably, may touch; it cannot overlap `bytes`, since no reference to
-        // bytes above `published` is ever given out.
-        unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.window.start.add(at), bytes.len());
+        if !self.beside {
+            // SAFETY: the destination lies within the window and above `published`, where only
+            // this writer, borrowed mutably, may touch; it cannot overlap `bytes`, since no
+            // reference to bytes above `published` is ever given out. The pages may be written:
+            // `beside` is set where they are mapped for reading alone, and never elsewhere.
+            unsafe {
+                let to = self.window.start.add(at);
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+            }
         }
-        if let Some(hook) = &self.hook {
-            hook(at, bytes);
-        }
+        self.hook.as_ref().map_or(Ok(()), |hook| hook(at, bytes))
     }
 
     /// Lets readers see everything before `upto`.
@@ -209,19 +230,20 @@ impl WindowWriter {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
     use std::sync::{Arc, Mutex};
 
     use super::*;
 
     fn window(published: usize) -> WindowWriter {
-        WindowWriter::on_heap(vec![0; 16].into(), published, Box::new(|_, _| {}))
+        WindowWriter::on_heap(vec![0; 16].into(), published, Box::new(|_, _| Ok(())))
     }
 
     #[test]
     fn readers_see_only_what_is_published() {
         let mut writer = window(0);
         let reader = Arc::clone(writer.reader());
-        writer.write(0, b"abcd");
+        writer.write(0, b"abcd").expect("in memory");
         assert_eq!(reader.bytes(0..4), None);
         writer.publish(4);
         assert_eq!(reader.bytes(0..4), Some(&b"abcd"[..]));
@@ -229,9 +251,36 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "maps a file")]
+    fn what_a_call_writes_shows_to_readers_once_it_is_published() {
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(65_536).expect("space");
+        let map = memmap2::MmapOptions::new().map_raw_read_only(&file).expect("mapped");
+        let writes = file.try_clone().expect("another handle");
+        let hook = move |at: usize, bytes: &[u8]| {
+            if at >= 100 {
+                let cause = std::io::Error::other("full");
+                return Err(crate::DiskError::new("write", std::path::Path::new("log"), cause));
+            }
+            writes.write_all_at(bytes, at as u64).expect("space");
+            Ok(())
+        };
+        let mut writer = WindowWriter::beside_map(map, 2, Box::new(hook));
+        assert!(writer.writes_by_call());
+        writer.write(2, b"abc").expect("written");
+        assert_eq!(writer.reader().bytes(2..5), None);
+        writer.publish(5);
+        assert_eq!(writer.reader().bytes(2..5), Some(&b"abc"[..]));
+        assert!(writer.write(100, b"x").is_err());
+        let mut head = [1; 6];
+        file.read_exact_at(&mut head, 0).expect("readable");
+        assert_eq!(&head, b"\0\0abc\0");
+    }
+
+    #[test]
     fn a_slice_outlives_its_writer() {
         let mut writer = window(0);
-        writer.write(0, b"abcd");
+        writer.write(0, b"abcd").expect("in memory");
         writer.publish(4);
         let slice = WindowSlice::new(writer.reader(), 1..3).expect("published");
         drop(writer);
@@ -241,13 +290,13 @@ mod tests {
     #[test]
     #[should_panic(expected = "write of 3..5")]
     fn published_bytes_cannot_be_written_again() {
-        window(4).write(3, b"xx");
+        let _ = window(4).write(3, b"xx");
     }
 
     #[test]
     #[should_panic(expected = "write of 15..17")]
     fn a_write_beyond_the_window_is_refused() {
-        window(0).write(15, b"xx");
+        let _ = window(0).write(15, b"xx");
     }
 
     #[test]
@@ -257,10 +306,11 @@ mod tests {
             let seen = Arc::clone(&seen);
             Box::new(move |at: usize, bytes: &[u8]| {
                 seen.lock().expect("no panic").push((at, bytes.to_vec()));
+                Ok(())
             })
         };
         let mut writer = WindowWriter::on_heap(vec![0; 16].into(), 2, hook);
-        writer.write(5, b"abc");
+        writer.write(5, b"abc").expect("the hook says so");
         assert_eq!(*seen.lock().expect("no panic"), [(5, b"abc".to_vec())]);
     }
 }

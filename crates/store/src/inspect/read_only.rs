@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::disk::{
     Allocation, Disk, DiskError, DiskFile, DiskLock, DiskResult, FileSystem, Listed, Space,
-    WindowWriter,
+    WindowWriter, WriteBy,
 };
 
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl DiskFile for ReadOnlyFile {
         refused("zero", self.path())
     }
 
-    fn window(&self, _: Range<u64>, _: usize) -> DiskResult<WindowWriter> {
+    fn window(&self, _: Range<u64>, _: usize, _: WriteBy) -> DiskResult<WindowWriter> {
         refused("map a window of", self.path())
     }
 

@@ -24,7 +24,7 @@ pub fn rate(
     pace: Pace,
 ) -> Result<Rate, BenchError> {
     let folder = Folder::new(dir)?;
-    let rig = Rig::open(&folder)?;
+    let rig = Rig::open(&folder, sync)?;
     let body = body(size);
     let most = pace.bytes / record_len(size);
     let count = AtomicU64::new(0);

@@ -3,6 +3,7 @@
 
 mod append;
 mod floor;
+mod memory;
 mod read;
 mod recover;
 mod report;
@@ -35,6 +36,10 @@ pub struct Args {
     /// Most MiB written for one figure: what the disk must have free, twice over.
     #[arg(long, default_value_t = 2048)]
     mib: u64,
+    /// MiB of memory that are filled and given free before each figure of appends, so that the host
+    /// of a virtual machine is not waited for; 0: none.
+    #[arg(long, default_value_t = 2048)]
+    touch: u64,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -89,16 +94,20 @@ pub fn run(args: &Args) -> ExitCode {
 fn measure(args: &Args) -> Result<Report, BenchError> {
     let pace = Pace { duration: Duration::from_secs_f64(args.duration), bytes: args.mib << 20 };
     let mut report = Report::default();
+    let ready = || memory::touch(&args.dir, args.touch);
     for size in &args.sizes {
         eprintln!("bodies of {size} bytes: bare loops");
+        ready()?;
         let write = floor::write(&args.dir, *size, pace)?;
         report.floors.push(write);
         for writers in &args.writers {
+            ready()?;
             report.floors.push(floor::group_commit(&args.dir, *size, *writers, pace)?);
         }
         for writers in &args.writers {
             for sync in [false, true] {
                 eprintln!("bodies of {size} bytes: {writers} writers, sync {sync}");
+                ready()?;
                 report.appends.push(append::rate(&args.dir, *size, *writers, sync, pace)?);
             }
         }

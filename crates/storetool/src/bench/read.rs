@@ -21,7 +21,7 @@ const LIMITS: ReadLimits = ReadLimits { max_messages: 32 };
 
 /// A store of 1 KiB messages, closed and opened again; how many each queue has.
 fn filled(folder: &Folder, pace: Pace) -> Result<(Rig, u64), BenchError> {
-    let rig = Rig::open(folder)?;
+    let rig = Rig::open(folder, false)?;
     let body = body(BODY);
     let each = (pace.bytes / 2 / record_len(BODY) / u64::from(QUEUES)).max(64);
     for _ in 0..each {
@@ -31,7 +31,7 @@ fn filled(folder: &Folder, pace: Pace) -> Result<(Rig, u64), BenchError> {
         rig.store.dispatch_here();
     }
     rig.close()?;
-    Ok((Rig::open(folder)?, each))
+    Ok((Rig::open(folder, false)?, each))
 }
 
 pub fn rates(dir: &Path, pace: Pace) -> Result<Vec<ReadRate>, BenchError> {

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use skua_protocol::record::NewRecord;
 use skua_protocol::{Millis, QueueId};
-use skua_store::{FileSize, Flushed, IndexOptions, RealDisk, Store, StoreOptions};
+use skua_store::{FileSize, Flushed, IndexOptions, RealDisk, Store, StoreOptions, WriteBy};
 
 use super::BenchError;
 
@@ -50,10 +50,12 @@ pub struct Rig {
 }
 
 impl Rig {
-    pub fn open(folder: &Folder) -> Result<Self, BenchError> {
+    /// `sync`: as a broker that flushes each append.
+    pub fn open(folder: &Folder, sync: bool) -> Result<Self, BenchError> {
         let options = StoreOptions {
             commit_log_file_size: FileSize::AsFound { otherwise: FILE_SIZE },
             index: Some(IndexOptions::default()),
+            write_by: if sync { WriteBy::Call } else { WriteBy::Mapping },
             ..StoreOptions::new(folder.path().join("store"))
         };
         let store = Arc::new(Store::open(options, Arc::new(RealDisk), now())?);

@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::{SimDisk, State};
-use crate::disk::{Allocation, DiskError, DiskFile, DiskResult, WindowWriter, WindowsInUse, lock};
+use crate::disk::{
+    Allocation, DiskError, DiskFile, DiskResult, WindowWriter, WindowsInUse, WriteBy, lock,
+};
 
 #[derive(Debug)]
 pub(super) struct SimFile {
@@ -90,7 +92,7 @@ impl DiskFile for SimFile {
         self.run("zero", |state| state.write(self.inode, &zeros, range.start))
     }
 
-    fn window(&self, range: Range<u64>, published: usize) -> DiskResult<WindowWriter> {
+    fn window(&self, range: Range<u64>, published: usize, by: WriteBy) -> DiskResult<WindowWriter> {
         self.windows.add(&self.path, range.clone(), || {
             let content = self.run("map a window of", |state| {
                 let content = &state.inodes[self.inode].content;
@@ -98,11 +100,23 @@ impl DiskFile for SimFile {
                 Ok(part.ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
             })?;
             let (disk, boot, inode) = (self.disk.clone(), self.boot, self.inode);
+            let path = self.path.clone();
             let hook = Box::new(move |at: usize, bytes: &[u8]| {
                 let mut state = lock(&disk.state);
-                // A store through a mapping does not return; after the crash nobody is there.
-                if state.alive(boot).is_ok() {
-                    let _ = state.store(inode, bytes, range.start + at as u64);
+                let (alive, at) = (state.alive(boot), range.start + at as u64);
+                match by {
+                    WriteBy::Mapping => {
+                        // A store through a mapping does not return; after the crash nobody is
+                        // there.
+                        if alive.is_ok() {
+                            let _ = state.store(inode, bytes, at);
+                        }
+                        Ok(())
+                    }
+                    WriteBy::Call => {
+                        let written = alive.and_then(|()| state.write(inode, bytes, at));
+                        written.map_err(|e| DiskError::new("write", &path, e))
+                    }
                 }
             });
             Ok(WindowWriter::on_heap(content.into(), published, hook))

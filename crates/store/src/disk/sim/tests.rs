@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::{Crash, Faults, SimDisk};
-use crate::disk::{Allocation, Disk};
+use crate::disk::{Allocation, Disk, WriteBy};
 
 const FILE: &str = "/data/file";
 
@@ -51,12 +51,15 @@ fn a_power_cut_keeps_synced_writes_and_may_lose_others() {
 fn writes_through_a_window_reach_the_file() {
     let disk = disk_with_file(1);
     let file = disk.open(Path::new(FILE)).expect("nothing fails");
-    let mut window = file.window(0..4096, 0).expect("nothing fails");
-    window.write(10, b"abc");
+    let mut window = file.window(0..4096, 0, WriteBy::Mapping).expect("nothing fails");
+    window.write(10, b"abc").expect("nothing fails");
     let mut read = [0; 3];
     file.read_at(&mut read, 10).expect("nothing fails");
     assert_eq!(read, *b"abc");
-    assert!(file.window(0..4096, 0).is_err(), "two windows would write the same bytes");
+    assert!(
+        file.window(0..4096, 0, WriteBy::Mapping).is_err(),
+        "two windows would write the same bytes"
+    );
 }
 
 #[test]
