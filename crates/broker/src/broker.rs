@@ -2,6 +2,7 @@
 
 mod counting;
 mod options;
+mod registering;
 mod service;
 mod timed;
 
@@ -16,9 +17,8 @@ use skua_config::{Properties, Settings};
 use skua_ha::Replicas;
 use skua_protocol::body::{DataVersion, PERM_WRITE, SubscriptionData};
 use skua_protocol::message_id::UniqueIdSource;
-use skua_protocol::request::UnregisterBroker;
 use skua_protocol::service::{BoxFuture, Outcome};
-use skua_protocol::{Command, Millis, PhysicalOffset, QueueId, json};
+use skua_protocol::{Command, Millis, PhysicalOffset, QueueId};
 use skua_store::{Store, is_lmq};
 
 use crate::client::{Brought, Consumers, Producers};
@@ -35,7 +35,7 @@ use crate::names::{self, SystemTopics};
 use crate::pop::{Pop, modes, order};
 use crate::queue_locks::QueueLocks;
 use crate::reached::Reached;
-use crate::registration::{Identity, Registration, ordered_topics};
+use crate::registration::Identity;
 use crate::replication::SlaveState;
 use crate::request::ParkedPull;
 use crate::retention::retention_rules;
@@ -447,62 +447,6 @@ impl Broker {
             }
         });
         self.store.set_compacted_topics(compacted);
-    }
-
-    /// Topics changed: the name servers are told soon. The future ends when they have been, and
-    /// need not be waited for.
-    pub(crate) fn topics_changed(&self) -> BoxFuture<()> {
-        self.wake_to_log_tables(self.time_told());
-        self.outside.register()
-    }
-
-    /// Everything is to be told anew.
-    pub(crate) fn everything_changed(&self) -> BoxFuture<()> {
-        self.topics.mark_all_unregistered();
-        self.outside.register()
-    }
-
-    /// Everything, for a name server that knows nothing yet.
-    pub fn registration(&self) -> Registration {
-        // Taken first: what changes in between is told once more.
-        let (version, _) = self.topics.take_unregistered();
-        self.registration_of(version, &self.topics.all())
-    }
-
-    /// The topics changed since the last registration; `None` if none did.
-    pub fn changes(&self) -> Option<Registration> {
-        let (version, topics) = self.topics.take_unregistered();
-        (!topics.is_empty()).then(|| self.registration_of(version, &topics))
-    }
-
-    fn registration_of(
-        &self,
-        version: DataVersion,
-        topics: &[Arc<crate::topic_table::Topic>],
-    ) -> Registration {
-        let settings = self.settings();
-        let broker = &settings.broker;
-        let (perm, compressed) = (broker.broker_permission, broker.compressed_register);
-        let id = self.role().id();
-        self.identity.registration(id, version, topics, &self.static_topics, perm, compressed)
-    }
-
-    /// What the name servers are told when the broker leaves.
-    pub fn unregistration(&self) -> UnregisterBroker {
-        self.identity.unregistration(self.role().id())
-    }
-
-    /// The version of the topics, for request 322 to a name server.
-    pub fn data_version(&self) -> Vec<u8> {
-        json::to_vec(&self.topics.version())
-    }
-
-    /// A name server's answer to a registration: its body lists ordered topics.
-    pub fn registered(&self, body: &[u8], now: Millis) {
-        let topics = ordered_topics(body);
-        if let Err(error) = self.topics.mark_ordered(topics.iter().map(String::as_str), now) {
-            tracing::error!(%error, "ordered topics not saved");
-        }
     }
 
     /// Whether the end has begun: nothing is to wait any more.

@@ -1,22 +1,25 @@
-//! The store as a whole: opening, the work of its threads, closing.
+//! The store as a whole: opening, what it says of itself, the files thread, closing.
+
+mod dispatch_thread;
+mod flush_thread;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
 
-use crate::checkpoint::{Checkpoint, CheckpointFile, Marks};
+use crate::checkpoint::{Checkpoint, CheckpointFile};
 use crate::commit_log::CommitLog;
 use crate::compaction::Compaction;
 use crate::config_files::ConfigFiles;
 use crate::consume_queue::Queues;
 use crate::disk::{Disk, DiskError, DiskLock, DiskResult, Space, lock};
-use crate::dispatch::{Arrival, BitMap, DispatchError, Dispatcher, Trust};
+use crate::dispatch::{Arrival, BitMap, Dispatcher};
 use crate::error::{Failure, FlushError, OpenError, ReadError};
-use crate::flush::{FlushClock, FlushMark, FlushState, Flushed};
+use crate::flush::{FlushClock, FlushMark, Flushed};
 use crate::gate::Gate;
 use crate::handles::Handles;
 use crate::index::Index;
@@ -25,12 +28,8 @@ use crate::recovery::{LastRun, Recovered, Recovery};
 use crate::replica::{OnCheckpoint, OnRound};
 use crate::retention::Retention;
 use crate::signal::Signal;
-use crate::timer::{TIMER_TOPIC, Timer};
+use crate::timer::Timer;
 
-/// How long dispatch waits when the disk is full.
-const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
-/// Rounds of dispatch on a caller's thread until the dispatch thread has to go on.
-const ROUNDS_HERE: usize = 4;
 /// How long a sleeping thread sleeps when nothing wakes it.
 const LONG_SLEEP: Duration = Duration::from_secs(3600);
 /// How often the work on files looks around unasked, in milliseconds.
@@ -353,263 +352,6 @@ impl Store {
         // The next start must not read records of the life that is over.
         self.dispatch_all()?;
         self.flush_all()
-    }
-
-    // ---- dispatch thread
-
-    /// Takes some of what was appended into the queues; returns how many records, 0 if there are
-    /// none or the disk fails. That stops the store's writes, unless it is merely full.
-    pub fn dispatch(&self) -> usize {
-        self.dispatch_round(lock(&self.dispatcher)).unwrap_or(0)
-    }
-
-    /// Takes what was appended into the queues on the caller's thread, which saves waking the
-    /// dispatch thread for a few records. Leaves it to that thread when it is at it already, or
-    /// when there is much.
-    pub fn dispatch_here(&self) {
-        self.tell_round();
-        self.wake_flush_for_append();
-        for _ in 0..ROUNDS_HERE {
-            if self.dispatched().0 >= self.dispatchable() {
-                return;
-            }
-            let dispatcher = match self.dispatcher.try_lock() {
-                Ok(dispatcher) => dispatcher,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                // Whoever holds it looks once more afterwards.
-                Err(TryLockError::WouldBlock) => return,
-            };
-            if self.dispatch_round(dispatcher).is_err() {
-                break;
-            }
-        }
-        if self.dispatched().0 < self.dispatchable() {
-            self.dispatch_wanted.wake();
-        }
-    }
-
-    fn dispatch_round(&self, mut dispatcher: MutexGuard<'_, Dispatcher>) -> DiskResult<usize> {
-        let end = self.dispatchable();
-        if dispatcher.position >= end {
-            return Ok(0);
-        }
-        let tell = |arrival: &Arrival<'_>| {
-            if arrival.topic == TIMER_TOPIC
-                && let Some(timer) = &self.timer
-            {
-                timer.wanted.wake();
-            }
-            if let Some(tell) = self.on_arrival.get() {
-                tell(arrival);
-            }
-        };
-        let round = dispatcher.round(&self.log, &self.queues, end, Trust::Own, &tell);
-        let cause = match round {
-            Ok((count, crate::dispatch::Stop::Done)) => {
-                *lock(&self.dispatched) = (dispatcher.position, dispatcher.timestamp);
-                self.queues.forget_deleted(dispatcher.position);
-                self.index_wanted.wake();
-                return Ok(count);
-            }
-            Ok((_, crate::dispatch::Stop::NoRecord(reason))) => {
-                let reason = reason.map_or_else(|| "nothing".to_owned(), |why| why.to_string());
-                let cause = format!("{reason} at {}, before the log's end", dispatcher.position);
-                DiskError::new("follow", self.log.dir(), std::io::Error::other(cause))
-            }
-            Err(DispatchError::Queue(cause) | DispatchError::Log(ReadError::Disk(cause))) => cause,
-            Err(DispatchError::Log(cause)) => {
-                DiskError::new("follow", self.log.dir(), std::io::Error::other(cause))
-            }
-        };
-        if !cause.is_full() {
-            self.fail(cause.clone());
-        }
-        Err(cause)
-    }
-
-    /// Store time of the last dispatched record.
-    pub(crate) fn dispatched_time(&self) -> Millis {
-        lock(&self.dispatched).1
-    }
-
-    /// Where dispatch ends for now.
-    pub(crate) fn dispatchable(&self) -> u64 {
-        self.log.appended().min(self.gate.confirmed())
-    }
-
-    fn dispatch_all(&self) -> DiskResult<()> {
-        let end = self.dispatchable();
-        while self.dispatched().0 < end {
-            self.dispatch_round(lock(&self.dispatcher))?;
-        }
-        Ok(())
-    }
-
-    /// Dispatches until [`close`](Self::close); for a thread of its own.
-    pub fn run_dispatch(&self) {
-        while !self.is_closing() {
-            let ready = || self.is_closing() || self.dispatched().0 < self.dispatchable();
-            match self.dispatch_round(lock(&self.dispatcher)) {
-                Ok(0) => self.dispatch_wanted.sleep(LONG_SLEEP, ready),
-                Ok(_) => {}
-                Err(cause) if cause.is_full() => {
-                    tracing::warn!(%cause, "consume queues wait for space");
-                    self.dispatch_wanted.sleep(FULL_DISK_PAUSE, || self.is_closing());
-                }
-                Err(_) => self.dispatch_wanted.sleep(LONG_SLEEP, || self.is_closing()),
-            }
-        }
-    }
-
-    // ---- flush thread
-
-    /// Flushes what is due; returns when to come again, if nobody waits for
-    /// [`flushed`](Self::flushed) before.
-    pub fn flush_due(&self, now: Millis) -> Millis {
-        let state = FlushState {
-            appended: self.log.appended(),
-            flushed: self.mark.get(),
-            dispatched: self.dispatched().0,
-            is_waited_for: self.mark.is_waited_for(),
-        };
-        let (work, next) = {
-            let mut clock = lock(&self.flush_clock);
-            (clock.due(now, state), clock.next())
-        };
-        if self.failure().is_some() {
-            return next;
-        }
-        let mut result = Ok(());
-        if work.log {
-            result = self.flush_log();
-        }
-        if result.is_ok() && work.checkpoint {
-            result = self.flush_all();
-            self.queues.cool();
-        } else if let Some(least_pages) = work.queues.filter(|_| result.is_ok()) {
-            let _checkpoint = lock(&self.checkpoint);
-            result = self.queues.flush(least_pages, &|| self.flush_for_waiters());
-        }
-        match result {
-            // The checkpoint's file is made with the first one; it waits for space.
-            Err(cause) if cause.is_full() => tracing::warn!(%cause, "no checkpoint"),
-            Err(cause) => self.fail(cause),
-            Ok(()) => {}
-        }
-        next
-    }
-
-    /// Flushes until [`close`](Self::close); for a thread of its own. `clock` tells the time.
-    pub fn run_flush(&self, clock: impl Fn() -> Millis) {
-        while !self.is_closing() {
-            let next = self.flush_due(clock());
-            let is_due = || self.mark.is_waited_for() || self.is_flush_due_by_append();
-            let waits = || self.failure().is_none() && is_due();
-            self.mark.wanted.sleep(until(next, clock()), || self.is_closing() || waits());
-        }
-    }
-
-    fn is_flush_due_by_append(&self) -> bool {
-        let rules = &self.options.flush;
-        rules.log_on_append && rules.log_is_due(self.log.appended(), self.mark.get())
-    }
-
-    /// Something was appended.
-    pub(crate) fn wake_for_append(&self) {
-        self.tell_round();
-        if !self.gate.is_on() {
-            self.dispatch_wanted.wake();
-        }
-        self.wake_flush_for_append();
-    }
-
-    fn wake_flush_for_append(&self) {
-        if self.options.flush.log_on_append {
-            self.mark.wanted.wake();
-        }
-    }
-
-    /// Makes the whole log durable, then answers who waited.
-    pub(crate) fn flush_log(&self) -> DiskResult<()> {
-        let _flushing = lock(&self.flushing);
-        if let Some(Failure(cause)) = self.failure() {
-            return Err(DiskError::clone(&cause));
-        }
-        let end = self.log.appended();
-        let flushed = self.mark.get();
-        if flushed < end {
-            // Noted before the next in line tries: a second sync succeeds and saves nothing.
-            self.log.sync(flushed, end).inspect_err(|cause| self.fail(cause.clone()))?;
-            self.mark.advance(end);
-        }
-        Ok(())
-    }
-
-    fn flush_for_waiters(&self) {
-        if self.mark.is_waited_for()
-            && let Err(cause) = self.flush_log()
-        {
-            self.fail(cause);
-        }
-    }
-
-    /// Makes log and queues durable, and notes it in the checkpoint; stops the writes if it fails.
-    pub(crate) fn flush_all(&self) -> DiskResult<()> {
-        self.save().inspect_err(|cause| {
-            if !cause.is_full() {
-                self.fail(cause.clone());
-            }
-        })
-    }
-
-    /// Entries of many queues by one call, behind the log's records that they point to.
-    fn flush_many_queues(&self) -> DiskResult<()> {
-        let flushed = self.flush_log().and_then(|()| self.queues.flush_at_once());
-        flushed.inspect_err(|cause| {
-            if !cause.is_full() {
-                self.fail(cause.clone());
-            }
-        })
-    }
-
-    fn save(&self) -> DiskResult<()> {
-        let mut checkpoint = lock(&self.checkpoint);
-        let (dispatched, logics_timestamp) = *lock(&self.dispatched);
-        let index = self.prepare_index()?;
-        if let Some(before) = self.on_checkpoint.get() {
-            before()?;
-        }
-        let (end, physic_timestamp, ()) = self.log.at_rest(|_| ());
-        self.flush_log()?;
-        self.queues.flush(0, &|| self.flush_for_waiters())?;
-        let before = checkpoint.own.map(|own| own.index).unwrap_or_default();
-        let (index, full_until) = self.save_index(index, before)?;
-        let marks = Marks { dispatched, flushed: end, index };
-        let next = Checkpoint {
-            physic_timestamp: physic_timestamp.0.max(0) as u64,
-            logics_timestamp: logics_timestamp.0.max(0) as u64,
-            index_timestamp: full_until.unwrap_or(checkpoint.index_timestamp),
-            own: Some(marks),
-            ..*checkpoint
-        };
-        self.checkpoint_file.write(&*self.disk, &next)?;
-        *checkpoint = next;
-        if self.disk_failed.swap(false, Ordering::SeqCst) {
-            self.disk.remove(&disk_failed_path(&self.options))?;
-            self.disk.sync_dir(&self.options.root)?;
-        }
-        Ok(())
-    }
-
-    /// No more writes, and nobody waits for what will not come.
-    pub(crate) fn fail(&self, cause: DiskError) {
-        if self.failure().is_none() {
-            // If this cannot be written either, the next start has worse to deal with.
-            let _ = self.disk.write_whole(&disk_failed_path(&self.options), b"");
-            let _ = self.disk.sync_dir(&self.options.root);
-        }
-        let failure = self.log.fail(cause);
-        self.mark.end(FlushError::Failed(failure));
     }
 
     // ---- files thread
