@@ -13,10 +13,10 @@ use skua_protocol::header::DecodeFieldsError;
 use skua_protocol::request::Request;
 use skua_protocol::service::{ConnectionId, Outcome, Peer, PeerError, Service};
 use skua_protocol::units::Millis;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
 use crate::connection;
+use crate::dial::{self, DialError};
 use crate::link::Link;
 use crate::shared::{Shared, Stage};
 use crate::tls::{ClientTls, Stream};
@@ -245,38 +245,33 @@ impl Client {
         }
         let started = Instant::now();
         let due = due.min(started + self.0.connect_timeout);
-        let timed_out = |_| CallError::ConnectTimeout {
+        let timed_out = || CallError::ConnectTimeout {
             addr: addr.to_owned(),
             timeout_ms: due.saturating_duration_since(started).as_millis() as u64,
         };
-        let _connecting = timeout_at(due, slot.connecting.lock()).await.map_err(timed_out)?;
+        let _connecting = timeout_at(due, slot.connecting.lock()).await.map_err(|_| timed_out())?;
         if let Some(link) = slot.open_link() {
             return Ok(link);
         }
-        let link = timeout_at(due, self.connect(addr)).await.map_err(timed_out)??;
+        let link = self.connect(addr, due).await.map_err(|error| match error {
+            DialError::Lookup(source) => CallError::Lookup { addr: addr.to_owned(), source },
+            DialError::Connect(source) => CallError::Connect { addr: addr.to_owned(), source },
+            DialError::Late => timed_out(),
+        })?;
         *slot.lock() = Some(Arc::clone(&link));
         Ok(link)
     }
 
-    async fn connect(&self, addr: &str) -> Result<Arc<Link>, CallError> {
-        let lookup = |source| CallError::Lookup { addr: addr.to_owned(), source };
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for candidate in lookup_host(addr).await.map_err(lookup)? {
-            let connected = async {
-                let socket = TcpStream::connect(candidate).await?;
-                socket.set_nodelay(true)?;
-                let stream = match &self.0.tls {
-                    Some(tls) => tls.connect(socket, addr).await?,
-                    None => Stream::plain(socket),
-                };
-                connection::spawn(&self.0.shared, stream, candidate)
+    async fn connect(&self, addr: &str, due: Instant) -> Result<Arc<Link>, DialError> {
+        let link = |candidate| async move {
+            let socket = dial::connect(candidate).await?;
+            let stream = match &self.0.tls {
+                Some(tls) => tls.connect(socket, addr).await?,
+                None => Stream::plain(socket),
             };
-            match connected.await {
-                Ok(link) => return Ok(link),
-                Err(error) => last = error,
-            }
-        }
-        Err(CallError::Connect { addr: addr.to_owned(), source: last })
+            connection::spawn(&self.0.shared, stream, candidate)
+        };
+        dial::dial_by(addr, due, link).await
     }
 
     fn route(&self, addr: &str) -> Arc<Route> {

@@ -10,6 +10,7 @@
 mod blocking;
 mod client;
 mod connection;
+mod dial;
 mod limits;
 mod link;
 mod listener;
@@ -22,6 +23,7 @@ mod under_way;
 mod write_queue;
 
 pub use client::{CallError, Client, ClientOptions, Hook};
+pub use dial::{DialError, dial};
 pub use limits::{Limits, PROGRESS_BYTES};
 pub use link::canonical;
 pub use listener::{BindError, BindOptions, Listener, Server, ServerOptions, StopReport};

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use skua_raft::PeerId;
+use skua_remoting::{DialError, dial};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -102,13 +103,8 @@ pub async fn send_all(to: PeerId, address: String, tls: Tls, greeting: Vec<u8>, 
     let mut pause = PAUSE_MIN;
     let mut was_there = None;
     loop {
-        let connecting = async {
-            let stream = TcpStream::connect(&address).await?;
-            stream.set_nodelay(true)?;
-            io::Result::Ok(stream)
-        };
-        let error = match timeout(CONNECT, connecting).await {
-            Ok(Ok(stream)) => {
+        let error = match dial(&address, CONNECT).await {
+            Ok(stream) => {
                 let began = Instant::now();
                 let mut greeted = || {
                     if was_there.replace(true) != Some(true) {
@@ -135,8 +131,8 @@ pub async fn send_all(to: PeerId, address: String, tls: Tls, greeting: Vec<u8>, 
                 }
                 ended
             }
-            Ok(Err(error)) => error,
-            Err(_) => io::ErrorKind::TimedOut.into(),
+            Err(DialError::Lookup(error) | DialError::Connect(error)) => error,
+            Err(DialError::Late) => io::ErrorKind::TimedOut.into(),
         };
         if was_there.replace(false) != Some(false) {
             tracing::warn!(member = to.0 - 1, address, %error, "no connection to a member");

@@ -10,9 +10,9 @@ use skua_config::{FlushDiskType, SlaveRefill};
 use skua_ha::{RefillRule, SlaveAct, SlaveLink, SlaveRules, Span, Trouble, checksum};
 use skua_protocol::{Millis, PhysicalOffset};
 use skua_remoting::tls::Stream;
+use skua_remoting::{DialError, dial};
 use skua_store::{Flushed, ReplicateError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -206,8 +206,11 @@ impl Slave {
             // What is asked for counts as held: it must be as safe as this slave promises.
             store.flushed(store.appended()).await?;
         }
-        let connected = connect(addr).await?;
-        let _ = connected.set_nodelay(true);
+        let connected = dial(addr, CONNECT).await.map_err(|error| match error {
+            DialError::Lookup(why) => End::NoAddress(addr.to_owned(), why.to_string()),
+            DialError::Connect(error) => error.into(),
+            DialError::Late => End::Late,
+        })?;
         let stream = match &shared.tls.replication {
             Some(tls) => {
                 timeout(CONNECT, tls.connect(connected, addr)).await.map_err(|_| End::Late)??
@@ -311,26 +314,6 @@ impl Slave {
             }
         }
     }
-}
-
-/// A connection to the first address that takes one. A name is looked up each time: it may stand
-/// for another machine by now.
-async fn connect(addr: &str) -> Result<TcpStream, End> {
-    let unknown = |why: String| End::NoAddress(addr.to_owned(), why);
-    let late = |_| unknown(format!("no answer within {} s", CONNECT.as_secs()));
-    let found = timeout(CONNECT, lookup_host(addr)).await.map_err(late)?;
-    let found: Vec<_> = found.map_err(|error| unknown(error.to_string()))?.collect();
-    // One that nobody answers at leaves time for the others.
-    let share = CONNECT / u32::try_from(found.len()).unwrap_or(u32::MAX).max(1);
-    let mut end = unknown("the name has no address".to_owned());
-    for addr in found {
-        match timeout(share, TcpStream::connect(addr)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => end = error.into(),
-            Err(_) => end = End::Late,
-        }
-    }
-    Err(end)
 }
 
 /// The checksum of the own log's end.
