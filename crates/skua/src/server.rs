@@ -13,6 +13,7 @@ use crate::environment::{self, Advertised};
 use crate::http::{self, Health, Http};
 use crate::logging::LogArgs;
 use crate::playground::{self, Playground};
+use crate::role::address::host_and_port;
 use crate::role::broker::BrokerRole;
 use crate::role::namesrv::NameServer as NameServerRole;
 use crate::security::{Tls, tool_options};
@@ -66,7 +67,11 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
         signals::on_hangup(config.clone())?;
         let namesrv = settings.broker.namesrv_addr.clone();
         let name = settings.broker.broker_name.clone();
-        let reason = reason(&settings, &advertised);
+        let given = &settings.broker;
+        let why = |key, ip: &str| reason(&settings, key, ip, &advertised);
+        let clients_why = why("brokerIP1", &given.broker_ip1);
+        let slaves_why = why("brokerIP2", &given.broker_ip2);
+        let for_slaves = host_and_port(&given.broker_ip2, settings.store.ha_listen_port);
         let health = Arc::<Health>::default();
         let http = Http::start(&settings, health.clone())?;
         let tls = Tls::of(&settings)?;
@@ -79,7 +84,13 @@ pub fn broker(args: Broker) -> anyhow::Result<()> {
             line.push_str(&format!(" and name server is {namesrv}"));
         }
         tell!("{line}");
-        tracing::info!(address = %role.address(), reason, "address given to clients");
+        tracing::info!(
+            address = %role.address(),
+            reason = clients_why,
+            %for_slaves,
+            reason_for_slaves = slaves_why,
+            "address given to clients"
+        );
         let again = until_signal_or(signals, role.wants_restart()).await;
         let stopped = role.stop().await;
         stop_http(http);
@@ -114,7 +125,7 @@ pub fn standalone(args: Standalone) -> anyhow::Result<()> {
         // One configuration for both: the name server of a standalone server has no file.
         let tls = Tls::of(&settings)?;
         let name_server = NameServerRole::start(name_server, &tls)?;
-        let reason = reason(&settings, &advertised);
+        let reason = reason(&settings, "brokerIP1", &settings.broker.broker_ip1, &advertised);
         let broker = BrokerRole::start(settings, args.config, &tls).await?;
         health.watch(name_server.watched());
         health.watch(broker.watched());
@@ -222,7 +233,7 @@ fn surroundings(
 ) -> anyhow::Result<(Environment, Advertised)> {
     logging::start(log)?;
     let advertised = match advertise {
-        Some(ip) => Advertised { ip, reason: "as --advertise says".into() },
+        Some(ip) => Advertised { ip, reason: "as --advertise says".into(), is_found: false },
         None => environment::advertised_ip(),
     };
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
@@ -238,13 +249,13 @@ fn surroundings(
     Ok((env, advertised))
 }
 
-/// Why clients are given the address that they are.
-fn reason(settings: &Settings, advertised: &Advertised) -> String {
-    if settings.broker.broker_ip1 == advertised.ip.to_string() {
-        advertised.reason.clone()
-    } else {
-        "as brokerIP1 says".into()
+/// Why others are given the address that they are, which is that of this key.
+fn reason(settings: &Settings, key: &str, ip: &str, advertised: &Advertised) -> String {
+    let is_said = advertised.is_found && settings.is_given(key);
+    if is_said || ip != advertised.ip.to_string() {
+        return format!("as {key} says");
     }
+    advertised.reason.clone()
 }
 
 fn load(

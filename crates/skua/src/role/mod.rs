@@ -1,7 +1,7 @@
 //! Roles put together: cores, their sockets, threads and timers.
 
 mod access;
-mod address;
+pub mod address;
 pub mod broker;
 mod due;
 mod fast_port;
