@@ -9,8 +9,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::process;
 use crate::wait::wait_until;
+use crate::{files, process};
 
 /// An address that no interface in the network has: what goes there is lost without a word.
 const NOBODY: &str = "02:00:00:00:00:fe";
@@ -36,34 +36,29 @@ int clock_gettime(clockid_t clock, struct timespec *at) {
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// Where a server runs: here, or in a namespace.
+/// Where a server runs: here or in a namespace, and what else it sees of the machine.
 #[derive(Clone, Debug)]
 pub struct Place {
     pub ip: Ipv4Addr,
-    view: View,
-}
-
-/// What is another than of this process.
-#[derive(Clone, Debug)]
-enum View {
-    Nothing,
-    /// The network: the namespace's path.
-    Net(String),
-    /// The file of host names.
-    Names(PathBuf),
-    /// The clock: the library that sets it, and by how many milliseconds.
-    Clock(PathBuf, i64),
+    /// Of a namespace: its path.
+    net: Option<String>,
+    /// A file of host names of its own.
+    names: Option<PathBuf>,
+    /// Another clock: the library that sets it, and by how many milliseconds.
+    clock: Option<(PathBuf, i64)>,
+    is_told_its_address: bool,
 }
 
 impl Default for Place {
     fn default() -> Self {
-        Self { ip: Ipv4Addr::LOCALHOST, view: View::Nothing }
+        let ip = Ipv4Addr::LOCALHOST;
+        Self { ip, net: None, names: None, clock: None, is_told_its_address: true }
     }
 }
 
 impl Place {
     pub fn is_here(&self) -> bool {
-        !matches!(self.view, View::Net(_))
+        self.net.is_none()
     }
 
     /// This machine with a file of host names of its own (`/etc/hosts`), which may change. `None`,
@@ -74,7 +69,13 @@ impl Place {
             eprintln!("NOTICE: not tested, since no mount namespace can be made here");
             return None;
         }
-        Some(Self { view: View::Names(names.to_owned()), ..Self::default() })
+        Some(Self::default().and_names(names))
+    }
+
+    /// The same place with a file of host names of its own.
+    #[must_use]
+    pub fn and_names(self, names: &Path) -> Self {
+        Self { names: Some(names.to_owned()), ..self }
     }
 
     /// This machine with a clock that shows so many milliseconds more than it does; files have the
@@ -89,40 +90,75 @@ impl Place {
             eprintln!("NOTICE: not tested, since there is no `cc` to make another clock with");
             return None;
         }
-        Some(Self { view: View::Clock(library, ahead_ms), ..Self::default() })
+        Some(Self { clock: Some((library, ahead_ms)), ..Self::default() })
+    }
+
+    /// The same place, where a broker is not told its address (`brokerIP1`): it finds one itself.
+    #[must_use]
+    pub fn untold(self) -> Self {
+        Self { is_told_its_address: false, ..self }
+    }
+
+    /// What a broker here is told as `brokerIP1`.
+    pub(crate) fn told_address(&self) -> Option<Ipv4Addr> {
+        self.is_told_its_address.then_some(self.ip)
+    }
+
+    /// The address that Java's broker finds for itself here.
+    ///
+    /// # Panics
+    /// When the JVM does not tell.
+    pub fn java_address(&self) -> String {
+        files::cache();
+        // Java finds out what is a bridge under `/sys`, which shows another network until mounted.
+        let mut inside = process::command("unshare");
+        let script = "mount -t sysfs sysfs /sys && exec \"$@\"";
+        inside.args(["--mount", "--", "sh", "-c", script, "sh"]).arg(files::java_server());
+        let output = self.command(&inside).arg("address").output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "Java's address: {said}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
     /// `command` as one that runs in this place.
-    pub(crate) fn command(&self, command: Command) -> Command {
-        let mut inside = match &self.view {
-            View::Nothing => return command,
-            View::Clock(library, ahead_ms) => {
-                let mut inside = command;
-                inside.env("LD_PRELOAD", library).env("AHEAD_MS", ahead_ms.to_string());
-                return inside;
-            }
-            View::Net(namespace) => {
-                let mut inside = process::command("nsenter");
-                inside.arg(format!("--net={namespace}")).arg("--");
-                inside
-            }
-            View::Names(names) => {
-                let mut inside = process::command("unshare");
-                let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
-                inside.args(["--mount", "--", "sh", "-c", script]).arg(names);
-                inside
-            }
-        };
-        inside.arg(command.get_program()).args(command.get_args());
-        if let Some(folder) = command.get_current_dir() {
-            inside.current_dir(folder);
+    pub(crate) fn command(&self, command: &Command) -> Command {
+        let mut inside = Command::new(command.get_program());
+        copy(command, &mut inside);
+        if let Some((library, ahead_ms)) = &self.clock {
+            inside.env("LD_PRELOAD", library).env("AHEAD_MS", ahead_ms.to_string());
         }
-        for (key, value) in command.get_envs() {
-            if let Some(value) = value {
-                inside.env(key, value);
-            }
+        if let Some(names) = &self.names {
+            let mut outer = process::command("unshare");
+            let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+            outer.args(["--mount", "--", "sh", "-c", script]).arg(names);
+            inside = inner(outer, &inside);
+        }
+        if let Some(namespace) = &self.net {
+            let mut outer = process::command("nsenter");
+            outer.arg(format!("--net={namespace}")).arg("--");
+            inside = inner(outer, &inside);
         }
         inside
+    }
+}
+
+/// `outer`, which runs what follows its arguments, around `command`.
+fn inner(mut outer: Command, command: &Command) -> Command {
+    outer.arg(command.get_program());
+    copy(command, &mut outer);
+    outer
+}
+
+/// Arguments, folder and variables.
+fn copy(from: &Command, to: &mut Command) {
+    to.args(from.get_args());
+    if let Some(folder) = from.get_current_dir() {
+        to.current_dir(folder);
+    }
+    for (key, value) in from.get_envs() {
+        if let Some(value) = value {
+            to.env(key, value);
+        }
     }
 }
 
@@ -261,7 +297,31 @@ pub struct Node {
 
 impl Node {
     pub fn place(&self) -> Place {
-        Place { ip: self.ip, view: View::Net(self.own.path()) }
+        Place { ip: self.ip, net: Some(self.own.path()), ..Place::default() }
+    }
+
+    /// One more network card, with this address and network, such as `10.1.0.5/24`. `eth0` is the
+    /// first.
+    pub fn card(&self, name: &str, address: &str) {
+        self.own.run(&format!("ip link add {name} type veth peer name {name}-p"));
+        self.own.run(&format!("ip link set {name}-p up"));
+        self.set_up(name, address);
+    }
+
+    /// One more bridge, as containers have them.
+    pub fn bridge(&self, name: &str, address: &str) {
+        self.own.run(&format!("ip link add {name} type bridge"));
+        self.set_up(name, address);
+    }
+
+    fn set_up(&self, name: &str, address: &str) {
+        self.own.run(&format!("ip addr add {address} dev {name}"));
+        self.own.run(&format!("ip link set {name} up"));
+    }
+
+    /// Runs `ip` here with these words.
+    pub fn ip(&self, words: &str) {
+        self.own.run(&format!("ip {words}"));
     }
 
     /// From now on nothing from here reaches `to`; what comes from there does arrive.

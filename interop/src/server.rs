@@ -84,7 +84,7 @@ impl Namesrv {
                 command
             }
         };
-        let mut process = Process::start(&mut place.command(command), dir.join("namesrv.log"));
+        let mut process = Process::start(&mut place.command(&command), dir.join("namesrv.log"));
         wait_until("the name server's port", START, || {
             process.assert_alive();
             TcpStream::connect((place.ip, port)).ok()
@@ -172,14 +172,15 @@ impl Broker {
                 command
             }
             Kind::Skua => {
+                let told = place.told_address().map(|ip| format!("brokerIP1={ip}\n"));
                 let text = format!(
                     "brokerClusterName=DefaultCluster\nbrokerName={name}\nbrokerId=0\n\
-                     brokerIP1={2}\nlistenPort={port}\nstorePathRootDir={0}/store\n\
+                     {2}listenPort={port}\nstorePathRootDir={0}/store\n\
                      storePathCommitLog={0}/store/commitlog\nmappedFileSizeCommitLog=67108864\n\
-                 diskSpaceWarningLevelRatio=99\n{1}\n",
+                     diskSpaceWarningLevelRatio=99\n{1}\n",
                     dir.display(),
                     tuning.settings.join("\n"),
-                    place.ip
+                    told.unwrap_or_default()
                 );
                 let file = dir.join("broker.conf");
                 // What was changed at run time stays over a restart.
@@ -192,7 +193,7 @@ impl Broker {
                 command
             }
         };
-        Process::start(&mut place.command(command), dir.join("broker.log"))
+        Process::start(&mut place.command(&command), dir.join("broker.log"))
     }
 
     /// Where its files are (`storePathRootDir`).

@@ -1,6 +1,6 @@
 //! Host names in place of addresses: of the master, of name servers, and what clients and slaves
-//! are given; a name that nobody knows, and one that moves to another machine. And addresses that
-//! differ from what is listened on.
+//! are given; a name that nobody knows, one that moves to another machine, and one that stands for
+//! several. And addresses that differ from what is listened on.
 
 use std::fs;
 use std::path::PathBuf;
@@ -102,6 +102,61 @@ fn a_slave_looks_its_master_and_its_name_server_up_by_name_whenever_it_connects(
     for _ in 0..20 {
         assert_eq!(wire::send_code(&master.addr), OK);
     }
+}
+
+/// The first address is of a machine that does not answer, the nearest one: resolvers put it first.
+#[test]
+fn of_a_name_with_several_addresses_the_one_that_answers_is_taken() {
+    let Some(mut net) = Net::start() else { return };
+    let scene = Scene::new();
+    let [master_node, dead, slave_node, namesrv_node] = std::array::from_fn(|_| net.node());
+    slave_node.lose(dead.ip);
+    let namesrv = Namesrv::start_at(&scene, Kind::Skua, "namesrv", &namesrv_node.place());
+    // The master knows itself by the one name and address; to the slave the name stands for two.
+    let at = |file: &str, lines: &[&str]| {
+        let names = Names(scene.path().join(file));
+        names.set(lines);
+        names.0
+    };
+    let own_name = at("hosts-of-the-master", &[&format!("{} master.test", master_node.ip)]);
+    let names = at(
+        "hosts-of-the-slave",
+        &[
+            &format!("{} master.test names.test", dead.ip),
+            &format!("{} master.test", master_node.ip),
+            &format!("{} names.test", namesrv_node.ip),
+        ],
+    );
+    let start = |folder, namesrv, place, own: &[&'static str]| {
+        let tuning = Tuning { settings: own.to_vec(), java_options: None };
+        Broker::start_at(&scene, Kind::Skua, folder, namesrv, tuning, place)
+    };
+    let own = ["brokerRole=SYNC_MASTER", "brokerIP1=master.test", "brokerIP2=master.test"];
+    let place = master_node.place().and_names(&own_name);
+    let master = start("broker-a", &namesrv.addr, place, &own);
+    let is_listed = |text: &str| {
+        wait_until(text, LIMIT, || wire::cluster_list(&namesrv.addr)?.contains(text).then_some(()));
+    };
+    is_listed("master.test:10911");
+    assert!(!wire::send(&master.addr, "several"), "stored, but not twice");
+    let own = [
+        "brokerName=broker-a",
+        "brokerId=1",
+        "brokerRole=SLAVE",
+        "haMasterAddress=master.test:10912",
+    ];
+    let place = slave_node.place().and_names(&names);
+    let slave = start("slave", "names.test:9876", place, &own);
+    is_listed(&slave.addr);
+    wait_code(&master, OK);
+    // The tables come by the port for clients, where the name server says that it is.
+    wait_until("the topic at the slave", LIMIT, || {
+        let (_, body) = wire::call(&slave.addr, 21, json!({}), &[])?;
+        String::from_utf8_lossy(&body).contains("\"several\"").then_some(())
+    });
+    // And again after the connections are gone.
+    slave_node.reset(master_node.ip);
+    wait_code(&master, OK);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use skua_interop::{
-    Broker, Client, Driver, Encoding, Kind, Namesrv, Scene, Tuning, skua, wait_until, wire,
+    Broker, Client, Driver, Encoding, Kind, Namesrv, Relay, Scene, Tuning, skua, wait_until, wire,
 };
 
 use crate::access::official_client;
@@ -310,4 +310,91 @@ fn replication_by_tls_follows_and_by_plain_connections_does_not() {
         bytes.iter().rposition(|byte| *byte != 0)
     };
     wait_until("the slave's log", LIMIT, || (length(&master) == length(&slave)).then_some(()));
+}
+
+/// Nothing but TLS on any port: the slave follows, has the tables, loses its connection, and finds
+/// both again; then a consumer goes on from it alone.
+#[test]
+fn a_pair_that_speaks_tls_alone_copies_its_tables_and_comes_together_again() {
+    let scene = Scene::new();
+    let dir = scene.folder("certs");
+    let ours = Authority::new(&dir, "ours");
+    let own = ours.issue("server", VALID);
+    let mut lines = server("enforcing", &own, &ours.trust());
+    lines.extend(caller(&own, &ours.trust()));
+    let namesrv = Namesrv::start_tuned(&scene, Kind::Skua, &tuning(&lines));
+    lines.extend(["haTlsEnable=true", "slaveReadEnable=true"].map(str::to_owned));
+    let start = |folder: &str, more: &[&str]| {
+        let lines: Vec<_> =
+            lines.iter().cloned().chain(more.iter().map(|line| (*line).to_owned())).collect();
+        Broker::start_tuned(&scene, Kind::Skua, folder, &namesrv.addr, tuning(&lines))
+    };
+    let times_said = |broker: &Broker, text: &str| broker.process.output().matches(text).count();
+    let wait_said = |broker: &Broker, text: &str, times: usize| {
+        let what = format!("{text} {times} times");
+        wait_until(&what, LIMIT, || (times_said(broker, text) >= times).then_some(()));
+    };
+    let mut master = start("broker-a", &["brokerRole=SYNC_MASTER", "brokerIP2=127.0.0.1"]);
+    wait_said(&master, "registered", 1);
+    let mut ha: std::net::SocketAddr = master.addr.parse().expect("ip:port");
+    ha.set_port(ha.port() + 1);
+    // The first byte of a TLS handshake, for each connection by which the slave follows.
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let ear = heard.clone();
+    let relay = Relay::start_heard(ha, move |bytes| {
+        ear.lock().expect("no panic under it").extend_from_slice(bytes);
+    });
+    let at = format!("haMasterAddress={}", relay.addr);
+    let slave = start("slave", &["brokerName=broker-a", "brokerRole=SLAVE", "brokerId=1", &at]);
+    wait_said(&slave, "following", 1);
+    assert_eq!(heard.lock().expect("no panic under it").first(), Some(&0x16), "a handshake");
+
+    let good = caller(&ours.issue("client", VALID), &ours.trust());
+    let mut driver = client(&scene, Client::Java5, &namesrv.addr, &good);
+    driver.run("producer p group=producers timeout=10000");
+    let send = |driver: &mut Driver, topic: &str, prefix: &str| {
+        let send = format!("send p topic={topic} mode=sync count=20 prefix={prefix}");
+        wait_until("sends with two copies", LIMIT, || driver.try_run(&send).ok());
+    };
+    send(&mut driver, "first", "a");
+    driver.run("consumer c group=readers topic=first kind=concurrent");
+    let all = |driver: &Driver, by: &str, topic: &str| {
+        let sent: Vec<_> = driver.sent(topic).iter().map(|e| e.get("body").to_owned()).collect();
+        let got: Vec<_> = driver.got(by).iter().map(|e| e.get("body").to_owned()).collect();
+        sent.iter().all(|body| got.contains(body))
+    };
+    wait_until("all of the first topic", LIMIT, || all(&driver, "c", "first").then_some(()));
+    // Its offsets are with the master then.
+    driver.run("stop c");
+    let table = |name: &str| {
+        fs::read_to_string(slave.store().join("config").join(name)).unwrap_or_default()
+    };
+    let wait_table = |name: &str, holds: &str| {
+        let what = format!("{holds} in the slave's {name}");
+        wait_until(&what, LIMIT, || table(name).contains(holds).then_some(()));
+    };
+    wait_table("topics.json", "\"first\"");
+    wait_table("subscriptionGroup.json", "\"readers\"");
+    wait_table("consumerOffset.json", "\"first@readers\"");
+
+    relay.cut();
+    wait_said(&slave, "no replication for now", 1);
+    assert!(driver.try_run("send p topic=second mode=sync count=1 prefix=alone").is_err());
+    relay.pass();
+    wait_said(&slave, "following", 2);
+    send(&mut driver, "second", "b");
+    wait_table("topics.json", "\"second\"");
+    driver.run("consumer d group=readers-of-the-second topic=second kind=concurrent");
+    wait_until("all of the second topic", LIMIT, || all(&driver, "d", "second").then_some(()));
+
+    master.process.kill();
+    fs::remove_dir_all(master.store()).expect("the master's store");
+    let mut driver_of_slave = client(&scene, Client::Java5, &namesrv.addr, &good);
+    driver_of_slave.run("consumer late group=late topic=second kind=concurrent");
+    let sent: Vec<_> = driver.sent("second").iter().map(|e| e.get("body").to_owned()).collect();
+    wait_until("all of it from the slave", LIMIT, || {
+        let got: Vec<_> =
+            driver_of_slave.got("late").iter().map(|e| e.get("body").to_owned()).collect();
+        sent.iter().all(|body| got.contains(body)).then_some(())
+    });
 }
