@@ -16,7 +16,8 @@ use skua_acl::{Book, BookError};
 use skua_config::{Properties, Settings};
 use skua_ha::Replicas;
 use skua_protocol::body::{DataVersion, PERM_WRITE, SubscriptionData};
-use skua_protocol::message_id::UniqueIdSource;
+use skua_protocol::message_id::{MessageId, UniqueIdSource};
+use skua_protocol::request::UnregisterBroker;
 use skua_protocol::service::{BoxFuture, Outcome};
 use skua_protocol::{Command, Millis, PhysicalOffset, QueueId};
 use skua_store::{Store, is_lmq};
@@ -342,8 +343,8 @@ impl Broker {
         self.store_host
     }
 
-    pub(crate) fn region(&self) -> ByteString {
-        self.region.clone()
+    pub(crate) fn region(&self) -> &str {
+        &self.region
     }
 
     pub(crate) fn started(&self) -> Millis {
@@ -419,7 +420,7 @@ impl Broker {
 
     /// An id for a message whose sender gave none. Java counts from the start of the month, so
     /// that ids tell their day to mqadmin; so does this, in UTC.
-    pub(crate) fn unique_id(&self, now: Millis) -> String {
+    pub(crate) fn unique_id(&self, now: Millis) -> MessageId {
         let counter = self.unique_counter.fetch_add(1, Ordering::Relaxed);
         self.unique_ids.id(since_month_start(now), counter)
     }

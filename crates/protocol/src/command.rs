@@ -4,7 +4,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use crate::code::{RequestCode, ResponseCode};
-use crate::header::{DecodeFieldsError, Fields, FromFields, ToFields};
+use crate::header::{DecodeFieldsError, Fields, FromFields, ToFields, from_fields};
 
 /// Which of the two header encodings a frame uses; each frame says so itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,13 @@ impl Command {
     /// The typed header, or which field was missing or malformed.
     pub fn header<H: FromFields>(&self) -> Result<H, DecodeFieldsError> {
         H::from_fields(&self.fields)
+    }
+
+    /// As [`header`](Self::header), of a type whose texts stay where they are in the request.
+    pub fn header_in_place<'a, H: serde::Deserialize<'a>>(
+        &'a self,
+    ) -> Result<H, DecodeFieldsError> {
+        from_fields::in_place(&self.fields)
     }
 }
 

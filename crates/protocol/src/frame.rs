@@ -65,7 +65,7 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<Command>, FrameError> {
     let header = frame.split_to(header_len);
     let mut command = match (word >> CODEC_SHIFT) as u8 {
         CODEC_JSON => json::decode(header)?,
-        CODEC_BINARY => binary::decode(header)?,
+        CODEC_BINARY => binary::decode(&header)?,
         other => return Err(FrameError::UnknownCodec(other)),
     };
     command.body = frame;

@@ -28,7 +28,7 @@ impl UniqueIds {
 
     pub fn next(&self, now: Millis) -> String {
         let since = now.since(self.month_start) as u32;
-        self.source.id(since, self.counter.fetch_add(1, Relaxed))
+        self.source.id(since, self.counter.fetch_add(1, Relaxed)).into()
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use bytestring::ByteString;
 use skua_config::Settings;
 use skua_protocol::body::PERM_WRITE;
 use skua_protocol::properties::{self, Properties, append};
@@ -50,11 +49,11 @@ impl Handle<'_> {
 }
 
 /// The handle in the answer to a send; `None` for retries.
-pub fn handle(broker: &Broker, topic: &str, out: i64, unique_id: &str) -> Option<ByteString> {
+pub fn handle(broker: &Broker, topic: &str, out: i64, unique_id: &str) -> Option<String> {
     // Java: one more, since rounding takes one off.
     let time = out.saturating_add(1).to_string();
     let handle = Handle { topic, broker: broker.name(), time: &time, unique_id };
-    (!topic.starts_with(RETRY_PREFIX)).then(|| handle.encode().into())
+    (!topic.starts_with(RETRY_PREFIX)).then(|| handle.encode())
 }
 
 fn decode(text: &str) -> Option<String> {
@@ -82,13 +81,11 @@ pub fn recall(
         Ok(outcome) => outcome,
         Err(error) => {
             let mut answer = error.answer();
-            answer.fields.push(REGION, broker.region());
+            answer.fields.push(properties::MSG_REGION, broker.region());
             Outcome::Reply(answer)
         }
     }
 }
-
-const REGION: ByteString = ByteString::from_static(properties::MSG_REGION);
 
 fn check(broker: &Broker, settings: &Settings, now: Millis) -> Result<(), RequestError> {
     if !settings.broker.recall_message_enable {
@@ -179,7 +176,7 @@ fn store(
     }
     let answer = RecallMessageResponse { msg_id: handle.unique_id.into() };
     let mut answer = Command::success().with_header(&answer);
-    answer.fields.push(REGION, broker.region());
+    answer.fields.push(properties::MSG_REGION, broker.region());
     Ok(match broker.when_safe(&settings, answer, receipt.end, now) {
         // Java: late is stored all the same.
         Outcome::Reply(answer) => Outcome::Reply(succeeded(answer)),

@@ -5,7 +5,7 @@ use skua_config::Settings;
 use skua_protocol::message_id::offset_id;
 use skua_protocol::properties::{self, Properties, PropertiesEditor};
 use skua_protocol::record::NewRecord;
-use skua_protocol::request::{PushReplyMessageToClient, SendMessage, SendMessageResponse};
+use skua_protocol::request::{PushReplyMessageToClient, SendHeader, SendMessageResponse};
 use skua_protocol::service::Outcome;
 use skua_protocol::{Command, Millis, ResponseCode};
 
@@ -21,12 +21,12 @@ impl Send<'_> {
     pub(super) fn reply(
         &self,
         settings: &Settings,
-        header: &SendMessage,
+        header: &SendHeader<'_>,
         topic: &Topic,
         queue: i32,
     ) -> Result<Outcome, Stop> {
         let broker = self.broker;
-        let given = Properties::new(header.properties.as_deref().unwrap_or_default());
+        let given = Properties::new(header.properties.unwrap_or_default());
         let mut marked = PropertiesEditor::from(given);
         marked.set(properties::MSG_REGION, broker.region());
         marked.set(properties::TRACE_ON, trace_text(settings));
@@ -39,11 +39,13 @@ impl Send<'_> {
             msg_id: "0".into(),
             queue_id: queue,
             queue_offset: 0,
-            ..self.answer(settings)
+            msg_region: Some(broker.region().into()),
+            trace_on: Some(settings.broker.trace_on),
+            ..SendMessageResponse::default()
         };
         if settings.broker.store_reply_message_enable {
             let record = NewRecord {
-                topic: &header.topic,
+                topic: header.topic,
                 queue_id: queue_id(queue),
                 flag: header.flag,
                 sys_flag: 0,
@@ -98,13 +100,13 @@ impl Send<'_> {
         })))
     }
 
-    fn push(&self, header: &SendMessage, given: Properties<'_>) -> PushReplyMessageToClient {
+    fn push(&self, header: &SendHeader<'_>, given: Properties<'_>) -> PushReplyMessageToClient {
         let mut properties = PropertiesEditor::from(given);
         properties.set(properties::PUSH_REPLY_TIME, self.now.0.to_string());
         PushReplyMessageToClient {
-            producer_group: header.producer_group.clone(),
-            topic: header.topic.clone(),
-            default_topic: header.default_topic.clone(),
+            producer_group: header.producer_group.into(),
+            topic: header.topic.into(),
+            default_topic: header.default_topic.into(),
             default_topic_queue_nums: header.default_topic_queue_nums,
             queue_id: header.queue_id,
             sys_flag: header.sys_flag,

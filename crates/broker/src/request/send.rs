@@ -6,7 +6,6 @@ mod message;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytestring::ByteString;
 use skua_config::Settings;
 use skua_protocol::body::{PERM_WRITE, TopicFilterType};
 use skua_protocol::message_id::offset_id;
@@ -14,7 +13,7 @@ use skua_protocol::properties::{self, PROPERTIES_LEN_MAX, Properties};
 use skua_protocol::record::{
     FLAG_INNER_BATCH, FLAG_MULTI_TAGS, FLAG_TRANSACTION_COMMIT, FLAG_TRANSACTION_MASK, NewRecord,
 };
-use skua_protocol::request::{SendMessage, SendMessageResponse, SendMessageV2};
+use skua_protocol::request::{SendAnswer, SendHeader};
 use skua_protocol::service::{Outcome, Peer};
 use skua_protocol::{Command, Millis, PhysicalOffset, QueueId, RequestCode, ResponseCode};
 
@@ -85,13 +84,10 @@ pub fn send(
 /// Every answer to a send carries region and trace switch, refusals too.
 fn refuse(broker: &Broker, error: &RequestError) -> Command {
     let mut answer = error.answer();
-    answer.fields.push(REGION, broker.region());
-    answer.fields.push(TRACE, trace_text(&broker.settings()));
+    answer.fields.push(properties::MSG_REGION, broker.region());
+    answer.fields.push(properties::TRACE_ON, trace_text(&broker.settings()));
     answer
 }
-
-const REGION: ByteString = ByteString::from_static(properties::MSG_REGION);
-const TRACE: ByteString = ByteString::from_static(properties::TRACE_ON);
 
 pub fn trace_text(settings: &Settings) -> &'static str {
     if settings.broker.trace_on { "true" } else { "false" }
@@ -120,10 +116,10 @@ impl Send<'_> {
     fn run(&self) -> Result<Outcome, Stop> {
         let broker = self.broker;
         let settings = broker.settings();
-        let header = self.header()?;
+        let header = SendHeader::read(self.code, self.request)?;
         self.check_broker(&settings, &header)?;
-        names::check_topic(&header.topic)?;
-        if names::is_closed_to_senders(&header.topic) {
+        names::check_topic(header.topic)?;
+        if names::is_closed_to_senders(header.topic) {
             return Err(RequestError::ClosedTopic(header.topic.to_string()).into());
         }
         let topic = self.topic(&settings, &header)?;
@@ -155,16 +151,11 @@ impl Send<'_> {
         }
     }
 
-    fn header(&self) -> Result<SendMessage, RequestError> {
-        Ok(match self.code {
-            RequestCode::SendMessage | RequestCode::SendReplyMessage => {
-                self.request.header::<SendMessage>()?
-            }
-            _ => self.request.header::<SendMessageV2>()?.into(),
-        })
-    }
-
-    fn check_broker(&self, settings: &Settings, header: &SendMessage) -> Result<(), RequestError> {
+    fn check_broker(
+        &self,
+        settings: &Settings,
+        header: &SendHeader<'_>,
+    ) -> Result<(), RequestError> {
         let starts = Millis(settings.broker.start_accept_send_request_time_stamp);
         if self.now < starts {
             return Err(RequestError::NotYet(starts));
@@ -178,7 +169,7 @@ impl Send<'_> {
         // Java: without write permission the name servers show no queue for writing, so who
         // still sends has an old route; only ordered topics are refused.
         if settings.broker.broker_permission & PERM_WRITE == 0
-            && self.broker.topics.is_ordered(&header.topic)
+            && self.broker.topics.is_ordered(header.topic)
         {
             return Err(RequestError::BrokerNotWritable { ip: self.broker.ip() });
         }
@@ -186,8 +177,8 @@ impl Send<'_> {
     }
 
     /// The topic, made now if it is its first send and that is allowed.
-    fn topic(&self, settings: &Settings, header: &SendMessage) -> Result<Arc<Topic>, Stop> {
-        if let Some(topic) = self.broker.topics.get(&header.topic) {
+    fn topic(&self, settings: &Settings, header: &SendHeader<'_>) -> Result<Arc<Topic>, Stop> {
+        if let Some(topic) = self.broker.topics.get(header.topic) {
             return Ok(topic);
         }
         if self.on_connection {
@@ -200,8 +191,8 @@ impl Send<'_> {
             _ => 0,
         };
         let asked = AutoCreate {
-            topic: &header.topic,
-            template: &header.default_topic,
+            topic: header.topic,
+            template: header.default_topic,
             queues: header.default_topic_queue_nums,
             sys_flag,
         };
@@ -226,13 +217,13 @@ impl Send<'_> {
     fn send_one(
         &self,
         settings: &Settings,
-        header: &SendMessage,
+        header: &SendHeader<'_>,
         topic: &Topic,
         queue: i32,
     ) -> Result<Outcome, Stop> {
-        let given = header.properties.as_deref().unwrap_or_default();
+        let given = header.properties.unwrap_or_default();
         let mut target =
-            Target { topic: &header.topic, queue, filter_type: topic.config.topic_filter_type };
+            Target { topic: header.topic, queue, filter_type: topic.config.topic_filter_type };
         let dead = self.dead_letter_topic(header)?;
         let mut message = Message::read(given, dead.is_some())?;
         if let Some(dead) = &dead {
@@ -241,14 +232,13 @@ impl Send<'_> {
             target = Target { topic: &dead.config.topic_name, queue, filter_type };
         }
         self.check_message(settings, header, topic, &message)?;
-        let lite = message.lite_topic.and_then(|name| lite::queue_name(&header.topic, name));
+        let lite = message.lite_topic.and_then(|name| lite::queue_name(header.topic, name));
         if let Some(queue) = lite {
             message.set(properties::INNER_MULTI_DISPATCH, &queue);
         }
 
-        let region = &*self.broker.region();
         let appended = [
-            (properties::MSG_REGION, region),
+            (properties::MSG_REGION, self.broker.region()),
             (properties::TRACE_ON, trace_text(settings)),
             (properties::CLUSTER, &settings.broker.broker_cluster_name),
         ];
@@ -336,12 +326,12 @@ impl Send<'_> {
         }
         let put = Moved { queue: target.queue, messages: 1, bytes: u64::from(receipt.size) };
         self.count(topic, target.topic, put);
-        let answer = SendMessageResponse {
-            msg_id: offset_id(self.broker.store_host(), receipt.physical_offset).into(),
+        let answer = SendAnswer {
+            msg_id: &offset_id(self.broker.store_host(), receipt.physical_offset),
             queue_id: answered_queue,
             queue_offset: receipt.queue_offset.0 as i64,
-            transaction_id: Some(unique_id.into()),
-            recall_handle,
+            transaction_id: Some(unique_id),
+            recall_handle: recall_handle.as_deref(),
             ..self.answer(settings)
         };
         Ok(self.finish(settings, &answer, receipt.end, message.waits))
@@ -349,7 +339,7 @@ impl Send<'_> {
 
     /// The dead letter topic, if the message is a retry that has had its chances. While a group
     /// consumes in order its failed messages are not retried at all.
-    fn dead_letter_topic(&self, header: &SendMessage) -> Result<Option<Arc<Topic>>, Stop> {
+    fn dead_letter_topic(&self, header: &SendHeader<'_>) -> Result<Option<Arc<Topic>>, Stop> {
         let Some(group) = header.topic.strip_prefix(RETRY_PREFIX) else { return Ok(None) };
         // A group's name ends where pop's retry topics name the topic.
         let group = group.split('+').next().unwrap_or(group);
@@ -382,7 +372,7 @@ impl Send<'_> {
     fn check_message(
         &self,
         settings: &Settings,
-        header: &SendMessage,
+        header: &SendHeader<'_>,
         topic: &Topic,
         message: &Message<'_>,
     ) -> Result<(), RequestError> {
@@ -430,11 +420,11 @@ impl Send<'_> {
         }
     }
 
-    pub(super) fn answer(&self, settings: &Settings) -> SendMessageResponse {
-        SendMessageResponse {
+    pub(super) fn answer(&self, settings: &Settings) -> SendAnswer<'_> {
+        SendAnswer {
             msg_region: Some(self.broker.region()),
             trace_on: Some(settings.broker.trace_on),
-            ..SendMessageResponse::default()
+            ..SendAnswer::default()
         }
     }
 
@@ -442,7 +432,7 @@ impl Send<'_> {
     fn finish(
         &self,
         settings: &Settings,
-        answer: &SendMessageResponse,
+        answer: &SendAnswer<'_>,
         end: PhysicalOffset,
         waits: bool,
     ) -> Outcome {
@@ -455,7 +445,7 @@ impl Send<'_> {
 }
 
 /// Java: clients before 4.6.1 leave the mark of half messages on those that are delivered again.
-fn is_old_retry(header: &SendMessage, message: &Message<'_>) -> bool {
+fn is_old_retry(header: &SendHeader<'_>, message: &Message<'_>) -> bool {
     header.reconsume_times.unwrap_or(0) > 0 && message.delay_level > 0
 }
 

@@ -7,7 +7,6 @@
 //! An empty name or value stands for null in Java, so such a field is as good as absent.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use bytestring::ByteString;
 
 use super::{FIELDS_MAX, Fields, HeaderError};
 use crate::code::RequestCode;
@@ -19,10 +18,12 @@ const CODES_TRUNCATED: std::ops::RangeInclusive<i32> = 3442..=3543;
 
 /// So many fields are compared with those before them; no header that is written twice has more.
 const TWICE_MAX: usize = 64;
+/// Fields that there is room for at first: a send has fourteen, and more than sixteen are rare.
+const FIELDS_EXPECTED: usize = 16;
 
-pub(crate) fn decode(mut header: Bytes) -> Result<Command, HeaderError> {
+pub(crate) fn decode(mut header: &[u8]) -> Result<Command, HeaderError> {
     let all = header.len();
-    need(&header, all, "code to flag", 13)?;
+    need(header, all, "code to flag", 13)?;
     let code = i32::from(header.get_i16());
     let language = Language(header.get_u8());
     let version = i32::from(header.get_i16());
@@ -32,20 +33,21 @@ pub(crate) fn decode(mut header: Bytes) -> Result<Command, HeaderError> {
     let remark_len = length(&mut header, all, "remark length")?;
     let remark = match remark_len {
         0 => None,
-        len => Some(text(&mut header, all, "remark", len)?),
+        len => Some(text(&mut header, all, "remark", len)?.into()),
     };
 
     // Java reads no fields from a header that ends here.
     let mut fields = Fields::new();
     if !header.is_empty() {
         let fields_len = length(&mut header, all, "fields length")?;
-        need(&header, all, "fields", fields_len)?;
-        let mut rest = header.split_to(fields_len);
+        need(header, all, "fields", fields_len)?;
+        let mut rest = &header[..fields_len];
         if fields_len > 0 {
-            fields = Fields::with_capacity(16);
+            fields = Fields::with_room(FIELDS_EXPECTED, fields_len);
         }
+        let mut seen = Seen::default();
         while !rest.is_empty() {
-            need(&rest, all, "name length", 2)?;
+            need(rest, all, "name length", 2)?;
             let name_len = rest.get_i16();
             let name_len = usize::try_from(name_len).map_err(|_| HeaderError::BadLength {
                 part: "name",
@@ -60,7 +62,7 @@ pub(crate) fn decode(mut header: Bytes) -> Result<Command, HeaderError> {
                 }
                 // Java: the last one counts. Its client writes every field of some headers twice
                 // once a hook has looked at them, as the one that signs does.
-                if fields.len() < TWICE_MAX {
+                if fields.len() < TWICE_MAX && seen.before(name) {
                     fields.set(name, value);
                 } else {
                     fields.push(name, value);
@@ -80,6 +82,21 @@ pub(crate) fn decode(mut header: Bytes) -> Result<Command, HeaderError> {
         body: Bytes::new(),
         codec: HeaderCodec::Binary,
     })
+}
+
+/// Whether a name may have come before: mostly none has, and then none has to be looked for.
+#[derive(Default)]
+struct Seen(u64);
+
+impl Seen {
+    fn before(&mut self, name: &str) -> bool {
+        let (first, last) = (name.as_bytes()[0], name.as_bytes()[name.len() - 1]);
+        let mark = usize::from(first) + 6 * usize::from(last) + 29 * name.len();
+        let bit = 1 << (mark % 64);
+        let before = self.0 & bit != 0;
+        self.0 |= bit;
+        before
+    }
 }
 
 /// Undoes the truncation of the pop and lite codes; no real code lies where they end up.
@@ -118,27 +135,28 @@ pub(crate) fn encode(command: &Command, out: &mut BytesMut) {
     out[fields_len_at..fields_len_at + 4].copy_from_slice(&fields_len.to_be_bytes());
 }
 
-fn need(rest: &Bytes, all: usize, part: &'static str, len: usize) -> Result<(), HeaderError> {
+fn need(rest: &[u8], all: usize, part: &'static str, len: usize) -> Result<(), HeaderError> {
     if rest.len() < len {
         return Err(HeaderError::Short { part, len: all, needed: len - rest.len() });
     }
     Ok(())
 }
 
-fn length(rest: &mut Bytes, all: usize, part: &'static str) -> Result<usize, HeaderError> {
+fn length(rest: &mut &[u8], all: usize, part: &'static str) -> Result<usize, HeaderError> {
     need(rest, all, part, 4)?;
     let length = rest.get_i32();
     usize::try_from(length).map_err(|_| HeaderError::BadLength { part, length })
 }
 
-fn text(
-    rest: &mut Bytes,
+fn text<'a>(
+    rest: &mut &'a [u8],
     all: usize,
     part: &'static str,
     len: usize,
-) -> Result<ByteString, HeaderError> {
+) -> Result<&'a str, HeaderError> {
     need(rest, all, part, len)?;
     let at = all - rest.len();
-    ByteString::try_from(rest.split_to(len))
-        .map_err(|error| HeaderError::NotUtf8 { at: at + error.valid_up_to() })
+    let (text, behind) = rest.split_at(len);
+    *rest = behind;
+    std::str::from_utf8(text).map_err(|error| HeaderError::NotUtf8 { at: at + error.valid_up_to() })
 }

@@ -3,8 +3,9 @@
 //! Numbers are decimal text, booleans `true` or anything else (Java: `Boolean.parseBoolean`), an
 //! `Option` is `None` when the field is absent. Fields the header does not declare are ignored.
 
-use bytestring::ByteString;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{
+    self, Deserialize, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, Visitor,
+};
 
 use super::Fields;
 
@@ -40,13 +41,18 @@ impl<T: DeserializeOwned> FromFields for T {
     }
 }
 
+/// Reads a header whose texts stay where they are in the fields.
+pub(crate) fn in_place<'a, T: Deserialize<'a>>(fields: &'a Fields) -> Result<T, DecodeFieldsError> {
+    T::deserialize(FieldsReader(fields))
+}
+
 struct FieldsReader<'a>(&'a Fields);
 
 impl<'a> de::Deserializer<'a> for FieldsReader<'a> {
     type Error = DecodeFieldsError;
 
     fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        visitor.visit_map(FieldsAccess { rest: self.0.0.iter(), current: None })
+        visitor.visit_map(FieldsAccess { rest: self.0.iter(), current: None })
     }
 
     fn deserialize_unit<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Self::Error> {
@@ -76,12 +82,12 @@ impl<'a> de::Deserializer<'a> for FieldsReader<'a> {
     }
 }
 
-struct FieldsAccess<'a> {
-    rest: std::slice::Iter<'a, (ByteString, ByteString)>,
-    current: Option<&'a (ByteString, ByteString)>,
+struct FieldsAccess<'a, I> {
+    rest: I,
+    current: Option<(&'a str, &'a str)>,
 }
 
-impl<'a> MapAccess<'a> for FieldsAccess<'a> {
+impl<'a, I: ExactSizeIterator<Item = (&'a str, &'a str)>> MapAccess<'a> for FieldsAccess<'a, I> {
     type Error = DecodeFieldsError;
 
     fn next_key_seed<K: DeserializeSeed<'a>>(
@@ -211,6 +217,8 @@ impl<'a> de::Deserializer<'a> for Value<'a> {
 
 #[cfg(test)]
 mod tests {
+    use bytestring::ByteString;
+
     use super::*;
 
     #[derive(Debug, PartialEq, serde::Deserialize)]

@@ -1,7 +1,7 @@
 //! The JSON header (Java: `RemotingSerializable` over `RemotingCommand`).
 //!
-//! Read and written by hand: this runs for every message. Values without escapes are slices of
-//! the frame. The reader takes what other languages' clients have sent: keys in any order and
+//! Read and written by hand: this runs for every message. Names and values without escapes stay
+//! where they stand in the frame. The reader takes what other languages' clients have sent: keys in any order and
 //! unknown ones, nulls, numbers and booleans as field values, the language as a number or unknown.
 //! The writer gives what the strictest client reads: one line, no blanks, every field value a
 //! string, no null.
@@ -9,16 +9,21 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
-use super::{FIELDS_MAX, Fields, HeaderError};
+use super::fields::{Fields, Place};
+use super::{FIELDS_MAX, HeaderError};
 use crate::command::{Command, HeaderCodec, Language};
 
 /// Deepest nesting of a value under an unknown key.
 const DEPTH_MAX: usize = 32;
 
+/// Fields that there is room for at first: a send has fourteen, and more than sixteen are rare.
+const FIELDS_EXPECTED: usize = 16;
+
 pub(crate) fn decode(header: Bytes) -> Result<Command, HeaderError> {
     let text = ByteString::try_from(header)
         .map_err(|error| HeaderError::NotUtf8 { at: error.valid_up_to() })?;
-    let mut scan = Scanner { text: &text, bytes: text.as_ref(), at: 0 };
+    let mut scan = Scanner { text: &text, bytes: text.as_ref(), at: 0, own: String::new() };
+    let mut places = Vec::new();
     let mut command = Command {
         code: 0,
         language: Language::OTHER,
@@ -32,31 +37,32 @@ pub(crate) fn decode(header: Bytes) -> Result<Command, HeaderError> {
     };
 
     scan.object(|scan, key| {
-        match key.as_str() {
+        match scan.text_of(key) {
             "code" => scan.integer_into("code", &mut command.code)?,
             "version" => scan.integer_into("version", &mut command.version)?,
             "opaque" => scan.integer_into("opaque", &mut command.opaque)?,
             "flag" => scan.integer_into("flag", &mut command.flag)?,
             "language" => {
                 if let Some(language) = scan.scalar()? {
-                    command.language = language_of(language.as_str());
+                    command.language = language_of(scan.text_of(language));
                 }
             }
-            "remark" => command.remark = scan.scalar()?.map(|remark| scan.owned(remark)),
+            "remark" => {
+                command.remark = scan.scalar()?.map(|remark| scan.text_of(remark).into());
+            }
             "extFields" => {
                 if scan.null()? {
                     return Ok(());
                 }
-                if command.fields.0.capacity() == 0 {
-                    command.fields = Fields::with_capacity(16);
-                }
-                let fields = &mut command.fields;
                 scan.object(|scan, name| {
                     let Some(value) = scan.scalar()? else { return Ok(()) };
-                    if fields.len() == FIELDS_MAX {
+                    if places.len() == FIELDS_MAX {
                         return Err(HeaderError::TooManyFields);
                     }
-                    fields.push(scan.owned(name), scan.owned(value));
+                    if places.is_empty() {
+                        places.reserve_exact(FIELDS_EXPECTED);
+                    }
+                    places.push((name, value));
                     Ok(())
                 })?;
             }
@@ -68,6 +74,10 @@ pub(crate) fn decode(header: Bytes) -> Result<Command, HeaderError> {
     if scan.at < scan.bytes.len() {
         return Err(scan.expected("the end"));
     }
+    let own = scan.own;
+    if !places.is_empty() {
+        command.fields = Fields { read: text, own, places };
+    }
     Ok(command)
 }
 
@@ -78,28 +88,17 @@ fn language_of(text: &str) -> Language {
     }
 }
 
-/// A string of the header: part of it as it stands, or what its escapes stand for.
-enum Text<'a> {
-    Slice(&'a str),
-    Unescaped(String),
-}
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-impl Text<'_> {
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Slice(slice) => slice,
-            Self::Unescaped(string) => string,
-        }
-    }
+/// The highest bit of each byte that is zero, right up to the first such byte.
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGHS
 }
 
 /// Bytes before the next quote or backslash; eight at a time, since properties are long.
 #[inline]
 fn plain_len(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    // The highest bit of each byte that is zero, right up to the first such byte.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
     let mut at = 0;
     while let Some(chunk) = bytes[at..].first_chunk::<8>() {
         let word = u64::from_le_bytes(*chunk);
@@ -113,29 +112,12 @@ fn plain_len(bytes: &[u8]) -> Option<usize> {
     Some(at + rest)
 }
 
-/// The text of one ASCII character.
-fn single(byte: u8) -> &'static str {
-    const ASCII: [u8; 128] = {
-        let mut table = [0; 128];
-        let mut at = 0;
-        while at < table.len() {
-            table[at] = at as u8;
-            at += 1;
-        }
-        table
-    };
-    const TEXT: &str = match std::str::from_utf8(&ASCII) {
-        Ok(text) => text,
-        Err(_) => unreachable!(),
-    };
-    let at = usize::from(byte);
-    TEXT.get(at..=at).expect("a whole character of one byte is ASCII")
-}
-
 struct Scanner<'a> {
-    text: &'a ByteString,
+    text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    /// What strings with escapes stand for, one behind the other.
+    own: String,
 }
 
 impl<'a> Scanner<'a> {
@@ -144,22 +126,19 @@ impl<'a> Scanner<'a> {
         HeaderError::Json { at: self.at, expected }
     }
 
-    /// Shares the header's memory, or static memory: field names and values are mostly one
-    /// character or a boolean, and those then cost no reference count.
     #[inline]
-    fn owned(&self, text: Text<'a>) -> ByteString {
-        match text {
-            Text::Slice(slice) => match slice.as_bytes() {
-                [] => ByteString::new(),
-                &[byte] => ByteString::from_static(single(byte)),
-                b"true" => ByteString::from_static("true"),
-                b"false" => ByteString::from_static("false"),
-                _ => self.text.slice_ref(slice),
-            },
-            Text::Unescaped(string) => string.into(),
-        }
+    fn text_of(&self, place: Place) -> &str {
+        place.text(self.text, &self.own)
     }
 
+    /// From `at` to before where the scanner is, or is about to be.
+    #[inline]
+    fn read(&self, at: usize, len: usize) -> Place {
+        // A header's length has three bytes.
+        Place::Read { at: at as u32, len: len as u32 }
+    }
+
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -170,12 +149,19 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Next byte that is not blank, without taking it.
+    /// Next byte that is not blank, without taking it. Most headers have no blanks at all.
+    #[inline]
     fn next(&mut self) -> Option<u8> {
-        self.blanks();
-        self.peek()
+        match self.peek() {
+            Some(byte) if byte > b' ' => Some(byte),
+            _ => {
+                self.blanks();
+                self.peek()
+            }
+        }
     }
 
+    #[inline]
     fn take(&mut self, byte: u8, name: &'static str) -> Result<(), HeaderError> {
         if self.next() != Some(byte) {
             return Err(self.expected(name));
@@ -187,7 +173,7 @@ impl<'a> Scanner<'a> {
     /// Walks an object; `member` must take the value.
     fn object(
         &mut self,
-        mut member: impl FnMut(&mut Self, Text<'a>) -> Result<(), HeaderError>,
+        mut member: impl FnMut(&mut Self, Place) -> Result<(), HeaderError>,
     ) -> Result<(), HeaderError> {
         self.take(b'{', "`{`")?;
         if self.next() == Some(b'}') {
@@ -195,10 +181,10 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         loop {
-            self.blanks();
+            self.next();
             let key = self.string()?;
             self.take(b':', "`:`")?;
-            self.blanks();
+            self.next();
             member(self, key)?;
             match self.next() {
                 Some(b',') => self.at += 1,
@@ -212,7 +198,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn string(&mut self) -> Result<Text<'a>, HeaderError> {
+    fn string(&mut self) -> Result<Place, HeaderError> {
         if self.peek() != Some(b'"') {
             return Err(self.expected("`\"`"));
         }
@@ -221,9 +207,9 @@ impl<'a> Scanner<'a> {
         match plain_len(&self.bytes[start..]) {
             Some(len) if self.bytes[start + len] == b'"' => {
                 self.at += len + 1;
-                Ok(Text::Slice(&self.text[start..start + len]))
+                Ok(self.read(start, len))
             }
-            Some(len) => self.unescape(start, start + len).map(Text::Unescaped),
+            Some(len) => self.unescape(start, start + len),
             None => {
                 self.at = self.bytes.len();
                 Err(self.expected("`\"`"))
@@ -233,11 +219,12 @@ impl<'a> Scanner<'a> {
 
     /// The string from `start`, whose first escape is at `escape`.
     #[inline(never)]
-    fn unescape(&mut self, start: usize, escape: usize) -> Result<String, HeaderError> {
+    fn unescape(&mut self, start: usize, escape: usize) -> Result<Place, HeaderError> {
         // Escapes only shrink, and this string ends before the header does. Guessing 256 fits the
         // properties of most messages without reserving a hostile header twice.
-        let mut out = String::with_capacity((self.bytes.len() - start).min(escape - start + 256));
-        out.push_str(&self.text[start..escape]);
+        self.own.reserve((self.bytes.len() - start).min(escape - start + 256));
+        let own_start = self.own.len();
+        self.own.push_str(&self.text[start..escape]);
         self.at = escape;
         loop {
             let plain = self.at;
@@ -246,14 +233,14 @@ impl<'a> Scanner<'a> {
                 self.at = self.bytes.len();
                 return Err(self.expected("`\"`"));
             };
-            out.push_str(&self.text[plain..plain + len]);
+            self.own.push_str(&self.text[plain..plain + len]);
             self.at = plain + len + 1;
             if rest[len] == b'"' {
-                return Ok(out);
+                return Ok(Place::own_from(own_start, &self.own));
             }
             let escaped = self.peek().ok_or_else(|| self.expected("an escape"))?;
             self.at += 1;
-            out.push(match escaped {
+            let scalar = match escaped {
                 b'"' | b'\\' | b'/' => char::from(escaped),
                 b'n' => '\n',
                 b't' => '\t',
@@ -262,7 +249,8 @@ impl<'a> Scanner<'a> {
                 b'f' => '\u{c}',
                 b'u' => self.unicode_escape()?,
                 _ => return Err(self.expected("an escape")),
-            });
+            };
+            self.own.push(scalar);
         }
     }
 
@@ -317,24 +305,25 @@ impl<'a> Scanner<'a> {
 
     /// A string, or any other value as the text it is written with; `None` for null.
     #[inline]
-    fn scalar(&mut self) -> Result<Option<Text<'a>>, HeaderError> {
+    fn scalar(&mut self) -> Result<Option<Place>, HeaderError> {
         match self.peek() {
             Some(b'"') => self.string().map(Some),
             Some(b'n') if self.null()? => Ok(None),
             _ => {
                 let start = self.at;
                 self.skip(0)?;
-                Ok(Some(Text::Slice(&self.text[start..self.at])))
+                Ok(Some(self.read(start, self.at - start)))
             }
         }
     }
 
     /// Reads an integer into `to`; leaves it alone for null.
     fn integer_into(&mut self, name: &'static str, to: &mut i32) -> Result<(), HeaderError> {
-        if let Some(text) = self.scalar()? {
-            *to = text.as_str().parse().map_err(|_| HeaderError::NotAnInteger {
+        if let Some(place) = self.scalar()? {
+            let text = self.text_of(place);
+            *to = text.parse().map_err(|_| HeaderError::NotAnInteger {
                 name,
-                value: text.as_str().chars().take(20).collect(),
+                value: text.chars().take(20).collect(),
             })?;
         }
         Ok(())
@@ -380,7 +369,7 @@ impl<'a> Scanner<'a> {
 }
 
 pub(crate) fn encode(command: &Command, out: &mut BytesMut) {
-    let fields_len: usize = command.fields.0.iter().map(|(k, v)| k.len() + v.len() + 6).sum();
+    let fields_len: usize = command.fields.iter().map(|(k, v)| k.len() + v.len() + 6).sum();
     let remark_len = command.remark.as_ref().map_or(0, |remark| remark.len());
     out.reserve(160 + fields_len + remark_len);
 
@@ -417,24 +406,31 @@ fn put_integer(out: &mut BytesMut, number: i32) {
     out.put_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Bytes that cannot stand in a JSON string as they are.
-static ESCAPED: [bool; 256] = {
-    let mut table = [false; 256];
+/// Bytes before the next one that cannot stand in a JSON string as it is.
+#[inline]
+fn unescaped_len(bytes: &[u8]) -> Option<usize> {
+    let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     let mut at = 0;
-    while at < 0x20 {
-        table[at] = true;
-        at += 1;
+    while let Some(chunk) = bytes[at..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        // Right up to the first byte that is found, as in `zeros`.
+        let controls = word.wrapping_sub(ONES * b' ' as u64) & !word & HIGHS;
+        let found =
+            controls | zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64));
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
     }
-    table[b'"' as usize] = true;
-    table[b'\\' as usize] = true;
-    table
-};
+    let rest = bytes[at..].iter().position(|&byte| is_escaped(byte))?;
+    Some(at + rest)
+}
 
 fn put_string(out: &mut BytesMut, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.put_u8(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&byte| ESCAPED[usize::from(byte)]) {
+    while let Some(at) = unescaped_len(rest) {
         out.put_slice(&rest[..at]);
         match rest[at] {
             byte @ (b'"' | b'\\') => out.put_slice(&[b'\\', byte]),

@@ -3,10 +3,9 @@
 //! `None` writes no field. Headers are flat, so nested values are refused; that is a defect of
 //! the header type, never of a value, and shows in the first test that uses it.
 
-use bytestring::ByteString;
 use serde::ser::{self, Impossible, Serialize, SerializeMap, SerializeStruct};
 
-use super::Fields;
+use super::fields::{Fields, Place};
 
 /// A header that can be written as a frame's fields.
 pub trait ToFields {
@@ -41,7 +40,23 @@ struct FieldsWriter<'a>(&'a mut Fields);
 
 struct MapWriter<'a> {
     fields: &'a mut Fields,
-    name: ByteString,
+    /// Where the name begins.
+    name: usize,
+}
+
+impl Fields {
+    /// Writes the value of a field whose name stands at the end of what is written, from
+    /// `name` on; without a value it is none.
+    fn finish<T: ?Sized + Serialize>(&mut self, name: usize, value: &T) -> Result<(), NotFlat> {
+        let end = self.own.len();
+        if value.serialize(Text(&mut self.own))? {
+            let name = Place::own_from(name, &self.own[..end]);
+            self.places.push((name, Place::own_from(end, &self.own)));
+        } else {
+            self.own.truncate(name);
+        }
+        Ok(())
+    }
 }
 
 macro_rules! refuse {
@@ -146,13 +161,14 @@ impl<'a> ser::Serializer for FieldsWriter<'a> {
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<MapWriter<'a>, NotFlat> {
-        self.0.0.reserve(len.unwrap_or(0));
-        Ok(MapWriter { fields: self.0, name: ByteString::new() })
+        self.0.places.reserve(len.unwrap_or(0));
+        Ok(MapWriter { fields: self.0, name: 0 })
     }
 
     fn serialize_struct(self, _: &'static str, len: usize) -> Result<Self, NotFlat> {
         // Two to spare for the fields every send answer gets on top.
-        self.0.0.reserve(len + 2);
+        self.0.places.reserve(len + 2);
+        self.0.own.reserve(len * TEXT_LEN);
         Ok(self)
     }
 }
@@ -166,10 +182,9 @@ impl SerializeStruct for FieldsWriter<'_> {
         name: &'static str,
         value: &T,
     ) -> Result<(), NotFlat> {
-        if let Some(text) = value.serialize(Text)? {
-            self.0.push(ByteString::from_static(name), text);
-        }
-        Ok(())
+        let at = self.0.own.len();
+        self.0.own.push_str(name);
+        self.0.finish(at, value)
     }
 
     fn end(self) -> Result<(), NotFlat> {
@@ -182,15 +197,12 @@ impl SerializeMap for MapWriter<'_> {
     type Error = NotFlat;
 
     fn serialize_key<T: ?Sized + Serialize>(&mut self, key: &T) -> Result<(), NotFlat> {
-        self.name = key.serialize(Text)?.unwrap_or_default();
-        Ok(())
+        self.name = self.fields.own.len();
+        key.serialize(Text(&mut self.fields.own)).map(drop)
     }
 
     fn serialize_value<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), NotFlat> {
-        if let Some(text) = value.serialize(Text)? {
-            self.fields.push(std::mem::take(&mut self.name), text);
-        }
-        Ok(())
+        self.fields.finish(self.name, value)
     }
 
     fn end(self) -> Result<(), NotFlat> {
@@ -198,33 +210,29 @@ impl SerializeMap for MapWriter<'_> {
     }
 }
 
-/// Writes one value as text; `None` for an absent one.
-struct Text;
+/// Room for a field's name and value.
+const TEXT_LEN: usize = 24;
+
+/// Writes one value as text behind what is there; false for an absent one.
+struct Text<'a>(&'a mut String);
 
 macro_rules! integers {
     ($($method:ident $type:ty),+) => {
-        $(fn $method(self, value: $type) -> Result<Self::Ok, NotFlat> {
-            Ok(Some(integer(value)))
+        $(fn $method(self, value: $type) -> Result<bool, NotFlat> {
+            self.write(itoa::Buffer::new().format(value))
         })+
     };
 }
 
-fn integer(value: impl itoa::Integer) -> ByteString {
-    /// Queue ids, counts and flags are often one digit, which then need no memory of their own.
-    const DIGITS: &str = "0123456789";
-    let mut buffer = itoa::Buffer::new();
-    let text = buffer.format(value);
-    match text.as_bytes() {
-        [digit @ b'0'..=b'9'] => {
-            let at = usize::from(digit - b'0');
-            ByteString::from_static(&DIGITS[at..=at])
-        }
-        _ => text.into(),
+impl Text<'_> {
+    fn write(self, text: &str) -> Result<bool, NotFlat> {
+        self.0.push_str(text);
+        Ok(true)
     }
 }
 
-impl ser::Serializer for Text {
-    type Ok = Option<ByteString>;
+impl ser::Serializer for Text<'_> {
+    type Ok = bool;
     type Error = NotFlat;
     type SerializeMap = Impossible<Self::Ok, NotFlat>;
     type SerializeStruct = Impossible<Self::Ok, NotFlat>;
@@ -238,27 +246,27 @@ impl ser::Serializer for Text {
     }
 
     fn serialize_bool(self, value: bool) -> Result<Self::Ok, NotFlat> {
-        Ok(Some(ByteString::from_static(if value { "true" } else { "false" })))
+        self.write(if value { "true" } else { "false" })
     }
 
     fn serialize_f32(self, value: f32) -> Result<Self::Ok, NotFlat> {
-        Ok(Some(value.to_string().into()))
+        self.write(&value.to_string())
     }
 
     fn serialize_f64(self, value: f64) -> Result<Self::Ok, NotFlat> {
-        Ok(Some(value.to_string().into()))
+        self.write(&value.to_string())
     }
 
     fn serialize_char(self, value: char) -> Result<Self::Ok, NotFlat> {
-        Ok(Some(value.to_string().into()))
+        self.write(&value.to_string())
     }
 
     fn serialize_str(self, value: &str) -> Result<Self::Ok, NotFlat> {
-        Ok(Some(value.into()))
+        self.write(value)
     }
 
     fn serialize_none(self) -> Result<Self::Ok, NotFlat> {
-        Ok(None)
+        Ok(false)
     }
 
     fn serialize_some<T: ?Sized + Serialize>(self, value: &T) -> Result<Self::Ok, NotFlat> {
@@ -266,11 +274,11 @@ impl ser::Serializer for Text {
     }
 
     fn serialize_unit(self) -> Result<Self::Ok, NotFlat> {
-        Ok(None)
+        Ok(false)
     }
 
     fn serialize_unit_struct(self, _: &'static str) -> Result<Self::Ok, NotFlat> {
-        Ok(None)
+        Ok(false)
     }
 
     fn serialize_unit_variant(
@@ -279,7 +287,7 @@ impl ser::Serializer for Text {
         _: u32,
         variant: &'static str,
     ) -> Result<Self::Ok, NotFlat> {
-        Ok(Some(ByteString::from_static(variant)))
+        self.write(variant)
     }
 
     fn serialize_newtype_struct<T: ?Sized + Serialize>(

@@ -124,7 +124,7 @@ impl Message {
     /// The id made of store host and physical offset.
     pub fn offset_id(&self) -> String {
         let offset = crate::PhysicalOffset(self.physical_offset as u64);
-        crate::message_id::offset_id(self.store_host, offset)
+        crate::message_id::offset_id(self.store_host, offset).into()
     }
 
     /// The body as it was before compression, at most `len_max` bytes long.

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Request, headers};
 use crate::code::RequestCode;
+use crate::command::Command;
+use crate::header::DecodeFieldsError;
 
 /// What clients send unless told otherwise; Java does without where the topic is there already.
 fn default_topic_queue_nums() -> i32 {
@@ -125,6 +127,96 @@ headers! {
         store_host: ByteString,
         store_timestamp: i64,
     }
+}
+
+/// Any of the requests to send, as a broker reads it: the texts stay where they are in the request.
+/// What the fields mean stands with [`SendMessage`].
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendHeader<'a> {
+    #[serde(default)]
+    pub producer_group: &'a str,
+    pub topic: &'a str,
+    #[serde(default)]
+    pub default_topic: &'a str,
+    #[serde(default = "default_topic_queue_nums")]
+    pub default_topic_queue_nums: i32,
+    pub queue_id: i32,
+    pub sys_flag: i32,
+    pub born_timestamp: i64,
+    pub flag: i32,
+    pub properties: Option<&'a str>,
+    pub reconsume_times: Option<i32>,
+    pub unit_mode: Option<bool>,
+    pub max_reconsume_times: Option<i32>,
+    pub batch: Option<bool>,
+    /// Of the short names only.
+    #[serde(skip)]
+    pub broker_name: Option<&'a str>,
+}
+
+/// The names of [`SendMessageV2`].
+#[derive(Deserialize)]
+#[serde(remote = "SendHeader")]
+struct ShortNames<'a> {
+    #[serde(rename = "a", default)]
+    producer_group: &'a str,
+    #[serde(rename = "b")]
+    topic: &'a str,
+    #[serde(rename = "c", default)]
+    default_topic: &'a str,
+    #[serde(rename = "d", default = "default_topic_queue_nums")]
+    default_topic_queue_nums: i32,
+    #[serde(rename = "e")]
+    queue_id: i32,
+    #[serde(rename = "f")]
+    sys_flag: i32,
+    #[serde(rename = "g")]
+    born_timestamp: i64,
+    #[serde(rename = "h")]
+    flag: i32,
+    #[serde(rename = "i")]
+    properties: Option<&'a str>,
+    #[serde(rename = "j")]
+    reconsume_times: Option<i32>,
+    #[serde(rename = "k")]
+    unit_mode: Option<bool>,
+    #[serde(rename = "l")]
+    max_reconsume_times: Option<i32>,
+    #[serde(rename = "m")]
+    batch: Option<bool>,
+    #[serde(rename = "n")]
+    broker_name: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Short<'a>(#[serde(borrow, with = "ShortNames")] SendHeader<'a>);
+
+impl<'a> SendHeader<'a> {
+    /// The header of `request`, which is one of those to send.
+    pub fn read(code: RequestCode, request: &'a Command) -> Result<Self, DecodeFieldsError> {
+        match code {
+            RequestCode::SendMessage | RequestCode::SendReplyMessage => request.header_in_place(),
+            _ => request.header_in_place().map(|Short(header)| header),
+        }
+    }
+}
+
+/// [`SendMessageResponse`] as a broker writes it, without texts of its own.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendAnswer<'a> {
+    pub msg_id: &'a str,
+    pub queue_id: i32,
+    pub queue_offset: i64,
+    pub transaction_id: Option<&'a str>,
+    pub batch_uniq_id: Option<&'a str>,
+    pub recall_handle: Option<&'a str>,
+    #[serde(rename = "MSG_REGION")]
+    pub msg_region: Option<&'a str>,
+    #[serde(rename = "TRACE_ON")]
+    pub trace_on: Option<bool>,
 }
 
 macro_rules! same_header {

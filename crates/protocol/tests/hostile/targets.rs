@@ -10,8 +10,8 @@ use skua_protocol::command::{Command, HeaderCodec};
 use skua_protocol::header::{FIELDS_MAX, Fields, ToFields};
 use skua_protocol::properties::{Properties, PropertiesEditor, append};
 use skua_protocol::record::{self, BatchItems, Message, NewRecord, Peek, Record};
-use skua_protocol::request::{PullMessage, SendMessage, SendMessageV2};
-use skua_protocol::{QueueId, frame, json};
+use skua_protocol::request::{PullMessage, SendHeader, SendMessage, SendMessageV2};
+use skua_protocol::{QueueId, RequestCode, frame, json};
 
 /// A name and what to do with bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -62,7 +62,7 @@ fn decoded(command: &Command) {
     if let Ok(send) = command.header::<SendMessageV2>() {
         assert_eq!(send.to_fields().len(), again(&send).to_fields().len());
     }
-    let _ = command.header::<SendMessage>();
+    read_in_place(command);
     if let Ok(pull) = command.header::<PullMessage>() {
         assert_eq!(again(&pull), pull);
     }
@@ -95,6 +95,35 @@ fn decoded(command: &Command) {
     }
     assert_eq!(read.fields, once);
     assert_eq!(read.body, command.body);
+}
+
+/// Where a broker reads a send in place it reads the same.
+fn read_in_place(command: &Command) {
+    let short = SendHeader::read(RequestCode::SendMessageV2, command);
+    let long = SendHeader::read(RequestCode::SendMessage, command);
+    let owned = command.header::<SendMessageV2>();
+    let broker_name = owned.as_ref().ok().and_then(|send| send.broker_name.clone());
+    assert_eq!(short.as_ref().ok().and_then(|send| send.broker_name), broker_name.as_deref());
+    assert_eq!(short.map(|send| owned_send(&send)), owned.map(SendMessage::from));
+    assert_eq!(long.map(|send| owned_send(&send)), command.header());
+}
+
+fn owned_send(send: &SendHeader<'_>) -> SendMessage {
+    SendMessage {
+        producer_group: send.producer_group.into(),
+        topic: send.topic.into(),
+        default_topic: send.default_topic.into(),
+        default_topic_queue_nums: send.default_topic_queue_nums,
+        queue_id: send.queue_id,
+        sys_flag: send.sys_flag,
+        born_timestamp: send.born_timestamp,
+        flag: send.flag,
+        properties: send.properties.map(Into::into),
+        reconsume_times: send.reconsume_times,
+        unit_mode: send.unit_mode,
+        max_reconsume_times: send.max_reconsume_times,
+        batch: send.batch,
+    }
 }
 
 fn again<H: skua_protocol::request::Request>(header: &H) -> H {

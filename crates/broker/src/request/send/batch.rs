@@ -1,6 +1,5 @@
 //! Batches (320): as records of their own, or as one record in topics with batch queues.
 
-use bytestring::ByteString;
 use skua_config::Settings;
 use skua_protocol::Millis;
 use skua_protocol::body::TopicFilterType;
@@ -9,7 +8,7 @@ use skua_protocol::properties::{self, Properties, PropertiesEditor};
 use skua_protocol::record::{
     BatchItem, BatchItems, FLAG_INNER_BATCH, FLAG_MULTI_TAGS, FLAG_NEED_UNWRAP, NewRecord,
 };
-use skua_protocol::request::{SendMessage, SendMessageResponse};
+use skua_protocol::request::{SendAnswer, SendHeader};
 use skua_protocol::service::Outcome;
 
 use super::{Send, Stop, queue_id, trace_text, waits};
@@ -26,7 +25,7 @@ impl Send<'_> {
     pub(super) fn send_batch(
         &self,
         settings: &Settings,
-        header: &SendMessage,
+        header: &SendHeader<'_>,
         topic: &Topic,
         queue: i32,
     ) -> Result<Outcome, Stop> {
@@ -37,7 +36,7 @@ impl Send<'_> {
             return Err(RequestError::BatchToRetry(header.topic.to_string()).into());
         }
         self.check_size(settings, self.request.body.len(), 0)?;
-        let given = Properties::new(header.properties.as_deref().unwrap_or_default());
+        let given = Properties::new(header.properties.unwrap_or_default());
         if given.get(properties::DELAY).and_then(|level| level.parse().ok()).unwrap_or(0) > 0 {
             return Err(RequestError::DelayedBatch.into());
         }
@@ -63,7 +62,7 @@ impl Send<'_> {
         for item in BatchItems::new(&self.request.body) {
             let BatchItem { flag, body, properties } = item.map_err(RequestError::Batch)?;
             records.push(NewRecord {
-                topic: &header.topic,
+                topic: header.topic,
                 queue_id: queue_id(queue),
                 flag,
                 sys_flag,
@@ -91,11 +90,11 @@ impl Send<'_> {
 
         let host = self.broker.store_host();
         let ids = receipts.iter().map(|receipt| offset_id(host, receipt.physical_offset));
-        let answer = SendMessageResponse {
-            msg_id: ids.collect::<Vec<_>>().join(",").into(),
+        let answer = SendAnswer {
+            msg_id: &ids.map(String::from).collect::<Vec<_>>().join(","),
             queue_id: queue,
             queue_offset: first.queue_offset.0 as i64,
-            transaction_id: given.get(properties::UNIQ_KEY).map(ByteString::from),
+            transaction_id: given.get(properties::UNIQ_KEY),
             ..self.answer(settings)
         };
         Ok(self.finish(settings, &answer, last.end, waits(given.get(properties::WAIT))))
@@ -105,7 +104,7 @@ impl Send<'_> {
     fn send_inner_batch(
         &self,
         settings: &Settings,
-        header: &SendMessage,
+        header: &SendHeader<'_>,
         topic: &Topic,
         (queue, sys_flag): (i32, i32),
         unique_id: &str,
@@ -118,16 +117,16 @@ impl Send<'_> {
         if messages > INNER_MESSAGES_MAX {
             return Err(RequestError::InnerBatchLength(messages).into());
         }
-        let given = header.properties.as_deref().unwrap_or_default();
+        let given = header.properties.unwrap_or_default();
         let mut editor = PropertiesEditor::from(Properties::new(given));
-        editor.set(properties::MSG_REGION, &*self.broker.region());
+        editor.set(properties::MSG_REGION, self.broker.region());
         editor.set(properties::TRACE_ON, trace_text(settings));
         editor.set(properties::CLUSTER, &settings.broker.broker_cluster_name);
         editor.set(properties::INNER_NUM, messages.to_string());
         let properties = editor.encode();
         self.check_size(settings, self.request.body.len(), properties.len())?;
         let record = NewRecord {
-            topic: &header.topic,
+            topic: header.topic,
             queue_id: queue_id(queue),
             flag: header.flag,
             sys_flag,
@@ -148,12 +147,12 @@ impl Send<'_> {
         let bytes = u64::from(receipt.size);
         let put = Moved { queue, messages: messages as u64, bytes };
         self.count(topic, &topic.config.topic_name, put);
-        let answer = SendMessageResponse {
-            msg_id: offset_id(self.broker.store_host(), receipt.physical_offset).into(),
+        let answer = SendAnswer {
+            msg_id: &offset_id(self.broker.store_host(), receipt.physical_offset),
             queue_id: queue,
             queue_offset: receipt.queue_offset.0 as i64,
-            transaction_id: Some(unique_id.into()),
-            batch_uniq_id: Some(unique_id.into()),
+            transaction_id: Some(unique_id),
+            batch_uniq_id: Some(unique_id),
             ..self.answer(settings)
         };
         let wait = Properties::new(given).get(properties::WAIT);

@@ -1,6 +1,6 @@
 use skua_protocol::body::TopicConfig;
 use skua_protocol::record::{FLAG_INNER_BATCH, encode_batch_item};
-use skua_protocol::request::SendBatchMessage;
+use skua_protocol::request::{SendBatchMessage, SendMessage, SendMessageResponse};
 
 use super::*;
 use crate::test_broker::TestBroker;
