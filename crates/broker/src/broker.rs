@@ -17,7 +17,6 @@ use skua_config::{Properties, Settings};
 use skua_ha::Replicas;
 use skua_protocol::body::{DataVersion, PERM_WRITE, SubscriptionData};
 use skua_protocol::message_id::{MessageId, UniqueIdSource};
-use skua_protocol::request::UnregisterBroker;
 use skua_protocol::service::{BoxFuture, Outcome};
 use skua_protocol::{Command, Millis, PhysicalOffset, QueueId};
 use skua_store::{Store, is_lmq};

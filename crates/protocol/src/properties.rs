@@ -121,10 +121,28 @@ impl<'a> Properties<'a> {
             .last()
     }
 
+    /// As [`get`](Self::get) for each of several names, at one look at them all.
+    pub fn get_each<const N: usize>(self, names: [&str; N]) -> [Option<&'a str>; N] {
+        let mut values = [None; N];
+        for (name, value) in pairs(self.0) {
+            if let Some(nth) = names.iter().position(|wanted| wanted.as_bytes() == name)
+                && let Ok(value) = std::str::from_utf8(value)
+            {
+                values[nth] = Some(value);
+            }
+        }
+        values
+    }
+
     /// The index keys of [`KEYS`].
     pub fn keys(self) -> impl Iterator<Item = &'a str> {
-        self.get(KEYS).unwrap_or("").split(' ').filter(|key| !key.is_empty())
+        index_keys(self.get(KEYS).unwrap_or_default())
     }
+}
+
+/// The index keys in a value of [`KEYS`].
+pub fn index_keys(value: &str) -> impl Iterator<Item = &str> {
+    value.split(' ').filter(|key| !key.is_empty())
 }
 
 fn pairs(mut rest: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -227,6 +245,7 @@ mod tests {
             assert_eq!(properties.get("a"), Some("b\u{1}c"));
             assert_eq!(properties.get(TAGS), Some("TagA"));
             assert_eq!(properties.get(UNIQ_KEY), None);
+            assert_eq!(properties.get_each([UNIQ_KEY, TAGS]), [None, Some("TagA")]);
             assert_eq!(properties.keys().collect::<Vec<_>>(), ["a", "b"]);
         }
     }
@@ -235,6 +254,7 @@ mod tests {
     fn a_name_that_comes_twice_has_its_last_value() {
         let properties = Properties::new("a\u{1}1\u{2}a\u{1}2");
         assert_eq!(properties.get("a"), Some("2"));
+        assert_eq!(properties.get_each(["a"]), [Some("2")]);
         assert_eq!(PropertiesEditor::from(properties).encode(), "a\u{1}2\u{2}");
     }
 

@@ -15,6 +15,7 @@ use crate::consume_queue::{
 };
 use crate::disk::DiskError;
 use crate::error::ReadError;
+use crate::index::Keys;
 use crate::multi_dispatch::MultiDispatch;
 use crate::options::deliver_time;
 use crate::torn;
@@ -111,6 +112,8 @@ pub(crate) struct Dispatcher {
     buffer: Vec<u8>,
     batch: Vec<Pending>,
     slots: Vec<Slot>,
+    /// The keys of the last round's records, where there is an index to hand them to.
+    pub keys: Option<Keys>,
 }
 
 #[derive(Debug)]
@@ -163,6 +166,7 @@ impl Dispatcher {
             buffer: Vec::new(),
             batch: Vec::new(),
             slots: Vec::new(),
+            keys: None,
         }
     }
 
@@ -181,6 +185,9 @@ impl Dispatcher {
         let mut count = 0;
         let mut least = 8;
         self.batch.clear();
+        if let Some(keys) = &mut self.keys {
+            keys.begin(position);
+        }
         while count < ROUND_RECORDS && position < end {
             let Some(base) = log.file_of(position) else { break };
             let file_end = base + log.file_size();
@@ -215,6 +222,9 @@ impl Dispatcher {
         }
         self.deliver(queues, arrived).map_err(DispatchError::Queue)?;
         (self.position, self.timestamp) = (position, timestamp);
+        if let Some(keys) = &mut self.keys {
+            keys.end(position);
+        }
         if self.buffer.capacity() > 2 * ROUND_BYTES {
             self.buffer = Vec::new();
         }
@@ -276,6 +286,9 @@ impl Dispatcher {
                 Ok(record) => {
                     if walked.position < self.limit {
                         self.take(&record, walked.position, queues)?;
+                        if let Some(keys) = &mut self.keys {
+                            keys.note(&record, walked.position);
+                        }
                         self.limit_timestamp = record.store_timestamp();
                     }
                     walked.timestamp = Some(record.store_timestamp());

@@ -22,7 +22,7 @@ use crate::error::{Failure, FlushError, OpenError, ReadError};
 use crate::flush::{FlushClock, FlushMark, Flushed};
 use crate::gate::Gate;
 use crate::handles::Handles;
-use crate::index::Index;
+use crate::index::{Index, Keys};
 use crate::options::StoreOptions;
 use crate::recovery::{LastRun, Recovered, Recovery};
 use crate::replica::{OnCheckpoint, OnRound};
@@ -175,6 +175,7 @@ impl Store {
             Index::open(&options, index, disk, handles, &checkpoint, last_run, held)
         };
         let index = options.index.map(open_index).transpose()?;
+        dispatcher.keys = index.is_some().then(Keys::default);
 
         let mark = FlushMark::default();
         // What was read may be in the page cache only: it counts as flushed after the next flush.

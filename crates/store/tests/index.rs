@@ -12,7 +12,7 @@ use std::sync::Arc;
 use common::{NOW, dispatch_all, message, small_options};
 use serde_json::Value;
 use skua_protocol::Millis;
-use skua_protocol::record::{NewRecord, Record};
+use skua_protocol::record::{FLAG_TRANSACTION_ROLLBACK, NewRecord, Record};
 use skua_seeds::Random;
 use skua_store::disk::{Crash, Disk, Faults, SimDisk};
 use skua_store::{IndexOptions, KeyKind, KeyQuery, RealDisk, RetentionRules, Store, StoreOptions};
@@ -234,6 +234,50 @@ fn index_files_go_with_the_last_of_their_messages() {
     check_log(&store, 60, now);
     assert!(listed() < before, "{} of {before}", listed());
     store.close().expect("nothing fails");
+}
+
+#[test]
+fn keys_handed_over_and_keys_read_from_the_log_make_the_same_files() {
+    let files = |handed: bool| {
+        let disk = SimDisk::new(1);
+        let open = || Store::open(sim_options(), Arc::new(disk.clone()), NOW).expect("it opens");
+        let mut store = open();
+        for number in 0..150 {
+            let text = properties(number);
+            let body = vec![b'x'; 2 * number as usize];
+            let sys_flag = if number % 7 == 0 { FLAG_TRANSACTION_ROLLBACK } else { 0 };
+            let record = NewRecord { properties: &text, sys_flag, ..message("TopicA", 0, &body) };
+            store.append(&record, NOW.plus(number as i64 * 700)).expect("stored");
+            // Now and then indexing is there only after several rounds.
+            if handed && number % 3 == 0 {
+                store.dispatch();
+            }
+            if handed && number % 8 == 0 {
+                store.index(NOW);
+            }
+        }
+        if !handed {
+            drop(store);
+            disk.reboot(Crash::Process);
+            store = open();
+        }
+        while store.dispatch() > 0 {}
+        while store.index(NOW) > 0 {}
+        store.close().expect("nothing fails");
+        let dir = Path::new("/store/index");
+        let mut listed = disk.list(dir).expect("it can be listed");
+        listed.sort_by(|a, b| a.name.cmp(&b.name));
+        let read = |name: &str| {
+            let file = disk.open(&dir.join(name)).expect("it is there");
+            let mut bytes = vec![0; file.len() as usize];
+            file.read_at(&mut bytes, 0).expect("readable");
+            bytes
+        };
+        listed.iter().map(|entry| (entry.name.clone(), read(&entry.name))).collect::<Vec<_>>()
+    };
+    let handed = files(true);
+    assert!(handed.len() > 10, "{} files", handed.len());
+    assert!(handed == files(false));
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

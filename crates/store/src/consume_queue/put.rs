@@ -171,7 +171,8 @@ impl Queues {
             let file =
                 if exists { self.file(queue, base)? } else { self.add_file(queue, state, base)? };
             bytes.clear();
-            bytes.extend(now.iter().flat_map(Slot::encode));
+            bytes.reserve(now.len() * ENTRY_LEN);
+            now.iter().for_each(|slot| bytes.extend_from_slice(&slot.encode()));
             let same = exists
                 && self.recovering.load(Ordering::Relaxed)
                 && self.keep_same(queue, &*file, at - base, &mut bytes, is_extended)?;

@@ -149,12 +149,31 @@ impl Entry {
 
 /// Java's `String.hashCode` of a text that goes on after what hashes to `before`.
 pub(crate) fn hash_on(before: i32, text: &str) -> i32 {
+    /// Units taken at once, since each step by itself waits for the one before.
+    const UNITS: usize = 8;
+    /// 31 to the power of the place's distance from the end.
+    const POWERS: [i32; UNITS + 1] = {
+        let mut powers = [1_i32; UNITS + 1];
+        let mut at = UNITS;
+        while at > 0 {
+            powers[at - 1] = powers[at].wrapping_mul(31);
+            at -= 1;
+        }
+        powers
+    };
     let step = |hash: i32, unit: u16| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
-    if text.is_ascii() {
-        text.bytes().fold(before, |hash, byte| step(hash, u16::from(byte)))
-    } else {
-        text.encode_utf16().fold(before, step)
+    if !text.is_ascii() {
+        return text.encode_utf16().fold(before, step);
     }
+    let (chunks, rest) = text.as_bytes().as_chunks::<UNITS>();
+    let hash = chunks.iter().fold(before, |hash, units| {
+        let terms = units
+            .iter()
+            .zip(&POWERS[1..])
+            .map(|(unit, power)| i32::from(*unit).wrapping_mul(*power));
+        terms.fold(hash.wrapping_mul(POWERS[0]), i32::wrapping_add)
+    });
+    rest.iter().fold(hash, |hash, byte| step(hash, u16::from(*byte)))
 }
 
 /// A Java hash as it stands in an entry: never below zero.

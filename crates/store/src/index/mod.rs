@@ -1,7 +1,8 @@
 //! The index files: messages by their keys.
 //!
 //! Indexing follows the log by itself, behind dispatch and on a thread of its own: consumers never
-//! wait for it, and however far it falls behind, the log remembers what is to be done. Entries
+//! wait for it, and however far it falls behind, the log remembers what is to be done. Dispatch
+//! hands it the keys it comes across (`handed.rs`), which saves reading the log again. Entries
 //! gather in memory and go to their file tens of thousands at a time (`batch.rs`); searches look
 //! at both (`query.rs`). A file's header is written with the checkpoint only, after everything it
 //! counts is durable, so that a start knows what to trust (`load.rs`).
@@ -11,6 +12,7 @@
 
 mod batch;
 mod follow;
+mod handed;
 pub(crate) mod layout;
 mod load;
 mod query;
@@ -24,6 +26,7 @@ use skua_protocol::Millis;
 
 use batch::Batch;
 pub(crate) use follow::key_hashes;
+pub(crate) use handed::Keys;
 use layout::{Entry, Header, Layout, entry_hash, hash_on, name_at};
 pub use query::{Found, KeyKind, KeyQuery};
 
@@ -47,9 +50,20 @@ pub(crate) struct Index {
     handles: Arc<Handles>,
     dir: PathBuf,
     layout: Layout,
-    /// One round at a time; its buffer. Taken before `state`.
-    following: Mutex<Vec<u8>>,
+    /// One round at a time. Taken before `state`.
+    following: Mutex<Following>,
     state: Mutex<State>,
+    /// From dispatch; its lock is held for a moment only.
+    handed: Mutex<Keys>,
+}
+
+/// What a round uses.
+#[derive(Debug, Default)]
+struct Following {
+    /// For what is read from the log.
+    buffer: Vec<u8>,
+    /// What was handed over, while it is worked on.
+    keys: Keys,
 }
 
 #[derive(Debug)]
@@ -117,8 +131,8 @@ impl Index {
             last_name: loaded.last_name,
             has_new_file: false,
         };
-        let (following, state) = (Mutex::default(), Mutex::new(state));
-        Ok(Self { disk, handles, dir, layout, following, state })
+        let (following, state, handed) = (Mutex::default(), Mutex::new(state), Mutex::default());
+        Ok(Self { disk, handles, dir, layout, following, state, handed })
     }
 
     /// Everything in the log before is in the index.

@@ -19,6 +19,11 @@ fn hashes_are_those_of_java() {
     let whole = skua_protocol::record::java_hash("тема#ключ😀");
     assert_eq!(key_hash("тема", KeyKind::Key, "ключ😀"), whole.unsigned_abs());
     assert_eq!(entry_hash(i32::MIN), 0);
+    let long = "AC1100010A2B0083094605A924C70001 and whatever else stands in a key~";
+    for cut in 0..long.len() {
+        let (start, rest) = long.split_at(cut);
+        assert_eq!(hash_on(hash_on(0, start), rest), skua_protocol::record::java_hash(long));
+    }
 }
 
 #[test]

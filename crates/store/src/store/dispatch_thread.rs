@@ -69,6 +69,9 @@ impl Store {
             Ok((count, Stop::Done)) => {
                 *lock(&self.dispatched) = (dispatcher.position, dispatcher.timestamp);
                 self.queues.forget_deleted(dispatcher.position);
+                if let (Some(index), Some(keys)) = (&self.index, &dispatcher.keys) {
+                    index.hand_over(keys);
+                }
                 self.index_wanted.wake();
                 return Ok(count);
             }
