@@ -198,7 +198,11 @@ impl Broker {
             file(modes::FILE),
         )?;
 
-        let tables = Tables::open(file(tables::FILE))?;
+        let (tables, holders) = Tables::open(file(tables::FILE))?;
+        let locks = QueueLocks::default();
+        if store.has_gate() {
+            locks.take_masters(&holders);
+        }
         let users = Users::open(file(users::FILE).private(), &settings.auth)?;
         let identity = Identity {
             broker_name: broker.broker_name.clone(),
@@ -248,7 +252,7 @@ impl Broker {
             consumers: Consumers::new(expire_after_ms),
             brought: Brought::default(),
             producers: Producers::new(expire_after_ms),
-            locks: QueueLocks::default(),
+            locks,
             long_polls: LongPolls::new(PARKED_MAX),
             delay,
             pop,

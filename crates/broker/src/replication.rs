@@ -89,7 +89,10 @@ impl Broker {
             // A group has them in its log.
             offsets: if self.store.has_gate() { 0 } else { self.offsets.changes() },
             delays: self.delay.changes(),
-            others: self.pop.modes.changes(),
+            others: self.pop.modes.changes().wrapping_add(match self.store.has_gate() {
+                true => 0,
+                false => self.pop.orders.changes().wrapping_add(self.locks.changes()),
+            }),
         }
     }
 

@@ -353,6 +353,7 @@ impl Broker {
             return Err(LeadError::Behind { appended, dispatched });
         }
         self.lead_tables();
+        self.locks.lead(now);
         self.topics.begin_state(epoch, now)?;
         self.offsets.become_masters();
         self.delay.look_anew();

@@ -1,12 +1,13 @@
-//! Changes of tables in the log of a group that elects its master: consumer offsets, topics and
-//! subscription groups are agreed on as messages are, and stand before the answers that tell of
-//! them.
+//! Changes of tables in the log of a group that elects its master: consumer offsets, topics,
+//! subscription groups, what is popped in order and who holds queues are agreed on as messages are,
+//! and stand before the answers that tell of them.
 //!
 //! The leader puts what has changed into a topic of its own, many changes a record ([`Change`]);
 //! who waits for an answer waits until the group agrees on the record. Followers read the topic
 //! and do the same to their tables. Whoever is elected has everything that is agreed on, and reads
 //! to the end before it leads. The rules are in [`log`].
 
+mod held;
 mod log;
 #[cfg(test)]
 mod simulation;
@@ -28,6 +29,8 @@ use crate::consumer_offsets::OffsetChanges;
 use crate::files::{ConfigFile, LoadError, SaveError};
 use crate::group_table::Forbidden;
 use crate::names::TABLES_TOPIC;
+use crate::pop::order::OrderInfo;
+use crate::queue_locks::Holders;
 use crate::swap_map::lock;
 use log::{Step, TableLog};
 
@@ -42,6 +45,8 @@ const GATHER_MS: i64 = 50;
 /// Entries of one record at most, by table.
 const OFFSETS_MAX: usize = 2000;
 const CONFIGS_MAX: usize = 200;
+const ORDERS_MAX: usize = 200;
+const LOCKS_MAX: usize = 500;
 /// Records read at a time.
 const RECORDS_READ: u32 = 32;
 
@@ -71,6 +76,10 @@ impl Span {
 impl Journal {
     pub fn new(is_kept: bool) -> Self {
         Self { is_kept, ..Self::default() }
+    }
+
+    pub fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     /// False if nothing is noted here.
@@ -120,11 +129,17 @@ impl Journal {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TableChanges<C> {
+    /// That of a table without versions is nought.
+    #[serde(default, skip_serializing_if = "is_nought")]
     pub version: DataVersion,
     pub entries: BTreeMap<String, Option<C>>,
     /// Here they are all that there are, as a new leader has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_of: Option<Span>,
+}
+
+fn is_nought(version: &DataVersion) -> bool {
+    *version == DataVersion::default()
 }
 
 impl<C> TableChanges<C> {
@@ -166,12 +181,20 @@ struct Change {
     forbidden: Forbidden,
     #[serde(skip_serializing_if = "OffsetChanges::is_empty")]
     offsets: OffsetChanges,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    orders: Option<TableChanges<OrderInfo>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locks: Option<TableChanges<String>>,
 }
 
 /// Content of [`FILE`].
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 struct Saved {
     next: u64,
+    /// Who holds queues: there is no other file for that.
+    #[serde(skip_serializing_if = "Holders::is_empty")]
+    locks: Holders,
 }
 
 pub(crate) struct Tables {
@@ -181,13 +204,22 @@ pub(crate) struct Tables {
     /// When gathered changes go into the log; `i64::MAX`: there are none.
     due: AtomicI64,
     file: ConfigFile,
+    saved: Mutex<Saved>,
 }
 
 impl Tables {
-    pub fn open(file: ConfigFile) -> Result<Self, LoadError> {
+    /// And who held queues.
+    pub fn open(file: ConfigFile) -> Result<(Self, Holders), LoadError> {
         let saved = file.load(json::from_slice::<Saved>)?.unwrap_or_default();
-        let log = Mutex::new(TableLog::from(saved.next));
-        Ok(Self { log, mastered: AtomicU64::new(0), due: AtomicI64::new(i64::MAX), file })
+        let locks = saved.locks.clone();
+        let tables = Self {
+            log: Mutex::new(TableLog::from(saved.next)),
+            mastered: AtomicU64::new(0),
+            due: AtomicI64::new(i64::MAX),
+            file,
+            saved: Mutex::new(saved),
+        };
+        Ok((tables, locks))
     }
 
     /// Up to which record the tables have everything now; for [`save`](Self::save), after them.
@@ -195,9 +227,25 @@ impl Tables {
         lock(&self.log).kept()
     }
 
-    pub fn save(&self, kept: u64) -> Result<(), SaveError> {
-        self.file.save(|| json::to_vec(&Saved { next: kept }))
+    pub fn save(&self, kept: u64, locks: Holders) -> Result<(), SaveError> {
+        let mut saved = lock(&self.saved);
+        let content = Saved { next: kept, locks };
+        if *saved != content {
+            self.file.save(|| json::to_vec(&content))?;
+            *saved = content;
+        }
+        Ok(())
     }
+}
+
+/// What an answer tells, beside what was changed for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tells {
+    Changes,
+    /// What stands, and that nobody else has led until now.
+    Standing,
+    /// That, and who holds queues.
+    Holders,
 }
 
 /// Why nobody knows whether the group has agreed on a change.
@@ -241,12 +289,16 @@ impl Broker {
     }
 
     fn has_table_changes(&self) -> bool {
-        self.has_config_changes() || self.offsets.has_changes()
+        self.has_config_changes()
+            || self.offsets.has_changes()
+            || self.pop.orders.has_changes()
+            || self.locks.has_changes()
     }
 
-    /// Ends when the group has agreed on every change of tables up to now. `leads`: and has said from
-    /// now on that this broker leads, so that nobody else has led until now.
-    pub(crate) async fn tables_agreed(&self, epoch: Epoch, leads: bool) -> Result<(), NotLogged> {
+    /// Ends when the group has agreed on every change of tables up to now; and, as far as the answer
+    /// tells of what stands, has said from now on that this broker leads.
+    pub(crate) async fn tables_agreed(&self, epoch: Epoch, tells: Tells) -> Result<(), NotLogged> {
+        let leads = tells != Tells::Changes;
         let (ticket, writes) = {
             let log = lock(&self.tables.log);
             let has_changes = self.has_table_changes();
@@ -265,7 +317,11 @@ impl Broker {
                 if step == Step::Append {
                     match self.append_changes(&mut log, self.time_told()) {
                         // Who consumes may make room; nothing can be agreed on before.
-                        Err(cause) if leads && cause.is_full() => {
+                        Err(cause)
+                            if leads
+                                && cause.is_full()
+                                && !(tells == Tells::Holders && self.locks.has_changes()) =>
+                        {
                             still = Some(self.store.leads_still(epoch));
                             Step::Done
                         }
@@ -301,6 +357,8 @@ impl Broker {
                 groups: groups.if_any(),
                 forbidden,
                 offsets: self.offsets.take_changes(OFFSETS_MAX),
+                orders: self.pop.orders.take_changes(ORDERS_MAX).if_any(),
+                locks: self.locks.take_changes(LOCKS_MAX).if_any(),
             };
             let sets_back = change.offsets.sets_back();
             let body = json::to_vec(&change);
@@ -331,6 +389,8 @@ impl Broker {
                     change.topics.iter().for_each(|topics| self.topics.put_back(topics));
                     change.groups.iter().for_each(|groups| self.groups.put_back(groups));
                     self.offsets.put_back(change.offsets);
+                    change.orders.iter().for_each(|orders| self.pop.orders.put_back(orders));
+                    change.locks.iter().for_each(|locks| self.locks.put_back(locks));
                     return Err(cause.into());
                 }
             }
@@ -486,6 +546,12 @@ impl Broker {
         {
             tracing::error!(%error, "subscription groups of the group's log not saved");
         }
+        if let Some(orders) = change.orders {
+            self.pop.orders.take_logged(orders);
+        }
+        if let Some(locks) = change.locks {
+            self.locks.take_logged(&locks);
+        }
     }
 
     /// This broker leads: does all that the log says, and keeps its own changes for it.
@@ -503,11 +569,15 @@ impl Broker {
         self.topics.keep_journal(true);
         self.groups.keep_journal(true);
         self.offsets.begin_journal();
+        self.pop.orders.keep_journal(true);
+        self.locks.keep_journal(true);
         // What this broker was asked for when it led before, or has from a leader that is gone, may
         // be in no log, and nobody asks for a topic again that is there. Followers drop what is not
         // among them: another's changes that nobody has agreed on.
         self.topics.note_all();
         self.groups.note_all();
+        self.pop.orders.note_all();
+        self.locks.note_all();
         drop(log);
         self.wake_to_log_tables(self.time_told());
     }
@@ -531,6 +601,9 @@ impl Broker {
         self.topics.keep_journal(false);
         self.groups.keep_journal(false);
         self.offsets.end_journal();
+        self.pop.orders.keep_journal(false);
+        self.locks.keep_journal(false);
+        self.locks.follow();
         drop(log);
         self.tables_arrived();
     }

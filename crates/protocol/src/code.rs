@@ -392,6 +392,8 @@ codes! {
     TakeOver = 770002, "SKUA_TAKE_OVER";
     /// Skua's own: how a group that elects its master stands, and changes of it.
     RaftControl = 770003, "SKUA_RAFT_CONTROL";
+    /// Skua's own: ordered pops and queue locks of a master, for its slaves.
+    GetAllHeld = 770004, "SKUA_GET_ALL_HELD";
 }
 
 codes! {

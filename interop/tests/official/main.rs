@@ -35,6 +35,7 @@ mod raft;
 mod raft_access;
 mod raft_field;
 mod raft_figures;
+mod raft_held;
 mod raft_hosts;
 mod raft_network;
 mod raft_offsets;

@@ -14,19 +14,19 @@ const SUCCESS: i64 = 0;
 const POLLING_TIMEOUT: i64 = 210;
 
 /// A group that pops from a topic of one queue by plain requests.
-struct Popper {
-    broker: String,
-    topic: String,
-    group: String,
+pub(super) struct Popper {
+    pub broker: String,
+    pub topic: String,
+    pub group: String,
 }
 
 /// A popped message, and what it is acknowledged with.
 #[derive(Clone, Debug)]
-struct Popped {
-    body: String,
+pub(super) struct Popped {
+    pub body: String,
     topic: String,
     queue: i64,
-    offset: i64,
+    pub offset: i64,
     times: i32,
     receipt: String,
 }
@@ -42,7 +42,7 @@ fn number(fields: &Value, name: &str) -> i64 {
 }
 
 impl Popper {
-    fn new(broker: &str, topic: &str) -> Self {
+    pub fn new(broker: &str, topic: &str) -> Self {
         let popper = Self {
             broker: broker.to_owned(),
             topic: topic.to_owned(),
@@ -56,7 +56,7 @@ impl Popper {
         popper
     }
 
-    fn call(&self, code: i32, fields: Value, body: &[u8]) -> (Value, Vec<u8>) {
+    pub fn call(&self, code: i32, fields: Value, body: &[u8]) -> (Value, Vec<u8>) {
         wire::call(&self.broker, code, fields, body).expect("an answer")
     }
 
@@ -66,7 +66,7 @@ impl Popper {
         header
     }
 
-    fn send(&self, body: &str) {
+    pub fn send(&self, body: &str) {
         let fields = json!({
             "a": "interop", "b": self.topic, "c": "TBW102", "d": "4", "e": "0", "f": "0",
             "g": "1700000000000", "h": "0", "i": "TAGS\u{1}A\u{2}", "j": "0", "k": "false",
@@ -75,7 +75,7 @@ impl Popper {
         self.code(310, fields, body.as_bytes(), SUCCESS);
     }
 
-    fn fields(&self, most: u32, invisible_ms: u32, poll_ms: u32) -> Value {
+    pub fn fields(&self, most: u32, invisible_ms: u32, poll_ms: u32) -> Value {
         json!({
             "consumerGroup": self.group, "topic": self.topic, "queueId": "-1",
             "maxMsgNums": most.to_string(), "invisibleTime": invisible_ms.to_string(),
@@ -83,7 +83,7 @@ impl Popper {
         })
     }
 
-    fn pop_with(&self, fields: Value) -> (Value, Vec<Popped>) {
+    pub fn pop_with(&self, fields: Value) -> (Value, Vec<Popped>) {
         let (header, body) = self.call(200_050, fields, b"");
         let messages = messages(&header["extFields"], &body, &self.group);
         (header, messages)
@@ -100,7 +100,7 @@ impl Popper {
         })
     }
 
-    fn ack(&self, popped: &Popped) {
+    pub fn ack(&self, popped: &Popped) {
         self.code(200_051, self.ack_fields(popped), b"", SUCCESS);
     }
 
@@ -172,7 +172,7 @@ fn messages(fields: &Value, body: &[u8], group: &str) -> Vec<Popped> {
     messages
 }
 
-fn bodies(popped: &[Popped]) -> Vec<&str> {
+pub(super) fn bodies(popped: &[Popped]) -> Vec<&str> {
     popped.iter().map(|popped| popped.body.as_str()).collect()
 }
 

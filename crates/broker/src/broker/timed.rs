@@ -68,6 +68,9 @@ impl Broker {
         next = earlier(next, self.run_lite(now));
         next = earlier(next, self.transactions.run_due(self, now));
         next = earlier(next, self.locks.run_due(now));
+        if self.locks.has_changes() {
+            self.wake_to_log_tables(now);
+        }
         let notify = |group: &str| self.notifies_group(group);
         next = earlier(next, self.consumers.run_due(now, notify));
         self.bury_filters(now);
@@ -90,7 +93,7 @@ impl Broker {
             return (due != i64::MAX).then_some(Millis(due));
         }
         self.offsets_due.store(i64::MAX, Ordering::Relaxed);
-        if let Err(error) = self.save_offsets().and_then(|()| self.save_orders(now)) {
+        if let Err(error) = self.save_consumed(now) {
             tracing::error!(%error, "consumer offsets not saved");
             self.wake_to_save_offsets(now);
         }
@@ -98,17 +101,23 @@ impl Broker {
         (due != i64::MAX).then_some(Millis(due))
     }
 
-    pub(crate) fn save_offsets(&self) -> Result<(), SaveError> {
+    /// Offsets, ordered pops, and in a group up to where in its log they are.
+    fn save_consumed(&self, now: Millis) -> Result<(), SaveError> {
         let kept = self.tables.kept();
+        self.save_offsets()?;
+        self.save_orders(now)?;
+        match self.store.has_gate() {
+            true => self.tables.save(kept, self.locks.snapshot()),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn save_offsets(&self) -> Result<(), SaveError> {
         let Some(content) = self.offsets.encode_if_changed() else { return Ok(()) };
         let light = self.light_offsets_file.as_ref();
         let saved = light
             .map_or(Ok(()), |file| file.save(|| content.clone()))
-            .and_then(|()| self.offsets_file.save(|| content))
-            .and_then(|()| match self.store.has_gate() {
-                true => self.tables.save(kept),
-                false => Ok(()),
-            });
+            .and_then(|()| self.offsets_file.save(|| content));
         if saved.is_err() {
             self.offsets.mark_changed();
         }
@@ -123,7 +132,12 @@ impl Broker {
     fn save_orders(&self, now: Millis) -> Result<(), SaveError> {
         let lives =
             |topic: &str, group: &str| self.topics.contains(topic) && self.groups.contains(group);
-        self.pop.orders.save(lives, now)
+        let orders = &self.pop.orders;
+        // What a group forgets its leader says.
+        if orders.is_changed() && (self.is_master() || !self.store.has_gate()) {
+            orders.tidy(lives, now);
+        }
+        orders.save()
     }
 
     /// Lets all waiting pulls go and writes every table. Clients that know how are sent away from
@@ -141,8 +155,7 @@ impl Broker {
             ("filters of consumers", self.filters.save(span_ms, now)),
             ("topics", self.topics.save()),
             ("subscription groups", self.groups.save()),
-            ("consumer offsets", self.save_offsets()),
-            ("ordered pops", self.save_orders(now)),
+            ("consumer offsets and ordered pops", self.save_consumed(now)),
             ("progress of delayed messages", self.delay.save()),
         ];
         for (what, saved) in saved {

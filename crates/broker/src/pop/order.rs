@@ -1,15 +1,18 @@
 //! Ordered pops (Java: `ConsumerOrderInfoManager`), kept in `consumerOrderInfo.json`: what was
 //! last popped from a queue, and what of it is acknowledged. Until all of it is, or the first not
-//! acknowledged is visible again, the queue gives nothing to anyone else.
+//! acknowledged is visible again, the queue gives nothing to anyone else. In a group that elects its
+//! master its log has it, too (see [`crate::tables`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
+use skua_protocol::body::DataVersion;
 use skua_protocol::{Millis, json};
 
 use crate::files::{ConfigFile, LoadError, SaveError};
 use crate::swap_map::lock;
+use crate::tables::{Journal, TableChanges};
 
 /// Name of the file under `config/`.
 pub const FILE: &str = "consumerOrderInfo.json";
@@ -18,6 +21,8 @@ const SEPARATOR: char = '@';
 const FORGOTTEN_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
 /// Most messages of one pop: bits of the map of acknowledgements.
 const MESSAGES_MAX: usize = 64;
+/// A client's name of its attempt that is longer is not told to others: they take it for another.
+const ATTEMPT_ID_MAX: usize = 128;
 
 /// Java: `ConsumerOrderInfoManager.OrderInfo`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -74,6 +79,13 @@ impl OrderInfo {
         };
         self.open().map(visible).max().map(Millis)
     }
+
+    /// As the group's log has it.
+    fn logged(&self) -> Self {
+        let mut logged = self.clone();
+        logged.attempt_id.take_if(|id| id.len() > ATTEMPT_ID_MAX);
+        logged
+    }
 }
 
 /// A pop from an ordered queue.
@@ -112,9 +124,76 @@ struct Table {
     /// When blocked queues may be free.
     releases: BTreeSet<(Millis, Key)>,
     changed: bool,
+    /// Counts changes.
+    changes: u64,
+    /// Queues that the group of brokers is to have in its log, by [`name`].
+    journal: Journal,
 }
 
 impl Table {
+    fn note(&mut self, topic: &str, group: &str, queue: i32) {
+        self.mark_changed();
+        if self.journal.is_kept() {
+            self.journal.note(&name(&key(topic, group), queue));
+        }
+    }
+
+    fn mark_changed(&mut self) {
+        self.changed = true;
+        self.changes += 1;
+    }
+
+    fn at(&self, name: &str) -> Option<&OrderInfo> {
+        let (key, queue) = parse(name)?;
+        self.infos.get(key)?.get(&queue)
+    }
+
+    /// As another broker has it; `None`: not at all.
+    fn set(&mut self, name: &str, info: Option<OrderInfo>) {
+        let Some((key, queue)) = parse(name) else { return };
+        match info {
+            Some(info) => {
+                self.infos.entry(key.to_owned()).or_default().insert(queue, info);
+                if let Some((topic, group)) = key.split_once(SEPARATOR) {
+                    self.plan(topic, group, queue);
+                }
+            }
+            None => {
+                if let Some(queues) = self.infos.get_mut(key) {
+                    queues.remove(&queue);
+                    if queues.is_empty() {
+                        self.infos.remove(key);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Forgets queues; the log is to say so.
+    fn retain(&mut self, stays: impl Fn(&str, i32, &OrderInfo) -> bool) {
+        let Self { infos, journal, .. } = self;
+        let mut gone = 0;
+        infos.retain(|key, queues| {
+            queues.retain(|&queue, info| {
+                let stays = stays(key, queue, info);
+                if !stays {
+                    gone += 1;
+                    journal.note(&name(key, queue));
+                }
+                stays
+            });
+            !queues.is_empty()
+        });
+        if gone > 0 {
+            self.mark_changed();
+        }
+    }
+
+    fn copy(&self) -> File {
+        let infos = self.infos.iter().map(|(key, queues)| (key.clone(), queues.clone()));
+        File { table: infos.collect() }
+    }
+
     fn plan(&mut self, topic: &str, group: &str, queue: i32) {
         let info = self.infos.get(&key(topic, group)).and_then(|queues| queues.get(&queue));
         if let Some(at) = info.and_then(|info| info.blocked_until(0)) {
@@ -127,11 +206,32 @@ fn key(topic: &str, group: &str) -> String {
     format!("{topic}{SEPARATOR}{group}")
 }
 
+fn name(key: &str, queue: i32) -> String {
+    format!("{key}{SEPARATOR}{queue}")
+}
+
+/// Topic and group, and queue id.
+fn parse(name: &str) -> Option<(&str, i32)> {
+    let (key, queue) = name.rsplit_once(SEPARATOR)?;
+    Some((key, queue.parse().ok()?))
+}
+
 /// The file's content.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-struct File {
+pub struct File {
     table: BTreeMap<String, BTreeMap<i32, OrderInfo>>,
+}
+
+#[cfg(test)]
+impl File {
+    /// By name in the group's log.
+    pub fn queues(self) -> BTreeMap<String, OrderInfo> {
+        let queues = self.table.into_iter().flat_map(|(key, queues)| {
+            queues.into_iter().map(move |(queue, info)| (name(&key, queue), info))
+        });
+        queues.collect()
+    }
 }
 
 pub struct Orders {
@@ -173,7 +273,7 @@ impl Orders {
         now: Millis,
     ) -> Counts {
         let mut table = lock(&self.table);
-        table.changed = true;
+        table.note(topic, group, queue);
         let queues = table.infos.entry(key(topic, group)).or_default();
         let counts = queues.get(&queue).map_or_else(BTreeMap::new, |before| {
             let counted = before.counts.clone().unwrap_or_default();
@@ -249,7 +349,7 @@ impl Orders {
         info.acked |= 1 << at;
         let last = info.queue_offsets().last().unwrap_or(offset);
         let next = info.open().next().unwrap_or(last.saturating_add(1));
-        table.changed = true;
+        table.note(topic, group, queue);
         table.plan(topic, group, queue);
         Acked::Commit(next)
     }
@@ -269,7 +369,7 @@ impl Orders {
         let Some(info) = queues.and_then(|queues| queues.get_mut(&queue)) else { return };
         if info.pop_time == pop_time {
             info.visible_at.get_or_insert_default().insert(offset, visible_at.0);
-            table.changed = true;
+            table.note(topic, group, queue);
             table.plan(topic, group, queue);
         }
     }
@@ -284,7 +384,7 @@ impl Orders {
             counts.filter(|count| **count > 0).for_each(|count| *count -= 1);
             info.visible_at = None;
             info.invisible_time = Some(visible_at.since(Millis(pop_time)));
-            table.changed = true;
+            table.note(topic, group, queue);
             table.plan(topic, group, queue);
         }
     }
@@ -296,15 +396,21 @@ impl Orders {
 
     /// Forgets what has long been silent.
     pub fn forget(&self, now: Millis) {
-        Self::sweep(&mut lock(&self.table), |_, _| true, now);
+        self.tidy(|_, _| true, now);
+    }
+
+    /// Forgets what topics and groups that are gone, or have long been silent, have left.
+    pub fn tidy(&self, lives: impl Fn(&str, &str) -> bool, now: Millis) {
+        lock(&self.table).retain(|key, _, info| {
+            now.since(Millis(info.last_popped)) <= FORGOTTEN_AFTER_MS
+                && key.split_once(SEPARATOR).is_some_and(|(topic, group)| lives(topic, group))
+        });
     }
 
     /// The topic is gone.
     pub fn remove_topic(&self, topic: &str) {
-        let mut table = lock(&self.table);
-        let before = table.infos.len();
-        table.infos.retain(|key, _| key.split_once(SEPARATOR).is_none_or(|(of, _)| of != topic));
-        table.changed |= table.infos.len() != before;
+        lock(&self.table)
+            .retain(|key, _, _| key.split_once(SEPARATOR).is_none_or(|(of, _)| of != topic));
     }
 
     /// The group's offset was set from outside: nothing blocks the queue.
@@ -313,7 +419,7 @@ impl Orders {
         if let Some(queues) = table.infos.get_mut(&key(topic, group))
             && queues.remove(&queue).is_some()
         {
-            table.changed = true;
+            table.note(topic, group, queue);
         }
     }
 
@@ -327,31 +433,99 @@ impl Orders {
         (free, table.releases.first().map(|(at, _)| *at))
     }
 
-    /// Forgets what topics and groups that are gone, or have long been silent, have left.
-    fn sweep(table: &mut Table, lives: impl Fn(&str, &str) -> bool, now: Millis) {
-        table.infos.retain(|key, queues| {
-            queues.retain(|_, info| now.since(Millis(info.last_popped)) <= FORGOTTEN_AFTER_MS);
-            !queues.is_empty()
-                && key.split_once(SEPARATOR).is_some_and(|(topic, group)| lives(topic, group))
-        });
+    /// Whether there is something to write.
+    pub fn is_changed(&self) -> bool {
+        lock(&self.table).changed
+    }
+
+    /// A number that changes whenever something does.
+    pub fn changes(&self) -> u64 {
+        lock(&self.table).changes
     }
 
     /// Writes the file if anything changed.
-    pub fn save(&self, lives: impl Fn(&str, &str) -> bool, now: Millis) -> Result<(), SaveError> {
+    pub fn save(&self) -> Result<(), SaveError> {
         let content = {
             let mut table = lock(&self.table);
             if !std::mem::take(&mut table.changed) {
                 return Ok(());
             }
-            Self::sweep(&mut table, lives, now);
-            let infos = table.infos.iter().map(|(key, queues)| (key.clone(), queues.clone()));
-            json::to_vec(&File { table: infos.collect() })
+            json::to_vec(&table.copy())
         };
         let saved = self.file.as_ref().map_or(Ok(()), |file| file.save(|| content));
         if saved.is_err() {
             lock(&self.table).changed = true;
         }
         saved
+    }
+
+    /// All that there is, for a slave.
+    pub fn snapshot(&self) -> File {
+        lock(&self.table).copy()
+    }
+
+    /// Becomes the same as another broker's table.
+    pub fn take_masters(&self, masters: File) {
+        let mut table = lock(&self.table);
+        if table.copy() == masters {
+            return;
+        }
+        table.infos.clear();
+        table.releases.clear();
+        for (key, queues) in masters.table {
+            for (queue, info) in queues {
+                table.set(&name(&key, queue), Some(info));
+            }
+        }
+        table.mark_changed();
+    }
+
+    /// From now on changes are noted for the log, or not any more.
+    pub(crate) fn keep_journal(&self, is_kept: bool) {
+        lock(&self.table).journal = Journal::new(is_kept);
+    }
+
+    /// All is to be in the log: of none is it sure that the group of brokers has agreed on it.
+    pub(crate) fn note_all(&self) {
+        let mut table = lock(&self.table);
+        let Table { infos, journal, .. } = &mut *table;
+        journal.mark_whole();
+        for (key, queues) in infos {
+            for queue in queues.keys() {
+                journal.note(&name(key, *queue));
+            }
+        }
+    }
+
+    pub(crate) fn has_changes(&self) -> bool {
+        !lock(&self.table).journal.is_empty()
+    }
+
+    /// What changed, at most so many queues.
+    pub(crate) fn take_changes(&self, most: usize) -> TableChanges<OrderInfo> {
+        let mut table = lock(&self.table);
+        let mut journal = std::mem::take(&mut table.journal);
+        let info = |name: &str| table.at(name).map(OrderInfo::logged);
+        let taken = TableChanges::take(DataVersion::default(), &mut journal, most, info);
+        table.journal = journal;
+        taken
+    }
+
+    /// Changes that were taken did not come into the log.
+    pub(crate) fn put_back(&self, taken: &TableChanges<OrderInfo>) {
+        lock(&self.table).journal.put_back(taken);
+    }
+
+    /// Takes over what the group of brokers has agreed on.
+    pub(crate) fn take_logged(&self, logged: TableChanges<OrderInfo>) {
+        let mut table = lock(&self.table);
+        if logged.all_of.is_some() {
+            table.retain(|key, queue, _| !logged.drops(&name(key, queue)));
+        }
+        for (name, info) in logged.entries {
+            table.set(&name, info);
+        }
+        table.mark_changed();
     }
 }
 

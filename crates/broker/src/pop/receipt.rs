@@ -6,6 +6,11 @@ use crate::names::RETRY_PREFIX;
 /// Revive queue id in receipts of ordered pops, which have no check point.
 pub const ORDERED: i32 = 999;
 
+/// Whether a receipt is that of an ordered pop.
+pub fn is_of_ordered(receipt: &str) -> bool {
+    receipt.split(' ').nth(3).is_some_and(|revive| revive.parse() == Ok(ORDERED))
+}
+
 /// Retry topic in the first form: `%RETRY%group_topic`.
 pub fn retry_topic_v1(topic: &str, group: &str) -> String {
     format!("{RETRY_PREFIX}{group}_{topic}")

@@ -522,7 +522,7 @@ fn ordered_pops_keep_their_order_over_restarts() {
                 }
                 10 => now += dice.below(50_000) as i64,
                 _ => {
-                    orders.save(|_, _| true, Millis(now)).expect("in memory");
+                    orders.save().expect("in memory");
                     orders = open();
                 }
             }

@@ -1,6 +1,7 @@
 //! Clients that consume a group's queues in order, as Java's do: they renew what they have, give
 //! back what another is to have, believe in a lock for a time of their own, lose connections,
-//! die, and come back, while the broker restarts. Against what may be expected of the locks.
+//! die, and come back, while the broker restarts or another goes on. Against what may be expected
+//! of the locks.
 //!
 //! `SEED=n` runs one seed, `SEEDS=n` that many; see `skua_seeds`.
 
@@ -8,7 +9,7 @@ use skua_protocol::Millis;
 use skua_protocol::body::MessageQueue;
 use skua_seeds::Random;
 
-use super::{LOCK_LIVE_MS, QueueLocks};
+use super::{LOCK_LIVE_MS, QueueLocks, name as lock_name};
 
 const SEEDS: u64 = 10_000;
 const STEPS: usize = 120;
@@ -105,7 +106,7 @@ impl World {
 
     fn step(&mut self) {
         let client = self.dice.below(CLIENTS as u64) as usize;
-        match self.dice.below(20) {
+        match self.dice.below(21) {
             0..=9 => {
                 self.now += self.dice.below(15_000) as i64;
                 self.locks.run_due(Millis(self.now));
@@ -135,6 +136,22 @@ impl World {
                 self.locks = QueueLocks::default();
                 self.granted = Default::default();
                 self.restarted = self.now;
+            }
+            18 => {
+                // Another broker of the group goes on: it knows who holds what, not since when.
+                let holders = self.locks.snapshot();
+                self.locks = QueueLocks::default();
+                self.locks.take_masters(&holders);
+                self.locks.lead(Millis(self.now));
+                for (at, group) in GROUPS.into_iter().enumerate() {
+                    for id in 0..QUEUES {
+                        if let Some((_, renewed)) = &mut self.granted[at][id]
+                            && holders.contains_key(&lock_name(group, &queue(id)))
+                        {
+                            *renewed = self.now;
+                        }
+                    }
+                }
             }
             _ => {
                 // Anybody may ask at any time, for what is not its own too.

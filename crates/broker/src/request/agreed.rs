@@ -11,7 +11,8 @@ use skua_store::Epoch;
 use super::error::RequestError;
 use super::{Call, static_topic};
 use crate::broker::Broker;
-use crate::tables::{AT, NotLogged};
+use crate::pop::receipt::is_of_ordered;
+use crate::tables::{AT, NotLogged, Tells};
 
 /// Java: `maxWaitAckTimeMs` of DLedger.
 const WAIT_MS: i64 = 2_500;
@@ -24,6 +25,7 @@ pub(super) fn is_progress(code: RequestCode) -> bool {
         C::GetAllTopicConfig
             | C::GetAllSubscriptionGroupConfig
             | C::GetAllConsumerOffset
+            | C::GetAllHeld
             | C::GetAllDelayOffset
             | C::GetTimerCheckPoint
             | C::GetTimerMetrics
@@ -35,7 +37,10 @@ fn is_copied(code: RequestCode) -> bool {
     use RequestCode as C;
     matches!(
         code,
-        C::GetAllTopicConfig | C::GetAllSubscriptionGroupConfig | C::GetAllConsumerOffset
+        C::GetAllTopicConfig
+            | C::GetAllSubscriptionGroupConfig
+            | C::GetAllConsumerOffset
+            | C::GetAllHeld
     )
 }
 
@@ -48,6 +53,8 @@ enum Told {
     Tables,
     /// What stands in tables, and that no other leader may have changed.
     Standing,
+    /// That the client holds queues, which no other leader may have given away.
+    Holders,
 }
 
 impl Told {
@@ -55,7 +62,9 @@ impl Told {
         use RequestCode as C;
         match code {
             C::QueryConsumerOffset => Self::Standing,
-            C::UpdateConsumerOffset
+            C::LockBatchMq => Self::Holders,
+            C::UnlockBatchMq
+            | C::UpdateConsumerOffset
             | C::InvokeBrokerToResetOffset
             | C::CloneGroupOffset
             | C::UpdateAndGetGroupForbidden
@@ -67,6 +76,19 @@ impl Told {
             | C::DeleteSubscriptionGroup => Self::Tables,
             _ => Self::Log,
         }
+    }
+
+    /// Ordered pops have no check point in the log, but their queue's state in a table.
+    fn of_request(broker: &Broker, code: RequestCode, request: &Command) -> Self {
+        use RequestCode as C;
+        let has = |name: &str, says: fn(&str) -> bool| request.fields.get(name).is_some_and(says);
+        let is_ordered = match code {
+            C::PopMessage => has("order", |order| order == "true"),
+            C::AckMessage | C::ChangeMessageInvisibleTime => has("extraInfo", is_of_ordered),
+            C::BatchAckMessage => broker.pop.orders.count() > 0,
+            _ => false,
+        };
+        if is_ordered { Self::Tables } else { Self::of(code) }
     }
 }
 
@@ -88,11 +110,12 @@ pub(super) fn serve(call: &Call<'_>, code: RequestCode, request: Command) -> Out
     }
     // Before they are read: they have as many records at least.
     let copied_at = if is_copied(code) { broker.tables_written() } else { None };
+    let told =
+        if is_copied(code) { Told::Tables } else { Told::of_request(broker, code, &request) };
     let mut outcome = static_topic::serve(call, code, request);
     if let (Some(at), Outcome::Reply(answer)) = (copied_at, &mut outcome) {
         answer.fields.push(AT, at.to_string());
     }
-    let told = if is_copied(code) { Told::Tables } else { Told::of(code) };
     match epoch {
         Some(epoch) => when_agreed(broker, epoch, told, outcome),
         None => outcome,
@@ -138,9 +161,14 @@ async fn agreed(broker: &Broker, epoch: Epoch, told: Told, answer: Command) -> C
     let limit = broker.sleep_until(broker.time_told().plus(WAIT_MS));
     let agreed = Box::pin(async {
         if told != Told::Log || broker.has_config_changes() {
-            broker.tables_agreed(epoch, told == Told::Standing).await?;
+            let tells = match told {
+                Told::Log | Told::Tables => Tells::Changes,
+                Told::Standing => Tells::Standing,
+                Told::Holders => Tells::Holders,
+            };
+            broker.tables_agreed(epoch, tells).await?;
         }
-        if told == Told::Standing {
+        if matches!(told, Told::Standing | Told::Holders) {
             return Ok(());
         }
         let end = broker.store.appended();

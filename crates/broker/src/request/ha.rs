@@ -1,5 +1,5 @@
 //! Between the brokers of one name, and what operators see of it: 906, 907, 908, 770001
-//! to 770003.
+//! to 770004.
 
 use std::sync::Arc;
 
@@ -133,6 +133,11 @@ pub fn reset_flushed(broker: &Broker, request: &Command) -> Answer {
         broker.store.set_master_flushed_offset(PhysicalOffset(offset))?;
     }
     Ok(Command::success())
+}
+
+/// What was popped in order, and who holds queues.
+pub fn all_held(broker: &Broker) -> Answer {
+    Ok(Command::success().with_body(broker.held()))
 }
 
 /// What operators ask of the group.

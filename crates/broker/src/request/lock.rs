@@ -5,10 +5,10 @@ use skua_protocol::{Command, Millis, json};
 
 use super::Answer;
 use super::error::RequestError;
-use crate::queue_locks::QueueLocks;
+use crate::broker::Broker;
 
 /// Always succeeds; the answer names the queues that were granted.
-pub fn take(locks: &QueueLocks, request: &Command, now: Millis) -> Answer {
+pub fn take(broker: &Broker, request: &Command, now: Millis) -> Answer {
     let LockBatch { client_id, consumer_group, mq_set, .. } = json::from_slice(&request.body)?;
     for (name, value) in [("clientId", &client_id), ("consumerGroup", &consumer_group)] {
         if value.is_empty() {
@@ -16,13 +16,23 @@ pub fn take(locks: &QueueLocks, request: &Command, now: Millis) -> Answer {
         }
     }
     let queues = mq_set.into_iter().collect();
-    let locked = locks.take(&consumer_group, queues, &client_id, now).into_iter().collect();
+    let locked = broker.locks.take(&consumer_group, queues, &client_id, now);
+    wake_to_log(broker, now);
+    let locked = locked.into_iter().collect();
     Ok(Command::success().with_body(json::to_vec(&LockBatchResponse { locked })))
 }
 
-pub fn give_back(locks: &QueueLocks, request: &Command) -> Answer {
+pub fn give_back(broker: &Broker, request: &Command, now: Millis) -> Answer {
     let LockBatch { client_id, consumer_group, mq_set, .. } = json::from_slice(&request.body)?;
     let queues: Vec<_> = mq_set.into_iter().collect();
-    locks.give_back(&consumer_group, &queues, &client_id);
+    broker.locks.give_back(&consumer_group, &queues, &client_id);
+    wake_to_log(broker, now);
     Ok(Command::success())
+}
+
+/// Who asks need not wait for the answer.
+fn wake_to_log(broker: &Broker, now: Millis) {
+    if broker.store.has_gate() {
+        broker.wake_to_save_offsets(now);
+    }
 }

@@ -250,8 +250,8 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
             blocking(move || lite::trigger_dispatch(&broker, &request, now))
         }
 
-        C::LockBatchMq => reply(lock::take(&broker.locks, &request, now)),
-        C::UnlockBatchMq => reply(lock::give_back(&broker.locks, &request)),
+        C::LockBatchMq => reply(lock::take(broker, &request, now)),
+        C::UnlockBatchMq => reply(lock::give_back(broker, &request, now)),
 
         C::UpdateAndCreateTopic => topic::update(broker, request, now),
         C::UpdateAndCreateTopicList => topic::update_list(broker, request, now),
@@ -313,6 +313,7 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
             blocking(move || ha::reset_flushed(&broker, &request))
         }
 
+        C::GetAllHeld => reply(ha::all_held(broker)),
         C::RaftControl => ha::raft_control(broker, &request),
         C::HandOver => ha::hand_over(broker, &request),
         C::TakeOver => ha::take_over(broker, &request),

@@ -1,6 +1,6 @@
 //! Real brokers of a group over a modelled Raft log, with clients that commit and ask for offsets,
-//! make, change and delete topics and groups, at any member; whoever ends, leads, lags or starts
-//! again when.
+//! make, change and delete topics and groups, lock queues and pop in order ([`held`]), at any
+//! member; whoever ends, leads, lags or starts again when.
 //!
 //! - What is told of an offset is never behind what was acknowledged or told before.
 //! - What was answered stays: at every leader from then on, and at every member that has read the
@@ -8,6 +8,7 @@
 //! - Members that have read the same records have the same tables: those that the records say.
 //! - When all are well again, all tables are equal.
 
+mod held;
 mod world;
 
 use skua_protocol::body::SubscriptionGroupConfig;
@@ -77,7 +78,7 @@ fn delete(key: Key) -> Command {
             group_name: name.into(),
             clean_offset: Some(true),
         }),
-        Key::Readable(..) | Key::Offset(..) => unreachable!("is set, not deleted"),
+        Key::Readable(..) | Key::Offset(..) | Key::Lock => unreachable!("is set, not deleted"),
     }
 }
 
@@ -85,7 +86,8 @@ impl World {
     /// A client begins something.
     fn client(&mut self) {
         let at = self.client_of();
-        match self.dice.below(12) {
+        match self.dice.below(18) {
+            12.. => self.hold(at),
             0..=2 => {
                 let queue = self.dice.below(QUEUES as u64) as i32;
                 // A queue has one consumer, who waits.
@@ -163,6 +165,7 @@ impl World {
                 (Some(offset), commit(group, TOPIC, 0, i64::from(offset)))
             }
             key if self.dice.one_in(3) => (None, delete(key)),
+            Key::Lock => unreachable!("has its own clients"),
             Key::Topic(name) => (Some(number), make_topic(name, number)),
             Key::Group(name) => (Some(number), make_group(name, number)),
         };
@@ -190,7 +193,8 @@ impl World {
             23 | 24 => self.answers(),
             25 | 26 => {
                 let ms = *self.dice.pick(&[1, 20, 60, 500]);
-                self.group.pass(if self.dice.one_in(20) { 6_000 } else { ms });
+                let long = *self.dice.pick(&[6_000, 6_000, 25_000]);
+                self.group.pass(if self.dice.one_in(20) { long } else { ms });
                 self.group.due(a);
             }
             27 | 28 => self.group.due(a),

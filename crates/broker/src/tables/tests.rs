@@ -1,8 +1,11 @@
 use std::task::Poll;
 
-use skua_protocol::Command;
-use skua_protocol::body::SubscriptionGroupConfig;
-use skua_protocol::request::{DeleteTopicInBroker, QueryConsumerOffset, UpdateConsumerOffset};
+use skua_protocol::body::{LockBatch, LockBatchResponse, MessageQueue, SubscriptionGroupConfig};
+use skua_protocol::header::Fields;
+use skua_protocol::request::{
+    AckMessage, DeleteTopicInBroker, PopMessage, QueryConsumerOffset, UpdateConsumerOffset,
+};
+use skua_protocol::{Command, RequestCode};
 use skua_store::Store;
 
 use super::simulation::make_topic;
@@ -277,4 +280,163 @@ fn the_table_of_a_leader_before_is_not_taken_over() {
     assert!(follower.broker.topics.contains("New"));
     follower.broker.take_topics(old, Some(0)).expect("nothing fails on this disk");
     assert!(follower.broker.topics.contains("New"), "the answer of a leader that is none any more");
+}
+
+fn lock_body(client: &str) -> Vec<u8> {
+    let queue = MessageQueue { topic: "T".into(), broker_name: "broker-a".into(), queue_id: 0 };
+    json::to_vec(&LockBatch {
+        client_id: client.into(),
+        consumer_group: "g".into(),
+        mq_set: [queue].into(),
+        only_this_broker: false,
+    })
+}
+
+fn lock_request(code: RequestCode, client: &str) -> Command {
+    Command::raw_request(code, Fields::new()).with_body(lock_body(client))
+}
+
+/// The answer once the group agrees, whether or not it has to.
+fn agreed(test: &TestBroker, request: Command) -> Command {
+    match test.start(&test.peer, request) {
+        Ok(answer) => answer,
+        Err(mut waiting) => {
+            for _ in 0..5 {
+                agree(&test.store);
+                if let Poll::Ready(answer) = poll(&mut waiting) {
+                    return answer;
+                }
+            }
+            panic!("the answer is still to come")
+        }
+    }
+}
+
+fn takes_lock(test: &TestBroker, client: &str) -> bool {
+    let answer = agreed(test, lock_request(RequestCode::LockBatchMq, client));
+    assert_eq!(answer.code, 0);
+    !json::from_slice::<LockBatchResponse>(&answer.body).expect("an answer").locked.is_empty()
+}
+
+#[test]
+fn a_lock_is_agreed_on_when_it_changes_hands_and_honoured_by_the_next_leader() {
+    let mut leader = leader();
+    let mut follower = TestBroker::with(MEMBER);
+    let request = || lock_request(RequestCode::LockBatchMq, "one");
+    let granted = leader.start(&leader.peer, request()).expect_err("not agreed on yet");
+    agree(&leader.store);
+    assert_eq!(ready(granted).code, 0);
+    // A renewal writes nothing, but is not told by one who leads no more.
+    let end = leader.store.appended();
+    let renewed = leader.start(&leader.peer, request()).expect_err("whether it leads is asked");
+    assert_eq!(leader.store.appended(), end);
+    leader.store.answer_lead_questions(leader.store.lead_questions());
+    assert_eq!(ready(renewed).code, 0);
+    let renewed = leader.start(&leader.peer, request()).expect_err("whether it leads is asked");
+    replicate(&leader, &mut follower);
+    leader.store.close_appends();
+    assert_ne!(ready(renewed).code, 0);
+
+    // Long after the lock was granted: a lease begins with the lead.
+    follower.run_after(500_000);
+    lead(&follower, 2);
+    assert!(!takes_lock(&follower, "two"));
+    follower.run_after(40_000);
+    assert!(takes_lock(&follower, "one"));
+    follower.run_after(40_000);
+    assert!(!takes_lock(&follower, "two"), "renewed");
+    let given_back = agreed(&follower, lock_request(RequestCode::UnlockBatchMq, "one"));
+    assert_eq!(given_back.code, 0);
+    assert!(takes_lock(&follower, "two"));
+    // Who dies keeps nobody from its queues for longer than a lease.
+    follower.run_after(60_001);
+    assert!(takes_lock(&follower, "one"));
+
+    // The old leader reads that, also after another end of its process.
+    leader.store.truncate_to(leader.store.confirmed()).expect("nothing fails on this disk");
+    leader.broker.lose_place(1);
+    leader.broker.follow(1, leader.now);
+    replicate(&follower, &mut leader);
+    leader.run_after(10_000);
+    let leader = leader.crash();
+    agree(&leader.store);
+    lead(&leader, 3);
+    assert!(!takes_lock(&leader, "two"));
+    assert!(takes_lock(&leader, "one"));
+}
+
+#[test]
+fn a_lock_is_not_granted_where_the_log_cannot_say_so() {
+    let leader = leader();
+    assert!(!takes_lock(&leader, &"long".repeat(1000)));
+    assert!(takes_lock(&leader, "one"));
+}
+
+fn pop_in_order() -> Command {
+    Command::request(&PopMessage {
+        consumer_group: "TOOLS_CONSUMER".into(),
+        topic: "T".into(),
+        queue_id: 0,
+        max_msg_nums: 1,
+        invisible_time: 5_000,
+        poll_time: 0,
+        born_time: 0,
+        init_mode: 0,
+        exp_type: None,
+        exp: None,
+        order: Some(true),
+        attempt_id: None,
+    })
+}
+
+#[test]
+fn an_ordered_pop_and_its_acknowledgement_stand_at_the_next_leader() {
+    let leader = leader();
+    let mut follower = TestBroker::with(MEMBER);
+    leader.create_topic(TopicConfig::new("T", 1, 6));
+    for _ in 0..2 {
+        let message = leader.message("T", 0, "");
+        let sent = agreed(&leader, Command::request(&message).with_body(b"x".to_vec()));
+        assert_eq!(sent.code, 0);
+    }
+    let popped = leader.start(&leader.peer, pop_in_order()).expect_err("not agreed on yet");
+    agree(&leader.store);
+    let popped = ready(popped);
+    assert_eq!(popped.code, 0);
+    let time = popped.fields.get("popTime").expect("a time").to_owned();
+    replicate(&leader, &mut follower);
+    lead(&follower, 2);
+    assert_ne!(agreed(&follower, pop_in_order()).code, 0, "it is hidden");
+    let ack = Command::request(&AckMessage {
+        consumer_group: "TOOLS_CONSUMER".into(),
+        topic: "T".into(),
+        queue_id: 0,
+        extra_info: format!("0 {time} 5000 999 0 broker-a 0 0").into(),
+        offset: 0,
+        lite_topic: None,
+    });
+    let acknowledged = follower.start(&follower.peer, ack).expect_err("not agreed on yet");
+    agree(&follower.store);
+    assert_eq!(ready(acknowledged).code, 0);
+    let next = agreed(&follower, pop_in_order());
+    let messages = Message::decode_all(&next.body).expect("whole");
+    assert_eq!(messages.iter().map(|message| message.queue_offset).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_slave_that_is_made_master_goes_on_with_what_is_held() {
+    let master = TestBroker::new();
+    master.create_topic(TopicConfig::new("T", 1, 6));
+    master.send("T", 0, "", "x");
+    assert!(takes_lock(&master, "one"));
+    assert_eq!(master.call(pop_in_order()).code, 0);
+    let held = master.call(Command::raw_request(RequestCode::GetAllHeld, Fields::new()));
+    let slave = TestBroker::with("brokerRole=SLAVE\nbrokerId=1");
+    slave.broker.take_held(&held.body, None, slave.now).expect("a table");
+    drop(slave.broker.lead(0, slave.now).expect("nothing fails on this disk"));
+    slave.create_topic(TopicConfig::new("T", 1, 6));
+    slave.send("T", 0, "", "x");
+    assert!(!takes_lock(&slave, "two"));
+    assert!(takes_lock(&slave, "one"));
+    assert_ne!(slave.call(pop_in_order()).code, 0, "it is hidden");
 }

@@ -158,6 +158,7 @@ pub(crate) fn serve(
         | ResetMasterFlushOffset
         | HandOver
         | RaftControl
+        | GetAllHeld
         | TakeOver
         | ControllerAlterSyncStateSet
         | ControllerElectMaster

@@ -1,5 +1,5 @@
 //! Between the brokers of one broker name, and brokers in a container: 902, 903, 906 to 908, 1007;
-//! 770001 to 770003, which only Skua has.
+//! 770001 to 770004, which only Skua has.
 
 use bytestring::ByteString;
 
@@ -84,4 +84,7 @@ headers! {
         /// `host:port` of a new member.
         address: Option<ByteString>,
     }
+
+    /// Skua's own, from a slave to its master; the answer's body is JSON.
+    request GetAllHeld => () {}
 }

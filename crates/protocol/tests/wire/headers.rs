@@ -43,7 +43,7 @@ fn all_headers() -> Vec<Headers> {
         ControllerGetSyncStateData, ControllerRegisterBroker, DeleteExpiredCommitLog,
         DeleteKvConfig, DeleteSubscriptionGroup, DeleteTopicInBroker, DeleteTopicInNamesrv,
         EndTransaction, ExchangeBrokerHaInfo, ExportRocksDbConfigToJson, GetAllConsumerOffset,
-        GetAllDelayOffset, GetAllMessageRequestMode, GetAllProducerInfo,
+        GetAllDelayOffset, GetAllHeld, GetAllMessageRequestMode, GetAllProducerInfo,
         GetAllSubscriptionGroupConfig, GetAllTopicConfig, GetAllTopicListFromNameServer,
         GetBrokerClusterInfo, GetBrokerConfig, GetBrokerConsumeStats, GetBrokerEpochCache,
         GetBrokerHaStatus, GetBrokerLiteInfo, GetBrokerMemberGroup, GetBrokerRuntimeInfo,

@@ -21,7 +21,7 @@ fn javas_file_is_read_and_written() {
     assert!(!orders.blocks("T", "g", 3, Some("one"), 0, NOW));
     assert!(!orders.blocks("T", "g", 3, None, 0, NOW.plus(1000)));
     assert_eq!(orders.ack("T", "g", 3, 6, NOW.0), Acked::Commit(7));
-    orders.save(|_, _| true, NOW).expect("in memory");
+    orders.save().expect("in memory");
     let orders = open();
     assert!(!orders.blocks("T", "g", 3, None, 0, NOW));
     // Delivered twice before, and once more now.

@@ -15,9 +15,12 @@ use skua_seeds::Random;
 use skua_store::ReadLimits;
 
 use super::super::{Change, QUEUE};
+use super::held::{self, Held};
 use super::{FREE_GROUP, GROUP, TOPIC, is_success, make_group, make_topic};
 use crate::consumer_offsets::LocalCommit;
 use crate::names::TABLES_TOPIC;
+use crate::pop::order::OrderInfo;
+use crate::queue_locks::Holders;
 use crate::replication::copied_at;
 use crate::role::Role;
 use crate::swap_map::lock;
@@ -25,10 +28,11 @@ use crate::test_broker::poll;
 use crate::test_group::TestGroup;
 
 /// What a follower asks its leader for; the last for what it hands on.
-pub const COPIED: [RequestCode; 4] = [
+pub const COPIED: [RequestCode; 5] = [
     RequestCode::GetAllTopicConfig,
     RequestCode::GetAllSubscriptionGroupConfig,
     RequestCode::GetAllConsumerOffset,
+    RequestCode::GetAllHeld,
     RequestCode::UpdateConsumerOffset,
 ];
 const SYSTEM_GROUP: &str = "@CID_RMQ_SYS_";
@@ -47,6 +51,8 @@ pub enum Key {
     Readable(&'static str, &'static str),
     /// A group's offset of the first queue of [`TOPIC`], to and fro.
     Offset(&'static str),
+    /// A queue's holder; to be found in [`Held`].
+    Lock,
 }
 
 /// What a request is to have, or to tell.
@@ -65,6 +71,7 @@ pub enum Asked {
     Set(Key, Option<i32>),
     /// A message to a topic that is made by it.
     Sent(String),
+    Held(held::Request),
     /// Handed on by a member from its own table.
     HandedOn {
         of: usize,
@@ -97,6 +104,8 @@ struct Tables {
     groups: BTreeMap<String, i32>,
     forbidden: BTreeMap<String, BTreeMap<String, i32>>,
     offsets: BTreeMap<(String, i32), i64>,
+    orders: BTreeMap<String, OrderInfo>,
+    locks: Holders,
     topics_at: DataVersion,
     /// That of the last leader that has said all that it has.
     term: i64,
@@ -126,6 +135,7 @@ pub struct World {
     /// Offsets that may have been committed: a member hands on what is further than others have.
     perhaps: BTreeSet<i32>,
     sent: Vec<(String, u64)>,
+    pub held: Held,
     newest: u64,
     number: i32,
     pub answers: u64,
@@ -151,6 +161,7 @@ impl World {
             known: BTreeMap::new(),
             perhaps: BTreeSet::new(),
             sent: Vec::new(),
+            held: Held::default(),
             newest: 0,
             number: 0,
             answers: 0,
@@ -161,6 +172,7 @@ impl World {
         world.begin(0, make_group(GROUP, 1), Asked::Nothing);
         world.begin(0, make_group(FREE_GROUP, 1), Asked::Nothing);
         world.settle_all(0);
+        world.begin_to_hold();
         world
     }
 
@@ -274,12 +286,13 @@ impl World {
                 self.group.at(of).broker.handed_on(&commit, answer);
             }
             Asked::Copy { to, of } if success => self.take(to, of, answer),
+            Asked::Held(asked) => self.held_answered(began, asked, answer),
             _ => {}
         }
     }
 
     /// How many records any member has ever read, or written.
-    fn records_known(&mut self) -> u64 {
+    pub fn records_known(&mut self) -> u64 {
         for nth in 0..self.group.len() {
             self.newest = self.newest.max(self.next_of(nth));
             if self.group.at(nth).broker.is_master() {
@@ -331,6 +344,9 @@ impl World {
                     .take_groups(table.expect("a table"), at)
                     .expect("nothing fails on this disk");
             }
+            RequestCode::GetAllHeld => {
+                broker.take_held(&answer.body, at, self.group.now).expect("a table");
+            }
             _ => {
                 self.has_others[to] = true;
                 let table = json::from_slice::<ConsumerOffsets>(&answer.body);
@@ -354,7 +370,7 @@ impl World {
             self.answers();
         }
         if in_order || !self.dice.one_in(3) {
-            self.group.start(nth, in_order);
+            self.start(nth, in_order);
             self.compared[nth] = None;
         }
     }
@@ -398,6 +414,8 @@ impl World {
                 // What a member has from clients may be further, until the leader has it.
                 Key::Offset(_) if !broker.is_master() => *value,
                 Key::Offset(group) => broker.offsets.committed(group, TOPIC, 0).map(|at| at as i32),
+                Key::Lock if self.is_lock_as_known(nth, *value) => *value,
+                Key::Lock => Some(-1),
             };
             if there > *value && there.is_some_and(|there| self.perhaps.contains(&there)) {
                 continue;
@@ -444,7 +462,7 @@ impl World {
         }
     }
 
-    fn settle_all(&mut self, leader: usize) {
+    pub fn settle_all(&mut self, leader: usize) {
         self.settle(leader, 2);
         let begun = self.group.now;
         while !self.calls.is_empty() {
@@ -457,7 +475,7 @@ impl World {
     pub fn heal(&mut self) {
         for nth in 0..self.group.len() {
             if !self.group.is_up(nth) {
-                self.group.start(nth, false);
+                self.start(nth, false);
             }
         }
         let leader = (0..self.group.len())
@@ -468,6 +486,7 @@ impl World {
         // Whoever waits in vain hears so.
         self.group.pass(3_000);
         self.settle_all(leader);
+        self.heal_held(leader);
         for queue in 0..QUEUES as i32 {
             let floor = self.told[queue as usize];
             self.begin(leader, super::query(queue), Asked::Offset { queue, floor });
@@ -513,12 +532,23 @@ fn differ<K: Ord + Clone + Debug, V: PartialEq + Debug>(
     shown.next()
 }
 
+fn take<C>(table: &mut BTreeMap<String, C>, entries: BTreeMap<String, Option<C>>) {
+    for (name, entry) in entries {
+        match entry {
+            Some(entry) => drop(table.insert(name, entry)),
+            None => drop(table.remove(&name)),
+        }
+    }
+}
+
 impl Tables {
     fn assert_are(&self, others: &Self, what: &str) {
         let first = differ(&self.topics, &others.topics)
             .or_else(|| differ(&self.groups, &others.groups))
             .or_else(|| differ(&self.forbidden, &others.forbidden))
-            .or_else(|| differ(&self.offsets, &others.offsets));
+            .or_else(|| differ(&self.offsets, &others.offsets))
+            .or_else(|| differ(&self.orders, &others.orders))
+            .or_else(|| differ(&self.locks, &others.locks));
         assert_eq!(first, None, "{what}");
         assert_eq!(self.topics_at, others.topics_at, "{what}");
     }
@@ -558,6 +588,14 @@ impl Tables {
             }
             self.forbidden = change.forbidden;
         }
+        if let Some(orders) = change.orders {
+            self.orders.retain(|name, _| !orders.drops(name));
+            take(&mut self.orders, orders.entries);
+        }
+        if let Some(locks) = change.locks {
+            self.locks.retain(|name, _| !locks.drops(name));
+            take(&mut self.locks, locks.entries);
+        }
     }
 
     /// A broker's own.
@@ -572,6 +610,8 @@ impl Tables {
         tables.forbidden = groups.forbidden_table;
         let groups = groups.subscription_group_table.into_iter();
         tables.groups = groups.map(|(name, config)| (name, config.retry_max_times)).collect();
+        tables.orders = broker.pop.orders.snapshot().queues();
+        tables.locks = broker.locks.snapshot();
         let offsets = json::from_slice::<ConsumerOffsets>(&broker.offsets.encode());
         let offsets = offsets.expect("own table").offset_table.into_iter();
         // What a broker itself has come to follows from the log of messages.

@@ -109,7 +109,9 @@ pub(in crate::role) async fn copy_once(
     client: Client,
     addr: &str,
 ) -> anyhow::Result<()> {
-    Tables::new(broker, client).copy_changed(addr, None).await
+    let tables = Tables::new(broker, client);
+    tables.copy_changed(addr, None).await?;
+    tables.held(addr).await.context("ordered pops and queue locks")
 }
 
 impl Tables {
@@ -165,6 +167,10 @@ impl Tables {
             let body = self.body(addr, RequestCode::GetAllMessageRequestMode).await?;
             let modes = json::from_slice::<MessageRequestModes>(&body).context("request modes")?;
             broker.take_modes(modes)?;
+            // No other master knows the request.
+            if versions.is_some() {
+                self.held(addr).await.context("ordered pops and queue locks")?;
+            }
         }
         if broker.has_timer() {
             // Masters of RocketMQ 4 have none.
@@ -183,6 +189,18 @@ impl Tables {
         Ok(())
     }
 
+    /// What ordered pops and queue locks hold; older masters do not tell.
+    async fn held(&self, addr: &str) -> anyhow::Result<()> {
+        let request = Command::raw_request(RequestCode::GetAllHeld, Fields::new());
+        let answer = self.client.call(addr, request, CALL_MS).await?;
+        if answer.code == ResponseCode::RequestCodeNotSupported as i32 {
+            return Ok(());
+        }
+        let answer = accepted(RequestCode::GetAllHeld as i32, answer)?;
+        self.broker.take_held(&answer.body, copied_at(&answer), clock::now())?;
+        Ok(())
+    }
+
     /// The body of an answer to a request without fields.
     async fn body(&self, addr: &str, code: RequestCode) -> anyhow::Result<bytes::Bytes> {
         self.call(addr, Command::raw_request(code, Fields::new())).await.map(|answer| answer.body)
@@ -190,14 +208,7 @@ impl Tables {
 
     async fn call(&self, addr: &str, request: Command) -> anyhow::Result<Command> {
         let code = request.code;
-        let answer = self.client.call(addr, request, CALL_MS).await?;
-        ensure!(
-            answer.code == ResponseCode::Success as i32,
-            "request {code} was answered {}: {}",
-            answer.code,
-            answer.remark.as_deref().unwrap_or("")
-        );
-        Ok(answer)
+        accepted(code, self.client.call(addr, request, CALL_MS).await?)
     }
 
     async fn topics(
@@ -283,6 +294,16 @@ impl Tables {
         }
         Ok(())
     }
+}
+
+fn accepted(code: i32, answer: Command) -> anyhow::Result<Command> {
+    ensure!(
+        answer.code == ResponseCode::Success as i32,
+        "request {code} was answered {}: {}",
+        answer.code,
+        answer.remark.as_deref().unwrap_or("")
+    );
+    Ok(answer)
 }
 
 fn version_text(version: &skua_protocol::body::DataVersion) -> ByteString {
