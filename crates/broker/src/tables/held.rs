@@ -4,8 +4,8 @@
 use std::convert::Infallible;
 
 use serde::{Deserialize, Serialize};
-use skua_protocol::json::{self, JsonError};
 use skua_protocol::Millis;
+use skua_protocol::json::{self, JsonError};
 
 use crate::broker::Broker;
 use crate::pop::order;

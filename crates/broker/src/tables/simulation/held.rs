@@ -39,7 +39,6 @@ pub enum Request {
     /// Whether it was known to be the client's.
     GiveBack {
         queue: i32,
-        client: usize,
         is_own: bool,
     },
     /// What lies before this was acknowledged when it was asked.
@@ -192,7 +191,7 @@ impl World {
                 self.held.believes[queue as usize][client] = Millis(0);
                 let request = lock(RequestCode::UnlockBatchMq, client, queue);
                 let is_own = known == Some(Some(client as i32));
-                self.begin_held(at, request, Request::GiveBack { queue, client, is_own });
+                self.begin_held(at, request, Request::GiveBack { queue, is_own });
             }
             4..=5 => {
                 let invisible_time = 1_000 + self.dice.below(15_000) as i64;
@@ -231,7 +230,8 @@ impl World {
     /// A message that somebody has: usually of the last pop.
     fn any_popped(&mut self) -> Option<(usize, i64)> {
         let last = self.held.pops.len().checked_sub(1)?;
-        let pop = if self.dice.one_in(6) { self.dice.below(last as u64 + 1) as usize } else { last };
+        let pop =
+            if self.dice.one_in(6) { self.dice.below(last as u64 + 1) as usize } else { last };
         let offsets: Vec<i64> = self.held.pops[pop].until.keys().copied().collect();
         Some((pop, *self.dice.pick(&offsets)))
     }
@@ -267,7 +267,10 @@ impl World {
                 let believes = &mut self.held.believes[queue_id as usize];
                 believes[client] = until;
                 let believers = believes.iter().filter(|until| **until > now).count();
-                assert!(believers <= 1, "{believers} clients hold {queue_id}: {believes:?} at {now}");
+                assert!(
+                    believers <= 1,
+                    "{believers} clients hold {queue_id}: {believes:?} at {now}"
+                );
                 if granted && queue_id == LOCK {
                     self.held.granted = now;
                     let records = self.records_known();
@@ -296,7 +299,8 @@ impl World {
                 popped.changes.1 += 1;
                 let until = popped.until.get_mut(&offset).expect("it was popped");
                 if now.0 < *until && popped.changes.0 == popped.changes.1 {
-                    let (time, invisible) = (field(answer, "popTime"), field(answer, "invisibleTime"));
+                    let (time, invisible) =
+                        (field(answer, "popTime"), field(answer, "invisibleTime"));
                     *until = (*until).max(time + invisible);
                 }
             }
@@ -360,6 +364,9 @@ impl World {
                 self.settle_all(leader);
             }
         }
-        assert_eq!(self.held.floor, MESSAGES, "all is popped and acknowledged");
+        let committed = self.group.at(leader).broker.offsets.committed(POPPERS, POPPED, 0);
+        assert_eq!(committed, Some(MESSAGES), "all is popped and acknowledged");
+        let passed = (0..MESSAGES).find(|offset| !self.held.asked.contains(offset));
+        assert_eq!(passed, None, "all was popped");
     }
 }
