@@ -35,10 +35,12 @@ pub enum Request {
         queue: i32,
         client: usize,
         is_free: bool,
+        given_back: u32,
     },
     /// Whether it was known to be the client's.
     GiveBack {
         queue: i32,
+        client: usize,
         is_own: bool,
     },
     /// What lies before this was acknowledged when it was asked.
@@ -71,6 +73,8 @@ struct Pop {
 #[derive(Debug)]
 pub struct Held {
     believes: [[Millis; CLIENTS]; LOCKS],
+    /// How often each has given a queue back: an answer to what it asked before counts for nothing.
+    given_back: [[u32; CLIENTS]; LOCKS],
     /// When the first was granted last.
     granted: Millis,
     pops: Vec<Pop>,
@@ -84,6 +88,7 @@ impl Default for Held {
     fn default() -> Self {
         Self {
             believes: [[Millis(0); CLIENTS]; LOCKS],
+            given_back: [[0; CLIENTS]; LOCKS],
             granted: Millis(0),
             pops: Vec::new(),
             floor: 0,
@@ -175,6 +180,15 @@ impl World {
         };
         match self.dice.below(9) {
             0..=3 => {
+                // Who gives a queue back does not ask for it before that is done.
+                let is_back = |asked: &Asked| {
+                    matches!(asked, Asked::Held(Request::GiveBack { queue: of, client: by, .. })
+                        if (*of, *by) == (queue, client))
+                };
+                if self.calls.iter().any(|call| is_back(&call.asked)) {
+                    return;
+                }
+                let given_back = self.held.given_back[queue as usize][client];
                 let mut known = None;
                 if queue == LOCK {
                     if self.calls.iter().any(|call| is_of_first(&call.asked)) {
@@ -186,12 +200,17 @@ impl World {
                 if !gives_back {
                     let request = lock(RequestCode::LockBatchMq, client, queue);
                     let is_free = known == Some(None);
-                    return self.begin_held(at, request, Request::Lock { queue, client, is_free });
+                    return self.begin_held(
+                        at,
+                        request,
+                        Request::Lock { queue, client, is_free, given_back },
+                    );
                 }
                 self.held.believes[queue as usize][client] = Millis(0);
+                self.held.given_back[queue as usize][client] += 1;
                 let request = lock(RequestCode::UnlockBatchMq, client, queue);
                 let is_own = known == Some(Some(client as i32));
-                self.begin_held(at, request, Request::GiveBack { queue, is_own });
+                self.begin_held(at, request, Request::GiveBack { queue, client, is_own });
             }
             4..=5 => {
                 let invisible_time = 1_000 + self.dice.below(15_000) as i64;
@@ -258,11 +277,12 @@ impl World {
         }
         let now = self.group.now;
         match asked {
-            Request::Lock { queue: queue_id, client, is_free } => {
+            Request::Lock { queue: queue_id, client, is_free, given_back } => {
                 let granted = json::from_slice::<LockBatchResponse>(&answer.body);
                 let granted = granted.expect("an answer").locked.contains(&queue(queue_id));
                 assert!(granted || !is_free, "{client} does not get {queue_id}, which is free");
-                let is_late = now.since(began) > PATIENCE_MS;
+                let is_over = given_back != self.held.given_back[queue_id as usize][client];
+                let is_late = is_over || now.since(began) > PATIENCE_MS;
                 let until = if granted && !is_late { now.plus(BELIEVED_MS) } else { Millis(0) };
                 let believes = &mut self.held.believes[queue_id as usize];
                 believes[client] = until;
@@ -347,7 +367,12 @@ impl World {
         self.group.pass(LOCK_LIVE_MS + 1_000);
         self.settle_all(leader);
         for queue_id in 0..LOCKS as i32 {
-            let asked = Request::Lock { queue: queue_id, client: 0, is_free: false };
+            let asked = Request::Lock {
+                queue: queue_id,
+                client: 0,
+                is_free: false,
+                given_back: self.held.given_back[queue_id as usize][0],
+            };
             self.begin_held(leader, lock(RequestCode::LockBatchMq, 0, queue_id), asked);
             self.settle_all(leader);
             let until = self.held.believes[queue_id as usize][0];
