@@ -259,6 +259,7 @@ impl Broker {
 
 /// What most tests want: one name server and one broker.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a test has one")]
 pub enum Cluster {
     /// `skua standalone`: both in one process.
     Standalone {

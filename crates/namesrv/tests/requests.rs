@@ -272,7 +272,7 @@ fn a_client_in_zone_mode_sees_its_zone_and_brokers_without_master() {
         let mut request =
             Command::raw_request(RequestCode::GetRouteInfoByTopic, Default::default());
         for (key, value) in [("topic", "TopicA"), ("__ZONE_MODE", mode), ("__ZONE_NAME", zone)] {
-            request.fields.push(key.to_owned(), value.to_owned());
+            request.fields.push(key, value);
         }
         let route: RouteData = body(&world.send(request));
         let names: Vec<String> =

@@ -43,7 +43,7 @@ fn pair([of_master, of_slave]: [Kind; 2]) {
     wait_until("the topic at the slave", LIMIT, || {
         let fields = json!({ "topic": TOPIC, "queueId": "0" });
         let (header, _) = wire::call(&slave.addr, 30, fields, &[])?;
-        (header["extFields"]["offset"] == COUNT.to_string()).then_some(())
+        (header["extFields"]["offset"].as_str()?.parse() == Ok(COUNT)).then_some(())
     });
 
     let given = |broker| wait_until("an answer", LIMIT, || given(broker));

@@ -5,7 +5,7 @@ use skua_protocol::body::{RegisterBrokerBody, SubscriptionData, TopicConfig};
 use skua_protocol::command::VERSION;
 use skua_protocol::frame;
 use skua_protocol::header::Fields;
-use skua_protocol::{Command, RequestCode, ResponseCode};
+use skua_protocol::{Command, RequestCode, ResponseCode, json};
 
 use super::*;
 use crate::test_broker::TestBroker;

@@ -39,6 +39,11 @@ impl Events {
     }
 
     /// False: there are as many as may be.
+    #[cfg(test)]
+    pub(super) fn are_too_many(&self) -> bool {
+        self.queue.len() > self.max
+    }
+
     fn offer(&mut self, queue: &Name) -> bool {
         if self.queue.len() >= self.max {
             return false;

@@ -157,7 +157,7 @@ impl World {
             let exclusive = members.iter().filter(|(_, group)| &**group == "exclusive").count();
             assert!(exclusive <= 1, "{exclusive} clients have {queue}");
         }
-        assert!(self.board.events.values().all(|events| events.queue.len() <= events.max));
+        assert!(!self.board.events.values().any(Events::are_too_many));
     }
 
     /// With clients that come for their events, nothing stays.
