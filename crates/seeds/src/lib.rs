@@ -108,7 +108,8 @@ pub fn each<R: Send>(default: u64, run: impl Fn(u64) -> R + Sync) -> Vec<R> {
             scope.spawn(work);
         }
     });
-    let failed = failed.into_inner().expect("nothing panics with it");
+    let mut failed = failed.into_inner().expect("nothing panics with it");
+    failed.sort_unstable();
     assert!(failed.is_empty(), "seeds that failed: {failed:?}");
     given.into_inner().expect("nothing panics with it")
 }
