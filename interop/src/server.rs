@@ -371,6 +371,8 @@ fn standalone(dir: &Path, (namesrv, listen): (u16, u16)) -> Process {
     let mut command = skua();
     command.arg("standalone").arg("--data").arg(dir.join("store")).current_dir(dir);
     command.args(["--namesrv-port", &namesrv.to_string(), "--listen-port", &listen.to_string()]);
+    // Not the card that another test has for a moment.
+    command.args(["--advertise", "127.0.0.1"]);
     Process::start(&mut command, dir.join("standalone.log"))
 }
 

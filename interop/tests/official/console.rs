@@ -58,7 +58,7 @@ fn every_page_is_visited_in_a_browser_at_ten_thousand_topics() {
     let mut command = skua();
     command.args(["standalone", "--namesrv-port", &namesrv.to_string()]);
     command.args(["--listen-port", &broker.to_string()]);
-    command.args(["--console", &format!("127.0.0.1:{console}")]);
+    command.args(["--console", &format!("127.0.0.1:{console}"), "--advertise", "127.0.0.1"]);
     command.arg("--data").arg(scene.path().join("data")).arg("-c").arg(&conf);
     let mut server = Process::start(&mut command, scene.path().join("server.log"));
     let namesrv = format!("127.0.0.1:{namesrv}");
