@@ -123,24 +123,19 @@ struct Table {
     infos: HashMap<String, BTreeMap<i32, OrderInfo>>,
     /// When blocked queues may be free.
     releases: BTreeSet<(Millis, Key)>,
-    changed: bool,
-    /// Counts changes.
+    /// Counts changes; how many of them the file has.
     changes: u64,
+    saved: u64,
     /// Queues that the group of brokers is to have in its log, by [`name`].
     journal: Journal,
 }
 
 impl Table {
     fn note(&mut self, topic: &str, group: &str, queue: i32) {
-        self.mark_changed();
+        self.changes += 1;
         if self.journal.is_kept() {
             self.journal.note(&name(&key(topic, group), queue));
         }
-    }
-
-    fn mark_changed(&mut self) {
-        self.changed = true;
-        self.changes += 1;
     }
 
     fn at(&self, name: &str) -> Option<&OrderInfo> {
@@ -171,22 +166,18 @@ impl Table {
 
     /// Forgets queues; the log is to say so.
     fn retain(&mut self, stays: impl Fn(&str, i32, &OrderInfo) -> bool) {
-        let Self { infos, journal, .. } = self;
-        let mut gone = 0;
+        let Self { infos, journal, changes, .. } = self;
         infos.retain(|key, queues| {
             queues.retain(|&queue, info| {
                 let stays = stays(key, queue, info);
                 if !stays {
-                    gone += 1;
+                    *changes += 1;
                     journal.note(&name(key, queue));
                 }
                 stays
             });
             !queues.is_empty()
         });
-        if gone > 0 {
-            self.mark_changed();
-        }
     }
 
     fn copy(&self) -> File {
@@ -435,7 +426,8 @@ impl Orders {
 
     /// Whether there is something to write.
     pub fn is_changed(&self) -> bool {
-        lock(&self.table).changed
+        let table = lock(&self.table);
+        table.changes != table.saved
     }
 
     /// A number that changes whenever something does.
@@ -445,18 +437,18 @@ impl Orders {
 
     /// Writes the file if anything changed.
     pub fn save(&self) -> Result<(), SaveError> {
-        let content = {
-            let mut table = lock(&self.table);
-            if !std::mem::take(&mut table.changed) {
+        let (content, changes) = {
+            let table = lock(&self.table);
+            if table.changes == table.saved {
                 return Ok(());
             }
-            json::to_vec(&table.copy())
+            (json::to_vec(&table.copy()), table.changes)
         };
-        let saved = self.file.as_ref().map_or(Ok(()), |file| file.save(|| content));
-        if saved.is_err() {
-            lock(&self.table).changed = true;
+        if let Some(file) = &self.file {
+            file.save(|| content)?;
         }
-        saved
+        lock(&self.table).saved = changes;
+        Ok(())
     }
 
     /// All that there is, for a slave.
@@ -477,7 +469,7 @@ impl Orders {
                 table.set(&name(&key, queue), Some(info));
             }
         }
-        table.mark_changed();
+        table.changes += 1;
     }
 
     /// From now on changes are noted for the log, or not any more.
@@ -525,7 +517,7 @@ impl Orders {
         for (name, info) in logged.entries {
             table.set(&name, info);
         }
-        table.mark_changed();
+        table.changes += 1;
     }
 }
 

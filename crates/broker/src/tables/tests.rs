@@ -376,16 +376,10 @@ fn pop_in_order() -> Command {
     Command::request(&PopMessage {
         consumer_group: "TOOLS_CONSUMER".into(),
         topic: "T".into(),
-        queue_id: 0,
         max_msg_nums: 1,
         invisible_time: 5_000,
-        poll_time: 0,
-        born_time: 0,
-        init_mode: 0,
-        exp_type: None,
-        exp: None,
         order: Some(true),
-        attempt_id: None,
+        ..PopMessage::default()
     })
 }
 

@@ -60,11 +60,12 @@ pub trait Request: Serialize + DeserializeOwned {
     type Response: Serialize + DeserializeOwned;
 }
 
-/// Declares header structs: camelCase on the wire, one `Request` for each `request`.
+/// Declares header structs: camelCase on the wire, one `Request` for each `request`. With a
+/// parameter for its texts a header can also be read where it stands.
 macro_rules! headers {
     ($(
         $(#[$meta:meta])*
-        $kind:ident $name:ident $(=> $response:ty)? {
+        $kind:ident $name:ident $(<$text:ident = $owned:ty>)? $(=> $response:ty)? {
             $($(#[$field_meta:meta])* $field:ident: $type:ty,)*
         }
     )+) => {
@@ -72,7 +73,7 @@ macro_rules! headers {
             $(#[$meta])*
             #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
             #[serde(rename_all = "camelCase")]
-            pub struct $name {
+            pub struct $name $(<$text = $owned>)? {
                 $($(#[$field_meta])* pub $field: $type,)*
             }
 

@@ -15,13 +15,13 @@ fn default_topic_queue_nums() -> i32 {
 
 headers! {
     /// Java: `SendMessageRequestHeader`. Properties are encoded as in [`crate::properties`].
-    request SendMessage => SendMessageResponse {
+    request SendMessage<Text = ByteString> => SendMessageResponse {
         #[serde(default)]
-        producer_group: ByteString,
-        topic: ByteString,
+        producer_group: Text,
+        topic: Text,
         /// Topic whose configuration a topic that does not exist yet is made from.
         #[serde(default)]
-        default_topic: ByteString,
+        default_topic: Text,
         #[serde(default = "default_topic_queue_nums")]
         default_topic_queue_nums: i32,
         /// Negative: the broker chooses.
@@ -29,7 +29,7 @@ headers! {
         sys_flag: i32,
         born_timestamp: i64,
         flag: i32,
-        properties: Option<ByteString>,
+        properties: Option<Text>,
         reconsume_times: Option<i32>,
         unit_mode: Option<bool>,
         max_reconsume_times: Option<i32>,
@@ -37,13 +37,13 @@ headers! {
     }
 
     /// Java: `SendMessageRequestHeaderV2`: [`SendMessage`] with one-letter names.
-    request SendMessageV2 => SendMessageResponse {
+    request SendMessageV2<Text = ByteString> => SendMessageResponse {
         #[serde(rename = "a", default)]
-        producer_group: ByteString,
+        producer_group: Text,
         #[serde(rename = "b")]
-        topic: ByteString,
+        topic: Text,
         #[serde(rename = "c", default)]
-        default_topic: ByteString,
+        default_topic: Text,
         #[serde(rename = "d", default = "default_topic_queue_nums")]
         default_topic_queue_nums: i32,
         #[serde(rename = "e")]
@@ -55,7 +55,7 @@ headers! {
         #[serde(rename = "h")]
         flag: i32,
         #[serde(rename = "i")]
-        properties: Option<ByteString>,
+        properties: Option<Text>,
         #[serde(rename = "j")]
         reconsume_times: Option<i32>,
         #[serde(rename = "k")]
@@ -65,20 +65,20 @@ headers! {
         #[serde(rename = "m")]
         batch: Option<bool>,
         #[serde(rename = "n")]
-        broker_name: Option<ByteString>,
+        broker_name: Option<Text>,
     }
 
     /// Java: `SendMessageResponseHeader`, and the two fields every send answer carries.
-    response SendMessageResponse {
+    response SendMessageResponse<Text = ByteString> {
         /// Offset message ids, joined by commas for a batch.
-        msg_id: ByteString,
+        msg_id: Text,
         queue_id: i32,
         queue_offset: i64,
-        transaction_id: Option<ByteString>,
-        batch_uniq_id: Option<ByteString>,
-        recall_handle: Option<ByteString>,
+        transaction_id: Option<Text>,
+        batch_uniq_id: Option<Text>,
+        recall_handle: Option<Text>,
         #[serde(rename = "MSG_REGION")]
-        msg_region: Option<ByteString>,
+        msg_region: Option<Text>,
         /// Java clients switch message tracing by this.
         #[serde(rename = "TRACE_ON")]
         trace_on: Option<bool>,
@@ -130,94 +130,20 @@ headers! {
 }
 
 /// Any of the requests to send, as a broker reads it: the texts stay where they are in the request.
-/// What the fields mean stands with [`SendMessage`].
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SendHeader<'a> {
-    #[serde(default)]
-    pub producer_group: &'a str,
-    pub topic: &'a str,
-    #[serde(default)]
-    pub default_topic: &'a str,
-    #[serde(default = "default_topic_queue_nums")]
-    pub default_topic_queue_nums: i32,
-    pub queue_id: i32,
-    pub sys_flag: i32,
-    pub born_timestamp: i64,
-    pub flag: i32,
-    pub properties: Option<&'a str>,
-    pub reconsume_times: Option<i32>,
-    pub unit_mode: Option<bool>,
-    pub max_reconsume_times: Option<i32>,
-    pub batch: Option<bool>,
-    /// Of the short names only.
-    #[serde(skip)]
-    pub broker_name: Option<&'a str>,
-}
-
-/// The names of [`SendMessageV2`].
-#[derive(Deserialize)]
-#[serde(remote = "SendHeader")]
-struct ShortNames<'a> {
-    #[serde(rename = "a", default)]
-    producer_group: &'a str,
-    #[serde(rename = "b")]
-    topic: &'a str,
-    #[serde(rename = "c", default)]
-    default_topic: &'a str,
-    #[serde(rename = "d", default = "default_topic_queue_nums")]
-    default_topic_queue_nums: i32,
-    #[serde(rename = "e")]
-    queue_id: i32,
-    #[serde(rename = "f")]
-    sys_flag: i32,
-    #[serde(rename = "g")]
-    born_timestamp: i64,
-    #[serde(rename = "h")]
-    flag: i32,
-    #[serde(rename = "i")]
-    properties: Option<&'a str>,
-    #[serde(rename = "j")]
-    reconsume_times: Option<i32>,
-    #[serde(rename = "k")]
-    unit_mode: Option<bool>,
-    #[serde(rename = "l")]
-    max_reconsume_times: Option<i32>,
-    #[serde(rename = "m")]
-    batch: Option<bool>,
-    #[serde(rename = "n")]
-    broker_name: Option<&'a str>,
-}
-
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Short<'a>(#[serde(borrow, with = "ShortNames")] SendHeader<'a>);
+pub type SendHeader<'a> = SendMessage<&'a str>;
 
 impl<'a> SendHeader<'a> {
     /// The header of `request`, which is one of those to send.
     pub fn read(code: RequestCode, request: &'a Command) -> Result<Self, DecodeFieldsError> {
         match code {
             RequestCode::SendMessage | RequestCode::SendReplyMessage => request.header_in_place(),
-            _ => request.header_in_place().map(|Short(header)| header),
+            _ => request.header_in_place().map(SendMessageV2::into),
         }
     }
 }
 
-/// [`SendMessageResponse`] as a broker writes it, without texts of its own.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SendAnswer<'a> {
-    pub msg_id: &'a str,
-    pub queue_id: i32,
-    pub queue_offset: i64,
-    pub transaction_id: Option<&'a str>,
-    pub batch_uniq_id: Option<&'a str>,
-    pub recall_handle: Option<&'a str>,
-    #[serde(rename = "MSG_REGION")]
-    pub msg_region: Option<&'a str>,
-    #[serde(rename = "TRACE_ON")]
-    pub trace_on: Option<bool>,
-}
+/// The answer as a broker writes it, without texts of its own.
+pub type SendAnswer<'a> = SendMessageResponse<&'a str>;
 
 macro_rules! same_header {
     ($($(#[$meta:meta])* $name:ident($header:ty);)+) => {
@@ -244,8 +170,8 @@ same_header! {
     SendReplyMessageV2(SendMessageV2);
 }
 
-impl From<SendMessageV2> for SendMessage {
-    fn from(v2: SendMessageV2) -> Self {
+impl<Text> From<SendMessageV2<Text>> for SendMessage<Text> {
+    fn from(v2: SendMessageV2<Text>) -> Self {
         Self {
             producer_group: v2.producer_group,
             topic: v2.topic,
@@ -264,8 +190,8 @@ impl From<SendMessageV2> for SendMessage {
     }
 }
 
-impl From<SendMessage> for SendMessageV2 {
-    fn from(v1: SendMessage) -> Self {
+impl<Text> From<SendMessage<Text>> for SendMessageV2<Text> {
+    fn from(v1: SendMessage<Text>) -> Self {
         Self {
             producer_group: v1.producer_group,
             topic: v1.topic,

@@ -103,7 +103,8 @@ fn read_in_place(command: &Command) {
     let long = SendHeader::read(RequestCode::SendMessage, command);
     let owned = command.header::<SendMessageV2>();
     let broker_name = owned.as_ref().ok().and_then(|send| send.broker_name.clone());
-    assert_eq!(short.as_ref().ok().and_then(|send| send.broker_name), broker_name.as_deref());
+    let whole = command.header_in_place::<SendMessageV2<&str>>();
+    assert_eq!(whole.ok().and_then(|send| send.broker_name), broker_name.as_deref());
     assert_eq!(short.map(|send| owned_send(&send)), owned.map(SendMessage::from));
     assert_eq!(long.map(|send| owned_send(&send)), command.header());
 }

@@ -22,9 +22,9 @@ fn receive(cluster: &mut Cluster, from: u64, to: u64, frame: &[u8]) {
     assert!(node.died().is_none());
 }
 
-#[test]
-fn bytes_that_are_no_frames_of_the_group_change_nothing() {
-    let mut cluster = Cluster::new(51, 3, true);
+/// A cluster of three that has seen the frames of fifty sends, and its leader.
+fn recorded(seed: u64) -> (Cluster, u64) {
+    let mut cluster = Cluster::new(seed, 3, true);
     cluster.seen = Some(Vec::new());
     cluster.start_all();
     let leader = elected(&mut cluster);
@@ -32,7 +32,13 @@ fn bytes_that_are_no_frames_of_the_group_change_nothing() {
         cluster.send(leader);
         cluster.run(20);
     }
-    let seen = cluster.seen.take().expect("just set");
+    (cluster, leader)
+}
+
+#[test]
+fn bytes_that_are_no_frames_of_the_group_change_nothing() {
+    let (mut cluster, leader) = recorded(51);
+    let seen = cluster.seen.take().expect("recorded");
     let term = |cluster: &Cluster| {
         cluster.nodes[&leader].life.as_ref().map(|life| life.group.status().term)
     };
@@ -63,15 +69,8 @@ fn bytes_that_are_no_frames_of_the_group_change_nothing() {
 #[test]
 fn forged_frames_panic_nowhere() {
     for seed in 60..64 {
-        let mut cluster = Cluster::new(seed, 3, true);
-        cluster.seen = Some(Vec::new());
-        cluster.start_all();
-        let leader = elected(&mut cluster);
-        for _ in 0..50 {
-            cluster.send(leader);
-            cluster.run(20);
-        }
-        let seen = cluster.seen.take().expect("just set");
+        let (mut cluster, _) = recorded(seed);
+        let seen = cluster.seen.take().expect("recorded");
         for nth in 0..1500 {
             let nth_seen = cluster.random.below(seen.len() as u64) as usize;
             let (from, to, mut frame) = seen[nth_seen].clone();

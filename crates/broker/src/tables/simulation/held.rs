@@ -119,16 +119,10 @@ fn pop(invisible_time: i64) -> Command {
     Command::request(&PopMessage {
         consumer_group: POPPERS.into(),
         topic: POPPED.into(),
-        queue_id: 0,
         max_msg_nums: 2,
         invisible_time,
-        poll_time: 0,
-        born_time: 0,
-        init_mode: 0,
-        exp_type: None,
-        exp: None,
         order: Some(true),
-        attempt_id: None,
+        ..PopMessage::default()
     })
 }
 
