@@ -46,6 +46,22 @@ pub fn has_all(sent: &[Event], got: &[Event]) -> bool {
     sent.iter().all(|event| have.contains(&event.message()))
 }
 
+/// For a failed test: what is missing, and which queue offsets came to whom in what order.
+#[must_use]
+pub fn who_got_what(sent: &[Event], got: &[Event]) -> String {
+    let have: BTreeSet<_> = got.iter().map(Event::message).collect();
+    let missing = sent.iter().filter(|event| !have.contains(&event.message()));
+    let missing: Vec<_> = missing.map(|event| event.get("body")).collect();
+    let mut offsets = BTreeMap::<_, Vec<_>>::new();
+    for event in got {
+        let at = (event.number("queue"), event.get("by"));
+        offsets.entry(at).or_default().push(event.number("offset"));
+    }
+    let lines =
+        offsets.iter().map(|((queue, by), seen)| format!("queue {queue} at {by}: {seen:?}"));
+    format!("missing {missing:?}\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
 /// The events without repetitions of a message.
 pub fn first_deliveries(got: &[Event]) -> Vec<Event> {
     let mut seen = BTreeSet::new();

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::check;
 use crate::event::Event;
 use crate::files;
 use crate::process;
@@ -207,6 +208,18 @@ impl Driver {
         self.wait(&format!("{count} messages at {by}"), |events| {
             events.iter().filter(|e| e.word == "got" && e.get("by") == by).count() >= count
         });
+    }
+
+    /// Waits until the clients of this driver have got all of these messages, some perhaps twice.
+    pub fn wait_got_all(&self, sent: &[Event]) {
+        let all = |events: &[Event]| {
+            let got: Vec<_> = events.iter().filter(|e| e.word == "got").cloned().collect();
+            check::has_all(sent, &got).then_some(())
+        };
+        if let Err(why) = self.look_for(all) {
+            let shown = check::who_got_what(sent, &self.told("got"));
+            panic!("{:?}: all of {} messages: {why}\n{shown}", self.client, sent.len());
+        }
     }
 
     fn events_told(&self) -> usize {
