@@ -18,6 +18,9 @@ use crate::multi_dispatch::is_lmq;
 
 /// Entries looked up at a time.
 const CHUNK: usize = 64;
+/// Records to be looked at that lie farther apart are read one by one: many are, so that blocks are
+/// not there any more when the next queue's reader comes, and each is read for one queue.
+const LOOK_GAP_MAX: u64 = 4 * 1024;
 /// Memory taken at once for an answer's body: an entry may say anything.
 const BODY_LEN_USUAL: usize = 1 << 20;
 
@@ -229,14 +232,15 @@ impl Store {
             last_looked_at: None,
         };
         let mut chunk = Vec::with_capacity(wanted);
-        let mut buffer = Vec::new();
+        let mut look =
+            Look { how: Fetch { by_blocks: false, last: None, wait }, record: Vec::new() };
         'chunks: while selected.next < end {
             chunk.clear();
             let count = wanted.min((end - selected.next) as usize);
             self.queues.entries(queue, selected.next, count, wait, &mut chunk)?;
-            if chunk.is_empty() {
-                break;
-            }
+            let (Some(first), Some(last)) = (chunk.first(), chunk.last()) else { break };
+            let span = last.physical_offset.0.saturating_sub(first.physical_offset.0);
+            look.how.by_blocks = span <= LOOK_GAP_MAX * (chunk.len() as u64 - 1);
             for entry in &mut chunk {
                 let physical_offset = entry.physical_offset.0;
                 let in_memory = log_end.saturating_sub(physical_offset) <= self.memory_bytes();
@@ -275,7 +279,7 @@ impl Store {
                 }
                 if may_be_taken
                     && (keep.entry)(entry)
-                    && self.keeps_record(keep, entry, wait, &mut buffer)?
+                    && self.keeps_record(keep, entry, &mut look)?
                 {
                     selected.bytes = bytes;
                     selected.messages += u32::from(entry.messages);
@@ -435,8 +439,7 @@ impl Store {
         &self,
         keep: &mut Keep<'_, '_>,
         entry: &Entry,
-        wait: Wait,
-        buffer: &mut Vec<u8>,
+        look: &mut Look,
     ) -> DiskResult<bool> {
         let Some(keep_record) = &mut keep.more.record else { return Ok(true) };
         let (at, size) = (entry.physical_offset.0, entry.size as usize);
@@ -444,9 +447,14 @@ impl Store {
         let bytes = match &hot {
             Some(bytes) => bytes,
             None => {
-                buffer.clear();
-                match self.log.read_into(at, size, wait, buffer) {
-                    Ok(()) => buffer.as_slice(),
+                look.record.clear();
+                let Fetch { by_blocks, last, wait } = &mut look.how;
+                let read = match by_blocks {
+                    true => self.log.read_by_blocks(at, size, *wait, last, &mut look.record),
+                    false => self.log.read_into(at, size, *wait, &mut look.record),
+                };
+                match read {
+                    Ok(()) => look.record.as_slice(),
                     Err(ReadError::Disk(cause)) if cause.would_block() => return Err(cause),
                     Err(_) => return Ok(true),
                 }
@@ -478,6 +486,12 @@ struct Fetch {
     by_blocks: bool,
     last: Option<Block>,
     wait: Wait,
+}
+
+/// How records are looked at that may not be wanted, and the last of them.
+struct Look {
+    how: Fetch,
+    record: Vec<u8>,
 }
 
 /// Whether a record is wanted.

@@ -97,12 +97,33 @@ fn start(
     if let Err(exceeded) = broker.limits.may_get(&pull.group.group_name, most, now) {
         return refuse(&RequestError::LimitedPull(exceeded));
     }
-    let found = if may_block { Some(read(broker, &pull)) } else { read_cached(broker, &pull) };
+    let is_long = !may_block && is_long(broker, &pull);
+    let found = match (may_block, is_long) {
+        (true, _) => Some(read(broker, &pull)),
+        (false, false) => read_cached(broker, &pull),
+        (false, true) => None,
+    };
     if let Some(found) = found {
         return first_attempt(broker, peer, pull, found, now);
     }
     let (broker, peer) = (broker.clone(), peer.clone());
-    Outcome::Blocking(Box::new(move || read_from_disk(&broker, &peer, pull, now)))
+    Outcome::Blocking(Box::new(move || {
+        match is_long.then(|| read_cached(&broker, &pull)).flatten() {
+            Some(found) => first_attempt(&broker, &peer, pull, found, now),
+            None => read_from_disk(&broker, &peer, pull, now),
+        }
+    }))
+}
+
+/// Records of a pull that are looked at in place. More of them would keep what else its connection
+/// asks for waiting, and one thread busy where others are idle.
+const LOOKS_IN_PLACE: i64 = 64;
+
+/// Whether a pull may have to look at many records before it has its messages.
+fn is_long(broker: &Broker, pull: &Pull) -> bool {
+    pull.filter.looks_at_records()
+        && max_of(broker, &pull.topic.config.topic_name, pull.queue.0 as i32) - pull.from
+            > LOOKS_IN_PLACE
 }
 
 /// What the consumer wants is cold: groups that read much of that are slowed down, if configured.
