@@ -9,13 +9,14 @@ mod ranges;
 mod stored;
 mod work;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwapOption;
 use skua_config::Settings;
 use skua_protocol::record::{FLAG_TRANSACTION_COMMIT, FLAG_TRANSACTION_MASK, NewRecord, Record};
 use skua_protocol::{Millis, properties};
+use skua_store::{AppendError, Receipt, Store};
 
 use crate::broker::{Broker, Moved};
 use crate::earlier;
@@ -56,6 +57,8 @@ pub struct Transactions {
     queue: ArcSwapOption<Mutex<HalfQueue>>,
     /// Held while it is read.
     loading: Mutex<()>,
+    /// Somebody holds the queue and reads it from the disk.
+    is_read_anew: AtomicBool,
     /// The offsets as they were last given to the consumer offsets, or read from them.
     kept: Mutex<Option<Progress>>,
     round: Mutex<Option<Round>>,
@@ -122,23 +125,26 @@ impl Transactions {
         decision: Decision,
         now: Millis,
     ) -> Result<Ended, WorkError> {
-        let offset = half.record().queue_offset().max(0) as u64;
         let shared = self.queue(broker, now)?;
-        // Held while the message is stored: nobody else may settle it meanwhile.
-        let mut queue = lock(&shared);
-        let Standing::Open(live) = queue.standing(offset, half.identity()) else {
-            return Ok(Ended::Before);
-        };
-        if decision == Decision::Commit {
-            deliver(broker, &half.record(), now)?;
+        settle(broker, lock(&shared), half, decision, Store::append, now)
+    }
+
+    /// As [`end`](Self::end) unless that would wait for the disk; who calls takes what was appended
+    /// into the queues afterwards (`Store::dispatch_here`). All that hold the half queue do so
+    /// for an append at most, but for who reads it anew.
+    pub fn try_end(
+        &self,
+        broker: &Broker,
+        half: &HalfMessage,
+        decision: Decision,
+        now: Millis,
+    ) -> Option<Result<Ended, WorkError>> {
+        if self.is_read_anew.load(Ordering::Acquire) {
+            return None;
         }
-        queue.settle(live);
-        let settings = broker.settings();
-        if let Some(at) = op_due(&queue, &settings) {
-            drop(queue);
-            broker.wake_at(at);
-        }
-        Ok(Ended::Now)
+        let shared = self.queue.load();
+        let shared = shared.as_ref()?;
+        Some(settle(broker, lock(shared), half, decision, Store::append_only, now))
     }
 
     /// Takes a message out of those given up and asks about it again.
@@ -209,9 +215,12 @@ impl Transactions {
         shared: &Mutex<HalfQueue>,
         now: Millis,
     ) -> Result<(), WorkError> {
+        self.is_read_anew.store(true, Ordering::Release);
         let mut queue = lock(shared);
         let progress = stored_progress(broker);
-        let read = work::load(&StoredQueues { broker }, progress, now)?;
+        let read = work::load(&StoredQueues { broker }, progress, now);
+        self.is_read_anew.store(false, Ordering::Release);
+        let read = read?;
         let old = std::mem::replace(&mut *queue, read);
         queue.adopt(old);
         *lock(&self.kept) = Some(progress);
@@ -334,8 +343,39 @@ fn stored_progress(broker: &Broker) -> Progress {
     Progress { half: of(HALF_TOPIC), op: of(OP_HALF_TOPIC) }
 }
 
+type Append = fn(&Store, &NewRecord<'_>, Millis) -> Result<Receipt, AppendError>;
+
+/// The queue is held while the message is stored: nobody else may settle it meanwhile.
+fn settle(
+    broker: &Broker,
+    mut queue: MutexGuard<'_, HalfQueue>,
+    half: &HalfMessage,
+    decision: Decision,
+    append: Append,
+    now: Millis,
+) -> Result<Ended, WorkError> {
+    let offset = half.record().queue_offset().max(0) as u64;
+    let Standing::Open(live) = queue.standing(offset, half.identity()) else {
+        return Ok(Ended::Before);
+    };
+    if decision == Decision::Commit {
+        deliver(broker, &half.record(), append, now)?;
+    }
+    queue.settle(live);
+    if let Some(at) = op_due(&queue, &broker.settings()) {
+        drop(queue);
+        broker.wake_at(at);
+    }
+    Ok(Ended::Now)
+}
+
 /// Stores a half message under its real topic, or among those that wait if it asks for a delay.
-fn deliver(broker: &Broker, half: &Record<'_>, now: Millis) -> Result<(), WorkError> {
+fn deliver(
+    broker: &Broker,
+    half: &Record<'_>,
+    append: Append,
+    now: Millis,
+) -> Result<(), WorkError> {
     let mut message = stored::editor(half);
     let topic = message.remove(properties::REAL_TOPIC).unwrap_or_default();
     let queue = message.remove(properties::REAL_QID).unwrap_or_default();
@@ -364,7 +404,7 @@ fn deliver(broker: &Broker, half: &Record<'_>, now: Millis) -> Result<(), WorkEr
         properties: encoded.as_bytes(),
         ..stored::copy_of(half)
     };
-    let receipt = broker.store.append(&record, now)?;
+    let receipt = append(&broker.store, &record, now)?;
     if let Some(topic) = broker.topics.get(stored_topic) {
         let put = Moved { queue: queue_id, messages: 1, bytes: u64::from(receipt.size) };
         broker.count_put(&topic, put, now);

@@ -320,6 +320,11 @@ impl Store {
         }
     }
 
+    /// The record at `offset` if it was written lately, without a copy and without the disk.
+    pub fn hot_record(&self, offset: PhysicalOffset) -> Option<Bytes> {
+        (offset.0 < self.gate.confirmed()).then(|| self.log.hot_record(offset.0)).flatten()
+    }
+
     /// Whether readers of what no cache holds read ahead.
     pub fn set_read_ahead(&self, enabled: bool) {
         self.log.read_ahead.store(enabled, Ordering::Relaxed);

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use common::{NOW, dispatch_all, entries, message, messages, open, small_options};
-use skua_protocol::record::NewRecord;
-use skua_protocol::{Millis, QueueId, QueueOffset};
+use skua_protocol::record::{NewRecord, Peek, Record, next};
+use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
 use skua_store::disk::{Crash, Faults, SimDisk};
 use skua_store::inspect::Directory;
 use skua_store::{
@@ -503,4 +503,73 @@ fn verify_tells_of_queues_that_lack_their_first_file_or_their_folder() {
     disk.remove_dir(dir).expect("nothing fails");
     let found = verify();
     assert!(found.iter().any(|what| what.starts_with("there are no files")), "{found:?}");
+}
+
+#[test]
+fn a_record_is_read_where_it_was_written_and_nothing_else_is_taken_for_one() {
+    let disk = SimDisk::new(1);
+    let store = open(&disk);
+    let receipts: Vec<_> = [&b"first"[..], b"second"]
+        .iter()
+        .map(|body| store.append(&message("TopicA", 0, body), NOW).expect("stored"))
+        .collect();
+    for receipt in &receipts {
+        let hot = store.hot_record(receipt.physical_offset).expect("written lately");
+        let read = store.record_at(receipt.physical_offset, None).expect("readable");
+        assert_eq!(Some(hot), read);
+    }
+    for inside in 1..u64::from(receipts[0].size) {
+        assert_eq!(store.hot_record(PhysicalOffset(inside)), None, "{inside}");
+    }
+    for beyond in [0, 4, 1 << 40, i64::MAX as u64] {
+        let at = store.appended().0.saturating_add(beyond);
+        assert_eq!(store.hot_record(PhysicalOffset(at)), None, "{at}");
+    }
+}
+
+/// Dense records are looked at by blocks, scattered ones one by one: the same come.
+#[test]
+fn of_many_records_those_come_that_are_wanted() {
+    let disk = SimDisk::new(1);
+    let mut options = small_options();
+    options.commit_log_file_size = FileSize::Exactly(1 << 20);
+    let store = Store::open(options.clone(), Arc::new(disk.clone()), NOW).expect("opens");
+    let filler = vec![b'x'; 6000];
+    for number in 0..300_u32 {
+        let body = format!("{number:03}");
+        store.append(&message("Dense", 0, body.as_bytes()), NOW).expect("stored");
+    }
+    for number in 0..100_u32 {
+        let body = format!("{number:03}");
+        store.append(&message("Scattered", 0, body.as_bytes()), NOW).expect("stored");
+        store.append(&message("Between", 0, &filler), NOW).expect("stored");
+    }
+    dispatch_all(&store);
+    drop(store);
+    // What was written before is cold now.
+    let store = Store::open(options, Arc::new(disk), NOW).expect("opens");
+    dispatch_all(&store);
+    for (topic, count) in [("Dense", 300), ("Scattered", 100)] {
+        let (mut seen, mut from) = (Vec::new(), 0);
+        while from < count {
+            let mut wanted = |record: &Record<'_>| {
+                let last = record.body()[2];
+                last == b'7'
+            };
+            let more = KeepMore { bits: None, record: Some(&mut wanted) };
+            let limits = ReadLimits { max_messages: 32 };
+            let read = store.read_where(topic, QUEUE, from, limits, &mut |_| true, more);
+            let mut rest = &read.body[..];
+            while let Ok(Peek::Message { size }) = next(rest) {
+                let record = Record::parse(&rest[..size]).expect("whole");
+                seen.push(String::from_utf8_lossy(record.body()).into_owned());
+                rest = &rest[size..];
+            }
+            assert!(read.next_offset > from, "{:?} at {from}", read.status);
+            from = read.next_offset;
+        }
+        let expected: Vec<_> =
+            (0..count).filter(|n| n % 10 == 7).map(|n| format!("{n:03}")).collect();
+        assert_eq!(seen, expected, "{topic}");
+    }
 }

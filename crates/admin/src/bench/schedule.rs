@@ -83,7 +83,8 @@ impl Schedule {
     }
 }
 
-/// Until an answer has come or the next request is due, if there is a schedule.
+/// Until an answer has come or the next request is due, if there is a schedule. When it is due already
+/// the sockets have their turn all the same, or who is behind would never hear an answer.
 pub async fn or_due(
     answers: impl Future<Output = Result<(), LineError>>,
     schedule: Option<&Schedule>,
@@ -93,7 +94,12 @@ pub async fn or_due(
         Some(schedule) => tokio::select! {
             biased;
             done = answers => done,
-            due = schedule.wait() => due.map_err(LineError::Timer),
+            due = async {
+                if schedule.next() <= Instant::now() {
+                    tokio::task::yield_now().await;
+                }
+                schedule.wait().await
+            } => due.map_err(LineError::Timer),
         },
     }
 }

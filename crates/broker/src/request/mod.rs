@@ -161,10 +161,7 @@ fn dispatch(call: &Call<'_>, code: RequestCode, request: Command) -> Outcome {
         }
         C::GetTimerMetrics => reply(timer::metrics(&broker.store)),
         C::SwitchTimerEngine => reply(timer::switch_engine(&broker.store, &request)),
-        C::EndTransaction => {
-            let broker = broker.clone();
-            blocking(move || transaction::end(&broker, &request, now))
-        }
+        C::EndTransaction => transaction::end(broker, &request, now),
         C::ResumeCheckHalfMessage => {
             let broker = broker.clone();
             blocking(move || transaction::resume_check(&broker, &request, now))

@@ -1,5 +1,8 @@
 //! Transactions: 37, 323.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use skua_protocol::message_id::parse_offset_id;
 use skua_protocol::properties;
 use skua_protocol::record::Record;
@@ -7,27 +10,59 @@ use skua_protocol::request::{
     EndTransaction, ResumeCheckHalfMessage, TRANSACTION_COMMIT, TRANSACTION_ROLLBACK,
     TRANSACTION_UNKNOWN,
 };
+use skua_protocol::service::Outcome;
 use skua_protocol::{Command, Millis, PhysicalOffset};
 
-use super::Answer;
 use super::error::RequestError;
+use super::{Answer, blocking, reply};
 use crate::broker::Broker;
 use crate::transaction::{Decision, Ended, HalfMessage};
 
 const ENDED_BEFORE: &str = "The transaction has been ended before";
 
-/// The producer has decided, of itself or when asked.
-pub fn end(broker: &Broker, request: &Command, now: Millis) -> Answer {
+/// A decision that may be one.
+struct Ending {
+    header: EndTransaction,
+    decision: Decision,
+    half_at: PhysicalOffset,
+}
+
+/// The producer has decided, of itself or when asked. Done at once if the half message was stored
+/// lately and nobody else is at the half queue.
+pub fn end(broker: &Arc<Broker>, request: &Command, now: Millis) -> Outcome {
+    let ending = match checked(broker, request) {
+        Ok(Some(ending)) => ending,
+        // Java: gives no answer at all. The producer is asked later.
+        Ok(None) => return reply(Ok(Command::success())),
+        Err(error) => return reply(Err(error)),
+    };
+    if let Some(bytes) = broker.store.hot_record(ending.half_at) {
+        let half = match ending.half(broker, Some(bytes), now) {
+            Ok(half) => half,
+            Err(error) => return reply(Err(error)),
+        };
+        if let Some(ended) = broker.transactions.try_end(broker, &half, ending.decision, now) {
+            return reply(ended.map(answer_to).map_err(RequestError::from));
+        }
+    }
+    let broker = broker.clone();
+    blocking(move || {
+        let bytes = broker.store.record_at(ending.half_at, None)?;
+        let half = ending.half(&broker, bytes, now)?;
+        Ok(answer_to(broker.transactions.end(&broker, &half, ending.decision, now)?))
+    })
+}
+
+/// `None` if the producer does not know yet.
+fn checked(broker: &Broker, request: &Command) -> Result<Option<Ending>, RequestError> {
     let header: EndTransaction = request.header()?;
-    let settings = broker.settings();
     if broker.is_slave() {
         return Err(RequestError::TransactionOnSlave);
     }
     let decision = match header.commit_or_rollback {
         TRANSACTION_COMMIT => Decision::Commit,
         TRANSACTION_ROLLBACK => Decision::RollBack,
-        // Java: gives no answer at all. The producer is asked later.
-        TRANSACTION_UNKNOWN => return Ok(Command::success()),
+        TRANSACTION_UNKNOWN => return Ok(None),
         other => {
             return Err(RequestError::Parameter {
                 name: "commitOrRollback",
@@ -36,33 +71,51 @@ pub fn end(broker: &Broker, request: &Command, now: Millis) -> Answer {
             });
         }
     };
-    let missing = || RequestError::Transaction("Find prepared transaction message failed");
-    let offset = u64::try_from(header.commit_log_offset).map_err(|_| missing())?;
-    let bytes = broker.store.record_at(PhysicalOffset(offset), None)?.ok_or_else(missing)?;
-    let half = HalfMessage::of(bytes).ok_or_else(missing)?;
-    let record = half.record();
+    let half_at = u64::try_from(header.commit_log_offset).map_err(|_| missing())?;
+    Ok(Some(Ending { header, decision, half_at: PhysicalOffset(half_at) }))
+}
 
-    if header.from_transaction_check != Some(true)
-        && let Some(immunity) = record.properties().get(properties::CHECK_IMMUNITY_TIME_IN_SECONDS)
-    {
-        let timeout_ms = settings.broker.transaction_time_out;
-        let immunity_ms = immunity.parse::<i64>().unwrap_or(0).saturating_mul(1000);
-        let limit_ms = immunity_ms.max(timeout_ms);
-        if now.since(record.born_timestamp()) > limit_ms {
-            return Err(RequestError::TransactionTooLate { limit_ms });
+fn missing() -> RequestError {
+    RequestError::Transaction("Find prepared transaction message failed")
+}
+
+impl Ending {
+    /// The half message in `bytes`, if it is the one that this decides about, in time.
+    fn half(
+        &self,
+        broker: &Broker,
+        bytes: Option<Bytes>,
+        now: Millis,
+    ) -> Result<HalfMessage, RequestError> {
+        let half = bytes.and_then(HalfMessage::of).ok_or_else(missing)?;
+        let (header, record) = (&self.header, half.record());
+        if header.from_transaction_check != Some(true)
+            && let Some(immunity) =
+                record.properties().get(properties::CHECK_IMMUNITY_TIME_IN_SECONDS)
+        {
+            let timeout_ms = broker.settings().broker.transaction_time_out;
+            let immunity_ms = immunity.parse::<i64>().unwrap_or(0).saturating_mul(1000);
+            let limit_ms = immunity_ms.max(timeout_ms);
+            if now.since(record.born_timestamp()) > limit_ms {
+                return Err(RequestError::TransactionTooLate { limit_ms });
+            }
         }
+        if record.properties().get(properties::PGROUP) != Some(&*header.producer_group) {
+            return Err(RequestError::Transaction("The producer group wrong"));
+        }
+        if record.queue_offset() != header.tran_state_table_offset {
+            return Err(RequestError::Transaction("The transaction state table offset wrong"));
+        }
+        Ok(half)
     }
-    if record.properties().get(properties::PGROUP) != Some(&*header.producer_group) {
-        return Err(RequestError::Transaction("The producer group wrong"));
-    }
-    if record.queue_offset() != header.tran_state_table_offset {
-        return Err(RequestError::Transaction("The transaction state table offset wrong"));
-    }
+}
+
+fn answer_to(ended: Ended) -> Command {
     let mut answer = Command::success();
-    if broker.transactions.end(broker, &half, decision, now)? == Ended::Before {
+    if ended == Ended::Before {
         answer.remark = Some(ENDED_BEFORE.into());
     }
-    Ok(answer)
+    answer
 }
 
 /// A half message that was given up is to be asked about again.

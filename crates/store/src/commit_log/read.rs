@@ -36,6 +36,23 @@ impl CommitLog {
         Some(Bytes::from_owner(WindowSlice::new(&window.reader, start..start + len)?))
     }
 
+    /// The record at `offset` without a copy, if it lies in one window.
+    pub(crate) fn hot_record(&self, offset: u64) -> Option<Bytes> {
+        if offset.saturating_add(8) > self.appended() {
+            return None;
+        }
+        let head = self.hot_bytes(offset, 8)?;
+        let size = i32::from_be_bytes(head[..4].try_into().ok()?);
+        let size = usize::try_from(size).ok().filter(|size| *size <= RECORD_LEN_MAX)?;
+        if offset + size as u64 > self.appended() {
+            return None;
+        }
+        let bytes = self.hot_bytes(offset, size)?;
+        let record = Record::parse(&bytes).ok()?;
+        let is_it = record.physical_offset() == offset as i64 && record.size() == size;
+        is_it.then_some(bytes)
+    }
+
     /// Appends the bytes `from..from + len` to `out`.
     pub(crate) fn read_into(
         &self,
