@@ -27,8 +27,8 @@ impl Consumers {
 }
 
 impl Group {
-    pub fn end_to_end(&mut self, rate: Rate, args: &Args) -> Run {
-        let (topic, rate) = match rate {
+    pub fn end_to_end(&mut self, wanted: Rate, args: &Args) -> Run {
+        let (topic, rate) = match wanted {
             Rate::Fixed(rate) => (format!("end-to-end-{rate}"), rate),
             Rate::OfCapacity { percent } => {
                 let capacity = match self.capacity {
@@ -38,8 +38,11 @@ impl Group {
                 (format!("end-to-end-{percent}-percent"), (capacity * percent / 100.0) as u32)
             }
         };
+        // Of capacity: by as many connections as it was measured with.
+        let connections = if matches!(wanted, Rate::Fixed(_)) { "1" } else { "4" };
         let rate = rate.max(1).to_string();
-        self.followed(&topic, Consumers::ONE, IN_FLIGHT, &["--rate", &rate, "-c", "1"], args)
+        let by_clock = ["--rate", &rate, "-c", connections];
+        self.followed(&topic, Consumers::ONE, IN_FLIGHT, &by_clock, args)
     }
 
     /// Many queues, shared out among so many consumers, each a connection of its own.
