@@ -409,6 +409,20 @@ pub(crate) fn base_of(name: &str) -> Option<u64> {
     }
 }
 
+/// Zeros are written ahead, many megabytes of them: whole lines are looked at, not bytes.
+fn last_not_zero(bytes: &[u8]) -> Option<usize> {
+    const LINE: usize = 256;
+    let mut end = bytes.len();
+    for line in bytes.rchunks(LINE) {
+        if line.iter().fold(0, |all, byte| all | byte) != 0 {
+            let in_line = line.iter().rposition(|byte| *byte != 0)?;
+            return Some(end - line.len() + in_line);
+        }
+        end -= line.len();
+    }
+    None
+}
+
 /// Bytes from `from` to the last that is not zero.
 pub(crate) fn dirty_bytes(file: &dyn DiskFile, from: u64) -> DiskResult<u64> {
     let mut buffer = Vec::new();
@@ -420,11 +434,30 @@ pub(crate) fn dirty_bytes(file: &dyn DiskFile, from: u64) -> DiskResult<u64> {
             let start = end.saturating_sub(1 << 20).max(stretch.start);
             buffer.resize((end - start) as usize, 0);
             file.read_at(&mut buffer, start)?;
-            if let Some(position) = buffer.iter().rposition(|byte| *byte != 0) {
+            if let Some(position) = last_not_zero(&buffer) {
                 last = start + position as u64 + 1;
             }
             end = start;
         }
     }
     Ok(last - from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_not_zero;
+
+    #[test]
+    fn the_last_byte_that_is_not_zero_is_found_wherever_it_stands() {
+        assert_eq!(last_not_zero(&[]), None);
+        for len in [1, 255, 256, 257, 1000] {
+            assert_eq!(last_not_zero(&vec![0; len]), None, "{len}");
+            for at in 0..len {
+                let mut bytes = vec![0; len];
+                bytes[at] = 1;
+                bytes[at / 2] = 0x80;
+                assert_eq!(last_not_zero(&bytes), Some(at), "{at} of {len}");
+            }
+        }
+    }
 }
