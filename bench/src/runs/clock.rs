@@ -9,8 +9,9 @@ use crate::work::Rate;
 
 /// Never so many: the clock says when the next leaves.
 pub(super) const IN_FLIGHT: u32 = 4096;
-/// Sends in flight where capacity is measured.
+/// Sends in flight where capacity is measured, and over how many connections those of it go.
 const FULL: u32 = 256;
+const FULL_CONNECTIONS: &str = "4";
 
 /// Queues of the topic that many consumers share.
 const TAIL_QUEUES: u32 = 256;
@@ -38,8 +39,7 @@ impl Group {
                 (format!("end-to-end-{percent}-percent"), (capacity * percent / 100.0) as u32)
             }
         };
-        // Of capacity: by as many connections as it was measured with.
-        let connections = if matches!(wanted, Rate::Fixed(_)) { "1" } else { "4" };
+        let connections = if matches!(wanted, Rate::Fixed(_)) { "1" } else { FULL_CONNECTIONS };
         let rate = rate.max(1).to_string();
         let by_clock = ["--rate", &rate, "-c", connections];
         self.followed(&topic, Consumers::ONE, IN_FLIGHT, &by_clock, args)
@@ -59,7 +59,7 @@ impl Group {
 
     /// Messages a second that are sent while a consumer takes them all.
     fn measure_capacity(&mut self, args: &Args) -> f64 {
-        let run = self.followed("capacity", Consumers::ONE, FULL, &[], args);
+        let run = self.followed("capacity", Consumers::ONE, FULL, &["-c", FULL_CONNECTIONS], args);
         self.capacity = Some(run.per_second);
         run.per_second
     }

@@ -23,7 +23,7 @@ use arc_swap::ArcSwap;
 use skua_protocol::{Millis, PhysicalOffset};
 
 pub(crate) use append::{AppendPart, Appended, Place};
-pub(crate) use blocks::{Block, worth_blocks};
+pub(crate) use blocks::{Block, GAP_MAX, LOOK_GAP_MAX, worth_blocks};
 
 use crate::disk::{Allocation, Disk, DiskError, DiskFile, DiskResult, WriteBy, lock};
 use crate::error::{Failure, OpenError};

@@ -9,7 +9,7 @@ use skua_protocol::record::Record;
 use skua_protocol::{Millis, QueueId, QueueOffset};
 
 use crate::Store;
-use crate::commit_log::{Block, worth_blocks};
+use crate::commit_log::{Block, GAP_MAX, LOOK_GAP_MAX, worth_blocks};
 use crate::consume_queue::{Entry, Queue, inner_messages};
 use crate::disk::{DiskError, DiskResult, Wait};
 use crate::dispatch::tags_code;
@@ -18,9 +18,6 @@ use crate::multi_dispatch::is_lmq;
 
 /// Entries looked up at a time.
 const CHUNK: usize = 64;
-/// Records to be looked at that lie farther apart are read one by one: many are, so that blocks are
-/// not there any more when the next queue's reader comes, and each is read for one queue.
-const LOOK_GAP_MAX: u64 = 4 * 1024;
 /// Memory taken at once for an answer's body: an entry may say anything.
 const BODY_LEN_USUAL: usize = 1 << 20;
 
@@ -239,8 +236,8 @@ impl Store {
             let count = wanted.min((end - selected.next) as usize);
             self.queues.entries(queue, selected.next, count, wait, &mut chunk)?;
             let (Some(first), Some(last)) = (chunk.first(), chunk.last()) else { break };
-            let span = last.physical_offset.0.saturating_sub(first.physical_offset.0);
-            look.how.by_blocks = span <= LOOK_GAP_MAX * (chunk.len() as u64 - 1);
+            let (first, last) = (first.physical_offset.0, last.physical_offset.0);
+            look.how.by_blocks = worth_blocks(first, last, chunk.len(), LOOK_GAP_MAX);
             for entry in &mut chunk {
                 let physical_offset = entry.physical_offset.0;
                 let in_memory = log_end.saturating_sub(physical_offset) <= self.memory_bytes();
@@ -393,7 +390,8 @@ impl Store {
         let mut body = Vec::with_capacity((selected.bytes as usize).min(BODY_LEN_USUAL));
         let last = selected.entries.last().map_or(first, |entry| entry.physical_offset.0);
         let count = selected.entries.chunk_by(together).count();
-        let mut fetch = Fetch { by_blocks: worth_blocks(first, last, count), last: None, wait };
+        let mut fetch =
+            Fetch { by_blocks: worth_blocks(first, last, count, GAP_MAX), last: None, wait };
         for run in selected.entries.chunk_by(together) {
             if self.fetch(run, &mut fetch, &mut body)? {
                 read.count += keep_records(queue, run, &mut body, &mut wrong);

@@ -98,10 +98,10 @@ fn start(
         return refuse(&RequestError::LimitedPull(exceeded));
     }
     let is_long = !may_block && is_long(broker, &pull);
-    let found = match (may_block, is_long) {
-        (true, _) => Some(read(broker, &pull)),
-        (false, false) => read_cached(broker, &pull),
-        (false, true) => None,
+    let found = match may_block {
+        true => Some(read(broker, &pull)),
+        false if is_long => None,
+        false => read_cached(broker, &pull),
     };
     if let Some(found) = found {
         return first_attempt(broker, peer, pull, found, now);
@@ -432,22 +432,25 @@ fn sent_to(broker: &Broker, pull: &Pull, offset: i64, now: Millis) -> Command {
 }
 
 fn read(broker: &Broker, pull: &Pull) -> Read {
-    let limits = ReadLimits { max_messages: pull.max_messages };
-    let (topic, filter) = (&pull.topic.config.topic_name, &pull.filter);
-    let keep = &mut |entry: &Entry| filter.takes(entry.tags_code);
-    let mut record = |record: &Record<'_>| filter.takes_record(record.properties());
-    let mut bits = |time: Millis, map: &[u8]| filter.takes_bits(time, map);
-    let more = KeepMore {
-        bits: if filter.looks_at_bits() { Some(&mut bits) } else { None },
-        record: if filter.looks_at_records() { Some(&mut record) } else { None },
-    };
-    broker.store.read_where(topic, pull.queue, pull.from, limits, keep, more)
+    read_by(pull, |topic, limits, keep, more| {
+        broker.store.read_where(topic, pull.queue, pull.from, limits, keep, more)
+    })
 }
 
 /// As [`read`], unless that would wait for the disk.
 fn read_cached(broker: &Broker, pull: &Pull) -> Option<Read> {
+    read_by(pull, |topic, limits, keep, more| {
+        broker.store.read_cached(topic, pull.queue, pull.from, limits, keep, more)
+    })
+}
+
+/// What `read` makes of the pull's topic, limits and filter.
+fn read_by<T>(
+    pull: &Pull,
+    read: impl FnOnce(&str, ReadLimits, &mut dyn FnMut(&Entry) -> bool, KeepMore<'_>) -> T,
+) -> T {
     let limits = ReadLimits { max_messages: pull.max_messages };
-    let (topic, filter) = (&pull.topic.config.topic_name, &pull.filter);
+    let filter = &pull.filter;
     let keep = &mut |entry: &Entry| filter.takes(entry.tags_code);
     let mut record = |record: &Record<'_>| filter.takes_record(record.properties());
     let mut bits = |time: Millis, map: &[u8]| filter.takes_bits(time, map);
@@ -455,7 +458,7 @@ fn read_cached(broker: &Broker, pull: &Pull) -> Option<Read> {
         bits: if filter.looks_at_bits() { Some(&mut bits) } else { None },
         record: if filter.looks_at_records() { Some(&mut record) } else { None },
     };
-    broker.store.read_cached(topic, pull.queue, pull.from, limits, keep, more)
+    read(&pull.topic.config.topic_name, limits, keep, more)
 }
 
 fn answer_of(broker: &Broker, pull: &Pull, read: Read, now: Millis) -> Command {

@@ -28,29 +28,28 @@ struct Ending {
 }
 
 /// The producer has decided, of itself or when asked. Done at once if the half message was stored
-/// lately and nobody else is at the half queue.
+/// lately.
 pub fn end(broker: &Arc<Broker>, request: &Command, now: Millis) -> Outcome {
-    let ending = match checked(broker, request) {
-        Ok(Some(ending)) => ending,
+    settle(broker, request, now).unwrap_or_else(|error| reply(Err(error)))
+}
+
+fn settle(broker: &Arc<Broker>, request: &Command, now: Millis) -> Result<Outcome, RequestError> {
+    let Some(ending) = checked(broker, request)? else {
         // Java: gives no answer at all. The producer is asked later.
-        Ok(None) => return reply(Ok(Command::success())),
-        Err(error) => return reply(Err(error)),
+        return Ok(reply(Ok(Command::success())));
     };
     if let Some(bytes) = broker.store.hot_record(ending.half_at) {
-        let half = match ending.half(broker, Some(bytes), now) {
-            Ok(half) => half,
-            Err(error) => return reply(Err(error)),
-        };
+        let half = ending.half(broker, Some(bytes), now)?;
         if let Some(ended) = broker.transactions.try_end(broker, &half, ending.decision, now) {
-            return reply(ended.map(answer_to).map_err(RequestError::from));
+            return Ok(reply(Ok(answer_to(ended?))));
         }
     }
     let broker = broker.clone();
-    blocking(move || {
+    Ok(blocking(move || {
         let bytes = broker.store.record_at(ending.half_at, None)?;
         let half = ending.half(&broker, bytes, now)?;
         Ok(answer_to(broker.transactions.end(&broker, &half, ending.decision, now)?))
-    })
+    }))
 }
 
 /// `None` if the producer does not know yet.

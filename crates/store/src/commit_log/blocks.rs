@@ -16,15 +16,18 @@ use crate::error::ReadError;
 const BLOCK_LEN: u64 = 64 * 1024;
 /// Blocks kept: 4 MiB.
 const BLOCKS: usize = 64;
-/// Records that lie farther apart than this are read one by one: most of a block would be for
-/// nothing.
-const GAP_MAX: u64 = BLOCK_LEN / 4;
+/// Records of an answer that lie farther apart than this are read one by one: most of a block would
+/// be for nothing.
+pub(crate) const GAP_MAX: u64 = BLOCK_LEN / 4;
+/// The same of records that are only looked at. Those are many, so that blocks are not there any more
+/// when the next queue's reader comes, and each is read for one queue.
+pub(crate) const LOOK_GAP_MAX: u64 = 4 * 1024;
 /// So few are read one by one.
 const RUNS_MIN: usize = 4;
 
-/// Whether records at these places are worth whole blocks.
-pub(crate) fn worth_blocks(first: u64, last: u64, runs: usize) -> bool {
-    runs >= RUNS_MIN && last.saturating_sub(first) / runs as u64 <= GAP_MAX
+/// Whether so many records between these places are worth whole blocks, at most `gap` apart.
+pub(crate) fn worth_blocks(first: u64, last: u64, runs: usize, gap: u64) -> bool {
+    runs >= RUNS_MIN && last.saturating_sub(first) / runs as u64 <= gap
 }
 
 /// A block, and where it begins.
@@ -190,8 +193,8 @@ mod tests {
 
     #[test]
     fn sparse_records_are_not_worth_blocks() {
-        assert!(worth_blocks(0, 32 * 9_600, 32));
-        assert!(!worth_blocks(0, 32 * 100_000, 32));
-        assert!(!worth_blocks(0, 2000, 2));
+        assert!(worth_blocks(0, 32 * 9_600, 32, GAP_MAX));
+        assert!(!worth_blocks(0, 32 * 100_000, 32, GAP_MAX));
+        assert!(!worth_blocks(0, 2000, 2, GAP_MAX));
     }
 }
