@@ -44,14 +44,17 @@ impl Queues {
         if queue.is_batch() {
             return self.raise_batch_min(queue, state);
         }
-        Ok(self.raise_entry_min(queue)? * ENTRY_LEN as u64)
+        Ok(self.raise_entry_min(queue, state)? * ENTRY_LEN as u64)
     }
 
-    fn raise_entry_min(&self, queue: &Queue) -> DiskResult<u64> {
+    fn raise_entry_min(&self, queue: &Queue, state: &QueueState) -> DiskResult<u64> {
         let (min, max) = (queue.min(), queue.max());
         let log_min = self.log.min();
         let is_gone = |index| {
-            let slot = self.slot(queue, index)?;
+            let slot = match state.in_memory_alone(index, max) {
+                Some(slot) => slot,
+                None => self.slot(queue, index)?,
+            };
             Ok(slot.is_blank() || slot.physical_offset < log_min)
         };
         if min >= max || !is_gone(min)? {

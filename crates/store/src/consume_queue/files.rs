@@ -84,7 +84,7 @@ impl Queues {
         Ok(())
     }
 
-    /// The entry at `index`, from its file.
+    /// The entry at `index`, from its file: none of those that are in memory alone.
     pub(super) fn slot(&self, queue: &Queue, index: u64) -> DiskResult<Slot> {
         let at = index * ENTRY_LEN as u64;
         let base = self.base(queue, at);
@@ -111,17 +111,25 @@ impl Queues {
             return self.batches(queue, from, count, wait, out);
         }
         let to = max.min(from + count as u64);
-        {
+        // Those that are in memory alone, if the others are not.
+        let newest: Vec<Entry>;
+        let to = {
             let state = queue.state();
             // More may have come meanwhile; the tail ends at what is the maximum now.
-            let tail_start = queue.max() - state.tail.len() as u64;
+            let end = queue.max();
+            let tail_start = end - state.tail.len() as u64;
+            let in_memory = |range: Range<u64>| {
+                let slots = (range.start - tail_start) as usize..(range.end - tail_start) as usize;
+                state.tail.range(slots).zip(range).map(|(slot, index)| slot.at(index))
+            };
             if from >= tail_start {
-                let first = (from - tail_start) as usize;
-                let slots = state.tail.range(first..first + (to - from) as usize);
-                out.extend(slots.zip(from..).map(|(slot, index)| slot.at(index)));
+                out.extend(in_memory(from..to));
                 return Ok(());
             }
-        }
+            let written = end - state.unwritten as u64;
+            newest = in_memory(written..to.max(written)).collect();
+            to.min(written)
+        };
         let mut index = from;
         let mut bytes = Vec::new();
         while index < to {
@@ -134,6 +142,7 @@ impl Queues {
             out.extend(slots.iter().zip(index..).map(|(slot, index)| Slot::decode(slot).at(index)));
             index = end / ENTRY_LEN as u64;
         }
+        out.extend(newest);
         Ok(())
     }
 
@@ -157,8 +166,9 @@ impl Queues {
         state.mark_dirty(written);
     }
 
-    /// Makes entries durable: of queues with at least `least_pages` dirty pages, or of all.
-    /// Between two queues it runs `between`, for those who cannot wait for all.
+    /// Writes entries that are in memory alone, and makes them durable: of queues with at least
+    /// `least_pages` dirty pages, or of all. Between two queues it runs `between`, for those who
+    /// cannot wait for all.
     pub(crate) fn flush(&self, least_pages: u64, between: &dyn Fn()) -> DiskResult<()> {
         let mut dirty = std::mem::take(&mut *lock(&self.dirty));
         let mut result = Ok(());
@@ -170,23 +180,31 @@ impl Queues {
             }
             let mut state = queue.state();
             let Some(range) = state.dirty.clone() else { continue };
-            if range.end / PAGE - range.start / PAGE < least_pages {
-                drop(state);
-                later.push(queue);
-                continue;
+            let is_small = range.end / PAGE - range.start / PAGE < least_pages;
+            let written = self.write_out(&queue, &mut state);
+            if written.is_ok() && !is_small {
+                state.dirty = None;
             }
-            state.dirty = None;
             drop(state);
-            between();
-            if let Err(cause) = self.sync_range(&queue, range, &mut new_in) {
-                if queue.is_deleted() {
-                    continue;
+            let synced = written.and_then(|written| {
+                if written || !is_small {
+                    between();
                 }
-                later.push(queue);
-                result = Err(cause);
-                break;
+                match is_small {
+                    true => Ok(false),
+                    false => self.sync_range(&queue, range, &mut new_in).map(|()| true),
+                }
+            });
+            match synced {
+                Ok(true) => lock(&self.warm).push(queue),
+                Ok(false) => later.push(queue),
+                Err(_) if queue.is_deleted() => {}
+                Err(cause) => {
+                    later.push(queue);
+                    result = Err(cause);
+                    break;
+                }
             }
-            lock(&self.warm).push(queue);
         }
         later.append(&mut dirty);
         lock(&self.dirty).append(&mut later);
@@ -205,12 +223,19 @@ impl Queues {
             return Ok(());
         }
         let mut flushed = Vec::new();
+        let mut synced = Ok(());
         for queue in std::mem::take(&mut *lock(&self.dirty)) {
-            // A statement of its own: the lock ends with it.
-            let range = queue.state().dirty.take();
+            let mut state = queue.state();
+            if synced.is_ok() && !queue.is_deleted() {
+                synced = self.write_out(&queue, &mut state).map(drop);
+            }
+            let range = state.dirty.take();
+            drop(state);
             flushed.extend(range.map(|range| (queue, range)));
         }
-        let mut synced = file_system.sync();
+        if synced.is_ok() {
+            synced = file_system.sync();
+        }
         for (queue, _) in &flushed {
             if synced.is_ok() && !queue.is_deleted() {
                 synced = self.sync_extension(queue);

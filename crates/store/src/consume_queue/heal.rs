@@ -84,6 +84,7 @@ impl Queues {
     }
 
     fn heal_between_neighbours(&self, queue: &Arc<Queue>, wanted: &Range<u64>) -> DiskResult<bool> {
+        self.write_out(queue, &mut queue.state())?;
         let (from, until) = self.neighbours(queue, wanted)?;
         let mut found = Vec::new();
         self.records_of(queue, from..until, &mut |record, offset| {

@@ -1,8 +1,9 @@
 //! The consume queues: per queue a row of files of 20-byte entries, in the order of its messages.
 //!
 //! A queue is looked at on its first use, not at the start: its end is the last entry whose
-//! record is in the log, found by bisection. Entries are written in batches by dispatch; the
-//! newest stay in memory. Files are opened when needed, a bounded number of them.
+//! record is in the log, found by bisection. The newest entries stay in memory, and are written in
+//! batches: when the queues are flushed, or when a queue has as many as it keeps. Files are opened
+//! when needed, a bounded number of them.
 
 mod batch;
 mod entry;

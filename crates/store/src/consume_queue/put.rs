@@ -71,12 +71,44 @@ impl Queues {
             // Blanks before may be of a life that did not come to sync the file and its name.
             self.note_dirty(queue, state, self.base(queue, at)..at);
         }
-        self.write(queue, state, max, slots, !extended.is_empty())?;
+        if self.may_wait(state, max, slots.len()) {
+            if state.unwritten + slots.len() > self.tail_entries {
+                self.write_out(queue, state)?;
+            }
+            self.note_dirty(queue, state, at..at + (slots.len() * ENTRY_LEN) as u64);
+            state.unwritten += slots.len();
+        } else {
+            self.write_out(queue, state)?;
+            self.write(queue, state, max, slots, !extended.is_empty())?;
+        }
         for slot in slots {
             state.push(*slot, self.tail_entries);
         }
         queue.set_bounds(queue.min(), max + slots.len() as u64);
         Ok(())
+    }
+
+    /// Whether `count` entries from queue offset `first` on can stay in memory until the queue is
+    /// flushed. After a kill they are made anew from the log, as those are that were written and
+    /// not durable. A file is made at once, so that a full disk shows here.
+    fn may_wait(&self, state: &QueueState, first: u64, count: usize) -> bool {
+        let last = (first + count as u64 - 1) * ENTRY_LEN as u64;
+        count <= self.tail_entries
+            && state.files.contains(&last)
+            && !self.extends
+            && !self.recovering.load(Ordering::Relaxed)
+    }
+
+    /// Writes the entries that are in memory alone; false if there are none.
+    pub(super) fn write_out(&self, queue: &Arc<Queue>, state: &mut QueueState) -> DiskResult<bool> {
+        if state.unwritten == 0 {
+            return Ok(false);
+        }
+        let kept = state.tail.len() - state.unwritten;
+        let slots: Vec<Slot> = state.tail.range(kept..).copied().collect();
+        self.write(queue, state, queue.max() - slots.len() as u64, &slots, false)?;
+        state.unwritten = 0;
+        Ok(true)
     }
 
     /// Lets the queue go on at `next`, as if everything before had expired, unless it is there.
@@ -102,6 +134,7 @@ impl Queues {
         max: u64,
         first: u64,
     ) -> DiskResult<u64> {
+        self.write_out(queue, state)?;
         let file_start = self.base(queue, first * ENTRY_LEN as u64) / ENTRY_LEN as u64;
         let from = if state.files.is_empty() || self.is_wide(max, first) {
             if max > 0 {
@@ -118,7 +151,7 @@ impl Queues {
         let blanks = vec![Slot::BLANK; (first - from) as usize];
         self.write(queue, state, from, &blanks, false)?;
         let min = if from == max && from > 0 { queue.min() } else { first };
-        state.tail.clear();
+        state.clear_tail();
         queue.set_bounds(min, first);
         Ok(first)
     }
@@ -137,7 +170,7 @@ impl Queues {
             }
             self.disk.sync_dir(&self.queue_dir(queue))?;
         }
-        state.tail.clear();
+        state.clear_tail();
         // What was written and not synced is gone with its files.
         state.dirty = None;
         state.physical_end = 0;

@@ -42,6 +42,9 @@ pub(super) struct QueueState {
     pub physical_end: u64,
     /// The newest entries, up to `max`.
     pub tail: VecDeque<Slot>,
+    /// So many of the newest are in memory alone. They count as dirty, and the files that they
+    /// belong to are there.
+    pub unwritten: usize,
     /// Bytes written and not yet durable.
     pub dirty: Option<Range<u64>>,
     /// Nothing was written since the last look of the flush.
@@ -172,6 +175,19 @@ impl QueueState {
         }
         self.tail.push_back(slot);
         self.physical_end = slot.end();
+    }
+
+    /// The entry at `index` of a queue that ends at `max`, if it is not in its file.
+    pub(super) fn in_memory_alone(&self, index: u64, max: u64) -> Option<Slot> {
+        let from_end = usize::try_from(max.checked_sub(index)?).ok()?;
+        let nth = self.tail.len().checked_sub(from_end)?;
+        (from_end <= self.unwritten).then(|| self.tail.get(nth).copied()).flatten()
+    }
+
+    /// No entry is in memory any more.
+    pub(super) fn clear_tail(&mut self) {
+        self.tail.clear();
+        self.unwritten = 0;
     }
 
     /// Files before `at` are gone.

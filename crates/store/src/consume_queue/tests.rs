@@ -6,7 +6,7 @@ use skua_protocol::QueueId;
 use super::{Entry, Queues, Slot};
 use crate::StoreOptions;
 use crate::commit_log::CommitLog;
-use crate::disk::{Disk, SimDisk, Wait};
+use crate::disk::{Disk, Faults, SimDisk, Wait};
 use crate::handles::Handles;
 use crate::options::FileSize;
 
@@ -79,6 +79,7 @@ fn a_queue_that_begins_in_the_midst_has_blanks_before_as_java_writes_them() {
     let queue = queues.get("TopicA", QUEUE).expect("readable");
     queues.put(&queue, 7, &[slot(500)]).expect("nothing fails");
     assert_eq!((queue.min(), queue.max()), (7, 8));
+    queues.flush(0, &|| {}).expect("nothing fails");
     let file = Path::new("/store/consumequeue/TopicA/0/00000000000000000100");
     let content = disk.read_whole(file).expect("readable").expect("it is there");
     let blank = [0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -134,4 +135,50 @@ fn half_an_entry_that_a_cut_has_left_is_not_taken_for_that_of_an_expired_record(
     queues.put(&queue, 1, &[slot(200), slot(210)]).expect("nothing fails");
     let found: Vec<_> = entries(&queues, 1, 9).iter().map(|e| e.physical_offset.0).collect();
     assert_eq!(found, [200, 210]);
+}
+
+/// What a reader of the disk sees.
+fn written(disk: &SimDisk, base: u64) -> usize {
+    let path = format!("/store/consumequeue/TopicA/0/{base:020}");
+    let content = disk.read_whole(Path::new(&path)).expect("readable").unwrap_or_default();
+    content.as_chunks::<20>().0.iter().filter(|entry| entry[11] != 0).count()
+}
+
+#[test]
+fn entries_wait_in_memory_for_the_flush_or_for_as_many_as_are_kept() {
+    let disk = SimDisk::new(1);
+    let queues = queues(&disk);
+    let queue = queues.get("TopicA", QUEUE).expect("readable");
+    let put = |range: std::ops::Range<u64>| {
+        let slots: Vec<_> = range.clone().map(|number| slot(number * 10)).collect();
+        queues.put(&queue, range.start, &slots).expect("nothing fails");
+    };
+    put(0..1);
+    assert_eq!(written(&disk, 0), 1, "the first of a file makes it");
+    put(1..3);
+    assert_eq!(written(&disk, 0), 1);
+    assert_eq!(entries(&queues, 0, 9).len(), 3, "some in the file, some in memory");
+    assert_eq!(entries(&queues, 0, 2).len(), 2);
+    put(3..5);
+    assert_eq!(written(&disk, 0), 3, "no more are kept than three");
+    queues.flush(9, &|| {}).expect("nothing fails");
+    assert_eq!(written(&disk, 0), 5, "too few pages to be synced are written all the same");
+    put(5..6);
+    assert_eq!((written(&disk, 0), written(&disk, 100)), (5, 1));
+    put(6..7);
+    queues.go_on_at(&queue, 8).expect("nothing fails");
+    assert_eq!(written(&disk, 100), 3, "what came before the gap, and a blank");
+}
+
+#[test]
+fn the_first_offset_follows_the_log_into_what_is_in_memory_alone() {
+    let disk = SimDisk::new(1);
+    let queues = queues_of_log(&disk, 0);
+    let queue = queues.get("TopicA", QUEUE).expect("readable");
+    queues.put(&queue, 0, &[slot(0)]).expect("nothing fails");
+    queues.put(&queue, 1, &[slot(10), slot(20)]).expect("nothing fails");
+    queues.log.start_at(20, 0);
+    disk.set_faults(Faults { no_space: true, ..Faults::default() });
+    queues.correct_min(&queue).expect("nothing is written");
+    assert_eq!((queue.min(), queue.max()), (2, 3));
 }
