@@ -185,14 +185,8 @@ fn who_has_lost_the_lead_tells_nothing_even_if_it_does_not_know() {
     assert!(leader.broker.leads_tables());
 }
 
-#[test]
-fn a_leader_whose_disk_is_full_tells_what_it_knows_and_acknowledges_nothing() {
-    let leader = leader();
-    leader.create_topic(TopicConfig::new("T", 1, 6));
-    let waiting = leader.start(&leader.peer, commit(1)).expect_err("not agreed on yet");
-    agree(&leader.store);
-    ready(waiting);
-    // To the end of the file, and no room for the next.
+/// Appends to the end of the file, where there is no room for the next.
+fn fill_disk(leader: &TestBroker) {
     let faults = skua_store::disk::Faults { no_space: true, ..Default::default() };
     leader.disk.set_faults(faults);
     let host = ([127, 0, 0, 1], 1).into();
@@ -212,6 +206,16 @@ fn a_leader_whose_disk_is_full_tells_what_it_knows_and_acknowledges_nothing() {
     while leader.store.append(&record, leader.now).is_ok() {
         agree(&leader.store);
     }
+}
+
+#[test]
+fn a_leader_whose_disk_is_full_tells_what_it_knows_and_acknowledges_nothing() {
+    let leader = leader();
+    leader.create_topic(TopicConfig::new("T", 1, 6));
+    let waiting = leader.start(&leader.peer, commit(1)).expect_err("not agreed on yet");
+    agree(&leader.store);
+    ready(waiting);
+    fill_disk(&leader);
     let waiting = leader.start(&leader.peer, commit(2)).map(|answer| answer.code);
     assert_ne!(waiting.unwrap_or_else(|waiting| ready(waiting).code), 0);
     let told = leader.start(&leader.peer, query()).expect_err("whether it leads is asked still");
@@ -363,6 +367,29 @@ fn a_lock_is_agreed_on_when_it_changes_hands_and_honoured_by_the_next_leader() {
     lead(&leader, 3);
     assert!(!takes_lock(&leader, "two"));
     assert!(takes_lock(&leader, "one"));
+}
+
+#[test]
+fn a_lock_is_renewed_on_a_full_disk_and_none_is_granted() {
+    let leader = leader();
+    leader.create_topic(TopicConfig::new("T", 1, 6));
+    assert!(takes_lock(&leader, "one"));
+    fill_disk(&leader);
+    let end = leader.store.appended();
+    let renewed = leader.start(&leader.peer, lock_request(RequestCode::LockBatchMq, "one"));
+    let renewed = renewed.expect_err("whether it leads is asked");
+    leader.store.answer_lead_questions(leader.store.lead_questions());
+    let renewed = ready(renewed);
+    assert_eq!(renewed.code, 0);
+    let renewed = json::from_slice::<LockBatchResponse>(&renewed.body).expect("an answer");
+    assert_eq!(renewed.locked.len(), 1);
+    let given_back = leader.start(&leader.peer, lock_request(RequestCode::UnlockBatchMq, "one"));
+    assert_ne!(given_back.map_or_else(|waiting| ready(waiting).code, |answer| answer.code), 0);
+    let granted = leader.start(&leader.peer, lock_request(RequestCode::LockBatchMq, "two"));
+    assert_ne!(granted.map_or_else(|waiting| ready(waiting).code, |answer| answer.code), 0);
+    assert_eq!(leader.store.appended(), end);
+    leader.disk.set_faults(skua_store::disk::Faults::default());
+    assert!(takes_lock(&leader, "two"), "as soon as there is room");
 }
 
 #[test]
