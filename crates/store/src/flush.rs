@@ -150,6 +150,8 @@ pub(crate) struct FlushState {
     pub flushed: u64,
     pub dispatched: u64,
     pub is_waited_for: bool,
+    /// Queues with entries that are not durable.
+    pub dirty_queues: usize,
 }
 
 /// Decides when to flush (Java: `FlushRealTimeService`, `GroupCommitService`,
@@ -194,7 +196,11 @@ impl FlushClock {
         if is_over(self.queues_looked, self.rules.queue_interval_ms, now) {
             self.queues_looked = now;
             let thorough = is_over(self.queues_thorough, self.rules.queue_thorough_ms, now);
-            if behind > self.rules.checkpoint_bytes || (thorough && behind > 0) {
+            let most = match state.dirty_queues <= self.rules.few_queues {
+                true => self.rules.checkpoint_few_bytes,
+                false => self.rules.checkpoint_bytes,
+            };
+            if behind > most || (thorough && behind > 0) {
                 work.checkpoint = true;
                 self.queues_thorough = now;
                 self.checkpointed = state.dispatched;
@@ -285,7 +291,8 @@ mod tests {
     }
 
     fn state(appended: u64, flushed: u64) -> FlushState {
-        FlushState { appended, flushed, dispatched: appended, is_waited_for: false }
+        let dirty_queues = 1000;
+        FlushState { appended, flushed, dispatched: appended, is_waited_for: false, dirty_queues }
     }
 
     #[test]
@@ -325,5 +332,17 @@ mod tests {
         assert!(clock.due(Millis(2000), state(1 << 30, 0)).checkpoint);
         assert!(!clock.due(Millis(61_000), state(1 << 30, 0)).checkpoint, "nothing is new");
         assert!(clock.due(Millis(122_000), state((1 << 30) + 1, 0)).checkpoint);
+    }
+
+    #[test]
+    fn with_few_queues_to_flush_the_checkpoint_comes_sooner() {
+        let mut clock = FlushClock::new(FlushRules::default(), Millis(0), 0);
+        let many = state(100 << 20, 0);
+        assert!(!clock.due(Millis(1000), many).checkpoint);
+        let few = FlushState { dirty_queues: 8, ..many };
+        assert!(!clock.due(Millis(1500), few).checkpoint, "queues are looked at once a second");
+        assert!(clock.due(Millis(2000), few).checkpoint);
+        let few = FlushState { dispatched: 110 << 20, ..few };
+        assert!(!clock.due(Millis(3000), few).checkpoint, "too little is new");
     }
 }

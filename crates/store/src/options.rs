@@ -49,6 +49,10 @@ pub struct FlushRules {
     pub queue_thorough_ms: u64,
     /// Bytes of log after which that happens, too: what a start after a crash reads again.
     pub checkpoint_bytes: u64,
+    /// Bytes of log after which that happens while few queues have anything to flush.
+    pub checkpoint_few_bytes: u64,
+    /// So many queues are few: each costs a sync.
+    pub few_queues: usize,
 }
 
 impl Default for FlushRules {
@@ -62,6 +66,8 @@ impl Default for FlushRules {
             queue_least_pages: 2,
             queue_thorough_ms: 60_000,
             checkpoint_bytes: 512 << 20,
+            checkpoint_few_bytes: 64 << 20,
+            few_queues: 256,
         }
     }
 }

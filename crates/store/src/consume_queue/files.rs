@@ -166,6 +166,11 @@ impl Queues {
         state.mark_dirty(written);
     }
 
+    /// Queues with entries that are not durable.
+    pub(crate) fn dirty_count(&self) -> usize {
+        lock(&self.dirty).len()
+    }
+
     /// Writes entries that are in memory alone, and makes them durable: of queues with at least
     /// `least_pages` dirty pages, or of all. Between two queues it runs `between`, for those who
     /// cannot wait for all.

@@ -19,6 +19,7 @@ impl Store {
             flushed: self.mark.get(),
             dispatched: self.dispatched().0,
             is_waited_for: self.mark.is_waited_for(),
+            dirty_queues: self.queues.dirty_count(),
         };
         let (work, next) = {
             let mut clock = lock(&self.flush_clock);
