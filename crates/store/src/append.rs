@@ -141,9 +141,19 @@ impl Store {
             ends.push(buffer.len());
         }
         loop {
-            let mut queues = Vec::with_capacity(records.len());
+            let mut queues: Vec<Option<Arc<Queue>>> = Vec::with_capacity(records.len());
             for record in records {
-                queues.push(self.queue_for(record)?);
+                // Mostly a batch is for one queue.
+                let same = queues.last().and_then(Option::as_ref).filter(|queue| {
+                    queue.id() == record.queue_id
+                        && queue.topic() == record.topic
+                        && has_queue(record)
+                });
+                let queue = match same {
+                    Some(queue) => Some(Arc::clone(queue)),
+                    None => self.queue_for(record)?,
+                };
+                queues.push(queue);
             }
             let mut start = 0;
             let parts: Vec<_> = (ends.iter().zip(&queues))
@@ -312,14 +322,17 @@ impl Store {
 
     /// The queue that the record takes a place in, if it takes one.
     fn queue_for(&self, record: &NewRecord<'_>) -> Result<Option<Arc<Queue>>, AppendError> {
-        match record.sys_flag & FLAG_TRANSACTION_MASK {
-            FLAG_TRANSACTION_PREPARED | FLAG_TRANSACTION_ROLLBACK => Ok(None),
-            _ => match self.queues.get(record.topic, record.queue_id) {
-                Ok(queue) => Ok(Some(queue)),
-                Err(cause) => Err(AppendError::Queue(cause)),
-            },
+        if !has_queue(record) {
+            return Ok(None);
         }
+        self.queues.get(record.topic, record.queue_id).map(Some).map_err(AppendError::Queue)
     }
+}
+
+/// Whether the record takes a place in a queue.
+fn has_queue(record: &NewRecord<'_>) -> bool {
+    let transaction = record.sys_flag & FLAG_TRANSACTION_MASK;
+    !matches!(transaction, FLAG_TRANSACTION_PREPARED | FLAG_TRANSACTION_ROLLBACK)
 }
 
 /// What a record takes of its own queue.

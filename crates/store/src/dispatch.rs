@@ -11,7 +11,7 @@ use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
 
 use crate::commit_log::CommitLog;
 use crate::consume_queue::{
-    BatchSlot, Queue, Queues, Slot, Unit, inner_messages, is_storable_topic,
+    BatchSlot, Queue, Queues, Recent, Slot, Unit, inner_messages, is_storable_topic,
 };
 use crate::disk::DiskError;
 use crate::error::ReadError;
@@ -111,6 +111,7 @@ pub(crate) struct Dispatcher {
     bits: Option<Arc<OnceLock<BitMap>>>,
     buffer: Vec<u8>,
     batch: Vec<Pending>,
+    recent: Recent,
     slots: Vec<Slot>,
     /// The keys of the last round's records, where there is an index to hand them to.
     pub keys: Option<Keys>,
@@ -165,6 +166,7 @@ impl Dispatcher {
             bits,
             buffer: Vec::new(),
             batch: Vec::new(),
+            recent: Recent::default(),
             slots: Vec::new(),
             keys: None,
         }
@@ -339,7 +341,7 @@ impl Dispatcher {
                 continue;
             }
             self.batch.push(Pending {
-                queue: queues.get(topic, queue_id)?,
+                queue: self.recent.get(queues, topic, queue_id)?,
                 queue_offset,
                 slot: Slot { physical_offset: position, size: record.size() as i32, tags_code },
                 store_timestamp: record.store_timestamp(),
@@ -347,7 +349,7 @@ impl Dispatcher {
                 bits: bits.clone(),
             });
         }
-        let queue = queues.get(record.topic(), queue_id)?;
+        let queue = self.recent.get(queues, record.topic(), queue_id)?;
         self.batch.push(Pending {
             queue,
             queue_offset,

@@ -14,9 +14,9 @@ mod heal;
 mod load;
 mod put;
 mod queue;
+mod recent;
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -32,6 +32,8 @@ pub(crate) use extension::Unit;
 pub(crate) use load::bisect;
 pub(crate) use queue::Queue;
 use queue::merge;
+pub(crate) use recent::Recent;
+use recent::mix;
 
 use crate::commit_log::CommitLog;
 use crate::disk::{Disk, DiskError, DiskResult, FileSystem, lock};
@@ -68,7 +70,6 @@ pub(crate) struct Queues {
     extends: bool,
     tail_entries: usize,
     delay_levels: Vec<i64>,
-    hasher: RandomState,
     shards: [RwLock<Topics>; SHARDS],
     /// Owner number of the next queue; 0 is the log.
     next_owner: AtomicU64,
@@ -146,7 +147,6 @@ impl Queues {
             extends: options.consume_queue_ext,
             tail_entries: options.queue_tail_entries.max(1),
             delay_levels: options.delay_levels.clone(),
-            hasher: RandomState::new(),
             shards: std::array::from_fn(|_| RwLock::default()),
             next_owner: AtomicU64::new(1),
             trusted: AtomicU64::new(0),
@@ -196,7 +196,7 @@ impl Queues {
     }
 
     fn shard(&self, topic: &str) -> &RwLock<Topics> {
-        &self.shards[self.hasher.hash_one(topic) as usize % SHARDS]
+        &self.shards[mix(topic) as usize % SHARDS]
     }
 
     /// The queue, not necessarily looked at yet.
@@ -319,6 +319,8 @@ impl Queues {
         for shard in &self.shards {
             let mut topics = shard.write().unwrap_or_else(|e| e.into_inner());
             for queue in topics.values().flatten() {
+                // Nor does anybody go on with it who has it.
+                queue.mark_deleted();
                 self.forget_files(queue);
             }
             topics.clear();

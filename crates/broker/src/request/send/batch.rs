@@ -89,9 +89,15 @@ impl Send<'_> {
         self.count(topic, &topic.config.topic_name, put);
 
         let host = self.broker.store_host();
-        let ids = receipts.iter().map(|receipt| offset_id(host, receipt.physical_offset));
+        let mut ids = String::new();
+        for receipt in &receipts {
+            if !ids.is_empty() {
+                ids.push(',');
+            }
+            ids.push_str(&offset_id(host, receipt.physical_offset));
+        }
         let answer = SendAnswer {
-            msg_id: &ids.map(String::from).collect::<Vec<_>>().join(","),
+            msg_id: &ids,
             queue_id: queue,
             queue_offset: first.queue_offset.0 as i64,
             transaction_id: given.get(properties::UNIQ_KEY),
