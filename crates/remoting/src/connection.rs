@@ -20,7 +20,7 @@ use bytes::Buf;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use skua_protocol::command::{Command, FLAG_RESPONSE, HeaderCodec};
-use skua_protocol::frame::{self, FRAME_LEN_MAX, FrameError};
+use skua_protocol::frame::{self, FRAME_LEN_MAX};
 use skua_protocol::service::{ConnectionId, Outcome, Peer};
 use skua_protocol::{Millis, ResponseCode};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -30,13 +30,17 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use crate::blocking::Overloaded;
 use crate::limits::PROGRESS_BYTES;
 use crate::link::Link;
-use crate::proxy_protocol::{self, Preamble, PreambleError};
+use crate::proxy_protocol::{self, Preamble};
 use crate::read_buffer::ReadBuffer;
 use crate::shared::{Registration, Shared, Stage, wall_clock};
 use crate::tls::{self, Mode, Stream};
 use crate::under_way::{BlockingJob, Finished, Ticket, UnderWay, Work, panic_text};
 use crate::write_queue::WriteQueue;
 use crate::{AnswerCodec, Limits, Metrics};
+
+mod end;
+
+use end::End;
 
 /// Rounds, and so reads, of one wake-up before other connections get their turn.
 const ROUNDS_PER_POLL: usize = 2;
@@ -47,43 +51,6 @@ const CALL_EXPIRY_GRAIN: Duration = Duration::from_millis(5);
 const LINGER: Duration = Duration::from_millis(500);
 /// Java: ordinal of `MQVersion.Version.V5_3_1`; newer clients understand GO_AWAY.
 const VERSION_V5_3_1: i32 = 475;
-
-/// Why a connection ended. The text goes to the log and into the errors of calls under way.
-#[derive(Debug, thiserror::Error)]
-enum End {
-    #[error("closed by the other side")]
-    PeerClosed,
-    #[error("closed by the other side inside a frame, {0} bytes of it read")]
-    InsideFrame(usize),
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("no progress for {0} ms")]
-    Idle(u64),
-    #[error("bad frame: {0}")]
-    Frame(#[from] FrameError),
-    #[error("bad preamble: {0}")]
-    Preamble(#[from] PreambleError),
-    #[error("a TLS handshake, which this port does not serve")]
-    TlsRefused,
-    #[error("no TLS handshake, and only TLS is served")]
-    PlainRefused,
-    #[error("TLS cannot be served: {0}")]
-    TlsUnready(#[from] tls::TlsError),
-    #[error("{0}")]
-    Handshake(io::Error),
-    #[error("no TLS handshake within {0} ms")]
-    HandshakeTime(u64),
-    #[error("{0} TLS handshakes are under way, the most there may be")]
-    Handshakes(usize),
-    #[error(
-        "a frame of {frame_len} bytes finds the limit of {limit} buffered bytes reached ({held} held)"
-    )]
-    BufferLimit { frame_len: usize, limit: usize, held: u64 },
-    #[error("closed by this side")]
-    Closed,
-    #[error("this side is stopping")]
-    Stopped,
-}
 
 /// Fields are dropped in this order: the socket is closed and handlers' futures are gone before the
 /// registration tells the service and whoever waits for the stop.
@@ -590,39 +557,6 @@ impl Connection {
             timer.as_mut().reset(calls_due.map_or(idle_at, |due| due.min(idle_at)));
         }
         Poll::Pending
-    }
-
-    /// Leaves the gauges and writes the one line a connection may cause.
-    fn finish(&mut self, end: &End) {
-        self.set_paused(false);
-        if self.handshake_due.take().is_some() {
-            self.shared().handshakes.fetch_sub(1, Relaxed);
-        }
-        let metrics = self.metrics();
-        let client = self.peer.remote_addr();
-        match end {
-            End::TlsUnready(error) => {
-                tracing::error!(%client, %error, "a client wants TLS, which cannot be served");
-            }
-            End::TlsRefused | End::PlainRefused | End::Handshake(_) | End::HandshakeTime(_) => {
-                Metrics::add(&metrics.tls_failures, 1);
-                Metrics::add(&metrics.bad_input, 1);
-                tracing::warn!(%client, cause = %end, "connection closed");
-            }
-            End::Frame(_) | End::Preamble(_) | End::BufferLimit { .. } => {
-                Metrics::add(&metrics.bad_input, 1);
-                tracing::warn!(%client, cause = %end, "connection closed");
-            }
-            End::Idle(_) => {
-                Metrics::add(&metrics.idle_closes, 1);
-                tracing::debug!(%client, cause = %end, "connection closed");
-            }
-            _ => tracing::debug!(%client, cause = %end, "connection closed"),
-        }
-        Metrics::shift(&metrics.buffered_bytes_now, self.tally.buffered_shown, 0);
-        Metrics::shift(&metrics.requests_in_flight_now, self.tally.in_flight_shown, 0);
-        self.tally = Tally::default();
-        self.link().end(end.to_string().into());
     }
 
     fn shared(&self) -> &Shared {

@@ -36,7 +36,7 @@ const CALL_MS: u64 = 3_000;
 /// How long a request that changed topics waits for the name servers to know.
 const WAIT: Duration = Duration::from_millis(CALL_MS + 500);
 /// Pause before a name server that failed is tried again; doubles up to the period.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_millis(200);
 /// How often a slave without a master asks where it is.
 const LOST: Duration = Duration::from_secs(2);
 /// Registrations that may wait for one slow name server; then it gets everything anew instead.
