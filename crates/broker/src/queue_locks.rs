@@ -260,6 +260,13 @@ impl QueueLocks {
         !lock(&self.0).journal.is_empty()
     }
 
+    /// Whether any queue that the client holds is to be in the log still.
+    pub(crate) fn has_changes_of(&self, group: &str, client: &str) -> bool {
+        let table = lock(&self.0);
+        let is_its = |name: &str| table.holder(name).is_some_and(|held| *held.client == *client);
+        table.journal.has_any(&format!("{group}{SEPARATOR}"), is_its)
+    }
+
     /// What changed, at most so many locks.
     pub(crate) fn take_changes(&self, most: usize) -> TableChanges<String> {
         let mut table = lock(&self.0);

@@ -15,6 +15,7 @@ mod simulation;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -88,6 +89,13 @@ impl Journal {
             self.names.insert(name.to_owned());
         }
         self.is_kept
+    }
+
+    /// Whether any name that begins so may be among them, if it is one for which `holds`.
+    pub fn has_any(&self, prefix: &str, holds: impl Fn(&str) -> bool) -> bool {
+        let from = self.names.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let mut here = from.take_while(|name| name.starts_with(prefix));
+        self.rest.is_some() || here.any(|name| holds(name))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -240,12 +248,15 @@ impl Tables {
 
 /// What an answer tells, beside what was changed for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tells {
+pub(crate) enum Tells<'a> {
     Changes,
     /// What stands, and that nobody else has led until now.
     Standing,
-    /// That, and who holds queues.
-    Holders,
+    /// That, and which queues a client of a group holds.
+    Holder {
+        group: &'a str,
+        client: &'a str,
+    },
 }
 
 /// Why nobody knows whether the group has agreed on a change.
@@ -297,8 +308,16 @@ impl Broker {
 
     /// Ends when the group has agreed on every change of tables up to now; and, as far as the answer
     /// tells of what stands, has said from now on that this broker leads.
-    pub(crate) async fn tables_agreed(&self, epoch: Epoch, tells: Tells) -> Result<(), NotLogged> {
+    pub(crate) async fn tables_agreed(
+        &self,
+        epoch: Epoch,
+        tells: Tells<'_>,
+    ) -> Result<(), NotLogged> {
         let leads = tells != Tells::Changes;
+        let is_new_holder = || match tells {
+            Tells::Holder { group, client } => self.locks.has_changes_of(group, client),
+            Tells::Changes | Tells::Standing => false,
+        };
         let (ticket, writes) = {
             let log = lock(&self.tables.log);
             let has_changes = self.has_table_changes();
@@ -317,11 +336,7 @@ impl Broker {
                 if step == Step::Append {
                     match self.append_changes(&mut log, self.time_told()) {
                         // Who consumes may make room; nothing can be agreed on before.
-                        Err(cause)
-                            if leads
-                                && cause.is_full()
-                                && !(tells == Tells::Holders && self.locks.has_changes()) =>
-                        {
+                        Err(cause) if leads && cause.is_full() && !is_new_holder() => {
                             still = Some(self.store.leads_still(epoch));
                             Step::Done
                         }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
+use skua_protocol::body::LockBatch;
 use skua_protocol::service::Outcome;
 use skua_protocol::{Command, RequestCode, ResponseCode};
 use skua_store::Epoch;
 
 use super::error::RequestError;
-use super::{Call, static_topic};
+use super::{Call, lock, static_topic};
 use crate::broker::Broker;
 use crate::pop::receipt::is_of_ordered;
 use crate::tables::{AT, NotLogged, Tells};
@@ -112,17 +113,26 @@ pub(super) fn serve(call: &Call<'_>, code: RequestCode, request: Command) -> Out
     let copied_at = if is_copied(code) { broker.tables_written() } else { None };
     let told =
         if is_copied(code) { Told::Tables } else { Told::of_request(broker, code, &request) };
+    let holder = match told {
+        Told::Holders => lock::asks(&request),
+        Told::Log | Told::Tables | Told::Standing => None,
+    };
     let mut outcome = static_topic::serve(call, code, request);
     if let (Some(at), Outcome::Reply(answer)) = (copied_at, &mut outcome) {
         answer.fields.push(AT, at.to_string());
     }
     match epoch {
-        Some(epoch) => when_agreed(broker, epoch, told, outcome),
+        Some(epoch) => when_agreed(broker, epoch, (told, holder), outcome),
         None => outcome,
     }
 }
 
-fn when_agreed(broker: &Arc<Broker>, epoch: Epoch, told: Told, outcome: Outcome) -> Outcome {
+fn when_agreed(
+    broker: &Arc<Broker>,
+    epoch: Epoch,
+    (told, holder): (Told, Option<LockBatch>),
+    outcome: Outcome,
+) -> Outcome {
     match outcome {
         Outcome::Reply(answer) if !is_promise(told, &answer) => Outcome::Reply(answer),
         Outcome::Reply(answer) => {
@@ -133,21 +143,23 @@ fn when_agreed(broker: &Arc<Broker>, epoch: Epoch, told: Told, outcome: Outcome)
                 return Outcome::Reply(answer);
             }
             let broker = broker.clone();
-            Outcome::Later(Box::pin(async move { agreed(&broker, epoch, told, answer).await }))
+            Outcome::Later(Box::pin(
+                async move { agreed(&broker, epoch, (told, holder), answer).await },
+            ))
         }
         Outcome::Later(later) => {
             let broker = broker.clone();
             Outcome::Later(Box::pin(async move {
                 let answer = later.await;
                 match is_promise(told, &answer) {
-                    true => agreed(&broker, epoch, told, answer).await,
+                    true => agreed(&broker, epoch, (told, holder), answer).await,
                     false => answer,
                 }
             }))
         }
         Outcome::Blocking(work) => {
             let broker = broker.clone();
-            Outcome::Blocking(Box::new(move || when_agreed(&broker, epoch, told, work())))
+            Outcome::Blocking(Box::new(move || when_agreed(&broker, epoch, (told, holder), work())))
         }
     }
 }
@@ -157,14 +169,21 @@ fn is_promise(told: Told, answer: &Command) -> bool {
     told == Told::Standing || answer.code == ResponseCode::Success as i32
 }
 
-async fn agreed(broker: &Broker, epoch: Epoch, told: Told, answer: Command) -> Command {
+async fn agreed(
+    broker: &Broker,
+    epoch: Epoch,
+    (told, holder): (Told, Option<LockBatch>),
+    answer: Command,
+) -> Command {
     let limit = broker.sleep_until(broker.time_told().plus(WAIT_MS));
     let agreed = Box::pin(async {
         if told != Told::Log || broker.has_config_changes() {
-            let tells = match told {
-                Told::Log | Told::Tables => Tells::Changes,
-                Told::Standing => Tells::Standing,
-                Told::Holders => Tells::Holders,
+            let tells = match (told, &holder) {
+                (Told::Log | Told::Tables, _) => Tells::Changes,
+                (Told::Holders, Some(LockBatch { consumer_group, client_id, .. })) => {
+                    Tells::Holder { group: consumer_group, client: client_id }
+                }
+                (Told::Standing | Told::Holders, _) => Tells::Standing,
             };
             broker.tables_agreed(epoch, tells).await?;
         }

@@ -7,6 +7,11 @@ use super::Answer;
 use super::error::RequestError;
 use crate::broker::Broker;
 
+/// Who asks for what, if the request can be read.
+pub(super) fn asks(request: &Command) -> Option<LockBatch> {
+    json::from_slice(&request.body).ok()
+}
+
 /// Always succeeds; the answer names the queues that were granted.
 pub fn take(broker: &Broker, request: &Command, now: Millis) -> Answer {
     let LockBatch { client_id, consumer_group, mq_set, .. } = json::from_slice(&request.body)?;

@@ -286,8 +286,8 @@ fn the_table_of_a_leader_before_is_not_taken_over() {
     assert!(follower.broker.topics.contains("New"), "the answer of a leader that is none any more");
 }
 
-fn lock_body(client: &str) -> Vec<u8> {
-    let queue = MessageQueue { topic: "T".into(), broker_name: "broker-a".into(), queue_id: 0 };
+fn lock_body(client: &str, queue_id: i32) -> Vec<u8> {
+    let queue = MessageQueue { topic: "T".into(), broker_name: "broker-a".into(), queue_id };
     json::to_vec(&LockBatch {
         client_id: client.into(),
         consumer_group: "g".into(),
@@ -297,7 +297,7 @@ fn lock_body(client: &str) -> Vec<u8> {
 }
 
 fn lock_request(code: RequestCode, client: &str) -> Command {
-    Command::raw_request(code, Fields::new()).with_body(lock_body(client))
+    Command::raw_request(code, Fields::new()).with_body(lock_body(client, 0))
 }
 
 /// The answer once the group agrees, whether or not it has to.
@@ -370,23 +370,28 @@ fn a_lock_is_agreed_on_when_it_changes_hands_and_honoured_by_the_next_leader() {
 }
 
 #[test]
-fn a_lock_is_renewed_on_a_full_disk_and_none_is_granted() {
+fn on_a_full_disk_a_lock_is_renewed_and_none_changes_hands() {
     let leader = leader();
-    leader.create_topic(TopicConfig::new("T", 1, 6));
+    leader.create_topic(TopicConfig::new("T", 2, 6));
     assert!(takes_lock(&leader, "one"));
     fill_disk(&leader);
     let end = leader.store.appended();
-    let renewed = leader.start(&leader.peer, lock_request(RequestCode::LockBatchMq, "one"));
-    let renewed = renewed.expect_err("whether it leads is asked");
-    leader.store.answer_lead_questions(leader.store.lead_questions());
-    let renewed = ready(renewed);
-    assert_eq!(renewed.code, 0);
-    let renewed = json::from_slice::<LockBatchResponse>(&renewed.body).expect("an answer");
-    assert_eq!(renewed.locked.len(), 1);
-    let given_back = leader.start(&leader.peer, lock_request(RequestCode::UnlockBatchMq, "one"));
-    assert_ne!(given_back.map_or_else(|waiting| ready(waiting).code, |answer| answer.code), 0);
-    let granted = leader.start(&leader.peer, lock_request(RequestCode::LockBatchMq, "two"));
-    assert_ne!(granted.map_or_else(|waiting| ready(waiting).code, |answer| answer.code), 0);
+    let ask = |request| {
+        let answer = leader.start(&leader.peer, request);
+        leader.store.answer_lead_questions(leader.store.lead_questions());
+        answer.unwrap_or_else(ready)
+    };
+    let renews = || {
+        let renewed = ask(lock_request(RequestCode::LockBatchMq, "one"));
+        let locked = || json::from_slice::<LockBatchResponse>(&renewed.body).expect("an answer");
+        renewed.code == 0 && locked().locked.len() == 1
+    };
+    assert!(renews());
+    let other = Command::raw_request(RequestCode::LockBatchMq, Fields::new());
+    assert_ne!(ask(other.with_body(lock_body("two", 1))).code, 0, "nobody could know of it");
+    assert!(renews(), "whatever others ask for");
+    assert_ne!(ask(lock_request(RequestCode::UnlockBatchMq, "one")).code, 0);
+    assert_ne!(ask(lock_request(RequestCode::LockBatchMq, "two")).code, 0);
     assert_eq!(leader.store.appended(), end);
     leader.disk.set_faults(skua_store::disk::Faults::default());
     assert!(takes_lock(&leader, "two"), "as soon as there is room");
