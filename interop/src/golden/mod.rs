@@ -231,7 +231,7 @@ fn without_numbers(line: &str) -> String {
     }
     // Numbers of bytes change their unit.
     let bytes = [" KiB", " MiB", " GiB", " TiB"];
-    bytes.iter().fold(out.replace("N.N", "N"), |out, unit| out.replace(unit, " B"))
+    bytes.iter().fold(out.replace("RATE", "N"), |out, unit| out.replace(unit, " B"))
 }
 
 pub fn known_difference(text: &str, on_java: bool) -> Option<&'static Difference> {
