@@ -8,15 +8,12 @@ use skua_protocol::properties::{
     self, CRC32, INNER_BASE, INNER_MULTI_DISPATCH, INNER_MULTI_QUEUE_OFFSET, INNER_NUM, Properties,
     PropertiesEditor,
 };
-use skua_protocol::record::{
-    FLAG_INNER_BATCH, FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK,
-    NewRecord, reserve_seal,
-};
+use skua_protocol::record::{FLAG_INNER_BATCH, NewRecord, reserve_seal};
 use skua_protocol::{Millis, PhysicalOffset, QueueOffset};
 
 use crate::Store;
 use crate::commit_log::{AppendPart, Appended, Place};
-use crate::consume_queue::{Queue, inner_messages, is_storable_topic};
+use crate::consume_queue::{Queue, has_place, inner_messages, is_storable_topic};
 use crate::disk::{DiskError, lock};
 use crate::error::AppendError;
 use crate::gate::Epoch;
@@ -147,7 +144,7 @@ impl Store {
                 let same = queues.last().and_then(Option::as_ref).filter(|queue| {
                     queue.id() == record.queue_id
                         && queue.topic() == record.topic
-                        && has_queue(record)
+                        && has_place(record.sys_flag)
                 });
                 let queue = match same {
                     Some(queue) => Some(Arc::clone(queue)),
@@ -322,17 +319,11 @@ impl Store {
 
     /// The queue that the record takes a place in, if it takes one.
     fn queue_for(&self, record: &NewRecord<'_>) -> Result<Option<Arc<Queue>>, AppendError> {
-        if !has_queue(record) {
+        if !has_place(record.sys_flag) {
             return Ok(None);
         }
         self.queues.get(record.topic, record.queue_id).map(Some).map_err(AppendError::Queue)
     }
-}
-
-/// Whether the record takes a place in a queue.
-fn has_queue(record: &NewRecord<'_>) -> bool {
-    let transaction = record.sys_flag & FLAG_TRANSACTION_MASK;
-    !matches!(transaction, FLAG_TRANSACTION_PREPARED | FLAG_TRANSACTION_ROLLBACK)
 }
 
 /// What a record takes of its own queue.

@@ -3,15 +3,12 @@
 use std::sync::{Arc, OnceLock};
 
 use skua_protocol::properties::{DELAY, INNER_NUM, Properties};
-use skua_protocol::record::{
-    self, FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK, Peek,
-    Record, RecordError,
-};
+use skua_protocol::record::{self, Peek, Record, RecordError};
 use skua_protocol::{Millis, PhysicalOffset, QueueId, QueueOffset};
 
 use crate::commit_log::CommitLog;
 use crate::consume_queue::{
-    BatchSlot, Queue, Queues, Recent, Slot, Unit, inner_messages, is_storable_topic,
+    BatchSlot, Queue, Queues, Recent, Slot, Unit, has_place, inner_messages, is_storable_topic,
 };
 use crate::disk::DiskError;
 use crate::error::ReadError;
@@ -313,8 +310,7 @@ impl Dispatcher {
         position: u64,
         queues: &Queues,
     ) -> Result<(), DiskError> {
-        let transaction = record.sys_flag() & FLAG_TRANSACTION_MASK;
-        if transaction == FLAG_TRANSACTION_PREPARED || transaction == FLAG_TRANSACTION_ROLLBACK {
+        if !has_place(record.sys_flag()) {
             return Ok(());
         }
         let (Ok(queue_id), Ok(queue_offset)) =

@@ -46,7 +46,7 @@ fn is_copied(code: RequestCode) -> bool {
 }
 
 /// What an answer tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 enum Told {
     /// What the request has put into the log.
     Log,
@@ -54,8 +54,9 @@ enum Told {
     Tables,
     /// What stands in tables, and that no other leader may have changed.
     Standing,
-    /// That the client holds queues, which no other leader may have given away.
-    Holders,
+    /// That a client holds queues, which no other leader may have given away; what it asked for, if
+    /// that can be read.
+    Holder(Option<LockBatch>),
 }
 
 impl Told {
@@ -63,7 +64,7 @@ impl Told {
         use RequestCode as C;
         match code {
             C::QueryConsumerOffset => Self::Standing,
-            C::LockBatchMq => Self::Holders,
+            C::LockBatchMq => Self::Holder(None),
             C::UnlockBatchMq
             | C::UpdateConsumerOffset
             | C::InvokeBrokerToResetOffset
@@ -89,7 +90,11 @@ impl Told {
             C::BatchAckMessage => broker.pop.orders.count() > 0,
             _ => false,
         };
-        if is_ordered { Self::Tables } else { Self::of(code) }
+        match code {
+            C::LockBatchMq => Self::Holder(lock::asks(request)),
+            _ if is_ordered => Self::Tables,
+            _ => Self::of(code),
+        }
     }
 }
 
@@ -113,28 +118,19 @@ pub(super) fn serve(call: &Call<'_>, code: RequestCode, request: Command) -> Out
     let copied_at = if is_copied(code) { broker.tables_written() } else { None };
     let told =
         if is_copied(code) { Told::Tables } else { Told::of_request(broker, code, &request) };
-    let holder = match told {
-        Told::Holders => lock::asks(&request),
-        Told::Log | Told::Tables | Told::Standing => None,
-    };
     let mut outcome = static_topic::serve(call, code, request);
     if let (Some(at), Outcome::Reply(answer)) = (copied_at, &mut outcome) {
         answer.fields.push(AT, at.to_string());
     }
     match epoch {
-        Some(epoch) => when_agreed(broker, epoch, (told, holder), outcome),
+        Some(epoch) => when_agreed(broker, epoch, told, outcome),
         None => outcome,
     }
 }
 
-fn when_agreed(
-    broker: &Arc<Broker>,
-    epoch: Epoch,
-    (told, holder): (Told, Option<LockBatch>),
-    outcome: Outcome,
-) -> Outcome {
+fn when_agreed(broker: &Arc<Broker>, epoch: Epoch, told: Told, outcome: Outcome) -> Outcome {
     match outcome {
-        Outcome::Reply(answer) if !is_promise(told, &answer) => Outcome::Reply(answer),
+        Outcome::Reply(answer) if !is_promise(&told, &answer) => Outcome::Reply(answer),
         Outcome::Reply(answer) => {
             // Read before the epoch is looked at again: it is of this epoch, then.
             let end = broker.store.appended();
@@ -143,51 +139,44 @@ fn when_agreed(
                 return Outcome::Reply(answer);
             }
             let broker = broker.clone();
-            Outcome::Later(Box::pin(
-                async move { agreed(&broker, epoch, (told, holder), answer).await },
-            ))
+            Outcome::Later(Box::pin(async move { agreed(&broker, epoch, told, answer).await }))
         }
         Outcome::Later(later) => {
             let broker = broker.clone();
             Outcome::Later(Box::pin(async move {
                 let answer = later.await;
-                match is_promise(told, &answer) {
-                    true => agreed(&broker, epoch, (told, holder), answer).await,
+                match is_promise(&told, &answer) {
+                    true => agreed(&broker, epoch, told, answer).await,
                     false => answer,
                 }
             }))
         }
         Outcome::Blocking(work) => {
             let broker = broker.clone();
-            Outcome::Blocking(Box::new(move || when_agreed(&broker, epoch, (told, holder), work())))
+            Outcome::Blocking(Box::new(move || when_agreed(&broker, epoch, told, work())))
         }
     }
 }
 
 /// Errors promise nothing, but that there is no offset sends a consumer to where it began.
-fn is_promise(told: Told, answer: &Command) -> bool {
-    told == Told::Standing || answer.code == ResponseCode::Success as i32
+fn is_promise(told: &Told, answer: &Command) -> bool {
+    *told == Told::Standing || answer.code == ResponseCode::Success as i32
 }
 
-async fn agreed(
-    broker: &Broker,
-    epoch: Epoch,
-    (told, holder): (Told, Option<LockBatch>),
-    answer: Command,
-) -> Command {
+async fn agreed(broker: &Broker, epoch: Epoch, told: Told, answer: Command) -> Command {
     let limit = broker.sleep_until(broker.time_told().plus(WAIT_MS));
     let agreed = Box::pin(async {
         if told != Told::Log || broker.has_config_changes() {
-            let tells = match (told, &holder) {
-                (Told::Log | Told::Tables, _) => Tells::Changes,
-                (Told::Holders, Some(LockBatch { consumer_group, client_id, .. })) => {
+            let tells = match &told {
+                Told::Log | Told::Tables => Tells::Changes,
+                Told::Holder(Some(LockBatch { consumer_group, client_id, .. })) => {
                     Tells::Holder { group: consumer_group, client: client_id }
                 }
-                (Told::Standing | Told::Holders, _) => Tells::Standing,
+                Told::Standing | Told::Holder(None) => Tells::Standing,
             };
             broker.tables_agreed(epoch, tells).await?;
         }
-        if matches!(told, Told::Standing | Told::Holders) {
+        if matches!(told, Told::Standing | Told::Holder(_)) {
             return Ok(());
         }
         let end = broker.store.appended();

@@ -182,7 +182,7 @@ config_table! {
     restart @important flush_disk_type "flushDiskType": FlushDiskType = FlushDiskType::AsyncFlush;
     /// Milliseconds between two looks whether the commit log is to be flushed.
     restart @important flush_interval_commit_log "flushIntervalCommitLog": i32 = 500, in 1..=INT_MAX;
-    /// Milliseconds between two looks whether consume queues are to be flushed.
+    /// Milliseconds between two looks whether consume queues are to be flushed; entries that are in memory alone are written then.
     restart flush_interval_consume_queue "flushIntervalConsumeQueue": i32 = 1000, in 1..=INT_MAX;
     /// Pages touched between two flushes when a new file is warmed.
     inert "flushLeastPagesWhenWarmMapedFile": i32 = 4096;

@@ -197,7 +197,7 @@ impl Queues {
                 }
                 match is_small {
                     true => Ok(false),
-                    false => self.sync_range(&queue, range, &mut new_in).map(|()| true),
+                    false => self.sync_range(&queue, range.clone(), &mut new_in).map(|()| true),
                 }
             });
             match synced {
@@ -205,6 +205,7 @@ impl Queues {
                 Ok(false) => later.push(queue),
                 Err(_) if queue.is_deleted() => {}
                 Err(cause) => {
+                    queue.state().mark_dirty(range);
                     later.push(queue);
                     result = Err(cause);
                     break;

@@ -8,14 +8,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use skua_protocol::record::{
-    FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK, MAGIC_END_OF_FILE,
-    MAGIC_V1, Peek, Record, RecordError, next,
-};
+use skua_protocol::record::{MAGIC_END_OF_FILE, MAGIC_V1, Peek, Record, RecordError, next};
 
 use super::entry::{ENTRY_LEN, Slot};
 use super::queue::Queue;
-use super::{Entry, Queues};
+use super::{Entry, Queues, has_place};
 use crate::disk::{DiskError, DiskResult, lock};
 use crate::dispatch::tags_code;
 use crate::error::ReadError;
@@ -209,11 +206,9 @@ impl Queues {
 
     /// Whether the record has a place in the queue.
     fn is_own(&self, queue: &Queue, record: &Record<'_>, offset: u64) -> bool {
-        let transaction = record.sys_flag() & FLAG_TRANSACTION_MASK;
         record.topic() == &*queue.topic
             && record.queue_id() as u32 == queue.id.0
-            && transaction != FLAG_TRANSACTION_PREPARED
-            && transaction != FLAG_TRANSACTION_ROLLBACK
+            && has_place(record.sys_flag())
             && !self.was_deleted(record.topic(), offset)
     }
 

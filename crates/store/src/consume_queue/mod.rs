@@ -23,7 +23,10 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use skua_protocol::QueueId;
 use skua_protocol::properties::INNER_BASE;
-use skua_protocol::record::{FLAG_INNER_BATCH, Record};
+use skua_protocol::record::{
+    FLAG_INNER_BATCH, FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK,
+    Record,
+};
 
 pub(crate) use batch::{BATCH_ENTRY_LEN, BatchSlot, inner_messages};
 pub use entry::Entry;
@@ -431,6 +434,12 @@ fn check_file_size(
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a record takes a place in its queue: half messages and those rolled back do not.
+pub(crate) fn has_place(sys_flag: i32) -> bool {
+    let transaction = sys_flag & FLAG_TRANSACTION_MASK;
+    transaction != FLAG_TRANSACTION_PREPARED && transaction != FLAG_TRANSACTION_ROLLBACK
 }
 
 /// A topic that can name a directory.

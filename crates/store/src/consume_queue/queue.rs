@@ -180,8 +180,10 @@ impl QueueState {
     /// The entry at `index` of a queue that ends at `max`, if it is not in its file.
     pub(super) fn in_memory_alone(&self, index: u64, max: u64) -> Option<Slot> {
         let from_end = usize::try_from(max.checked_sub(index)?).ok()?;
-        let nth = self.tail.len().checked_sub(from_end)?;
-        (from_end <= self.unwritten).then(|| self.tail.get(nth).copied()).flatten()
+        if from_end > self.unwritten {
+            return None;
+        }
+        self.tail.get(self.tail.len() - from_end).copied()
     }
 
     /// No entry is in memory any more.

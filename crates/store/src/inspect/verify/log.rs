@@ -4,12 +4,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use skua_protocol::properties::INNER_BASE;
-use skua_protocol::record::{
-    FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED, FLAG_TRANSACTION_ROLLBACK, Record,
-};
+use skua_protocol::record::Record;
 
 use super::Verify;
-use crate::consume_queue::{BATCH_ENTRY_LEN, ENTRY_LEN};
+use crate::consume_queue::{BATCH_ENTRY_LEN, ENTRY_LEN, has_place};
 use crate::disk::DiskResult;
 use crate::dispatch::tags_code;
 use crate::inspect::{Piece, QueueEntry};
@@ -91,8 +89,7 @@ impl Verify<'_> {
 
     /// The record's entry stands in its queue.
     fn record(&mut self, offset: u64, record: &Record<'_>) -> DiskResult<()> {
-        let transaction = record.sys_flag() & FLAG_TRANSACTION_MASK;
-        if transaction == FLAG_TRANSACTION_PREPARED || transaction == FLAG_TRANSACTION_ROLLBACK {
+        if !has_place(record.sys_flag()) {
             return Ok(());
         }
         let (Ok(id), Ok(index)) =
