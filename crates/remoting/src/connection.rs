@@ -2,8 +2,9 @@
 //!
 //! One task owns the socket and everything of the connection but its [`Link`]. Each time it wakes it
 //! goes round: take what others want sent, drive the requests under way, serve the frames that are
-//! there, write all answers at once, read. A bound that is reached leaves out the steps that would
-//! add to it, so a client that does not read its answers is not read either.
+//! there, write all answers at once (large ones as they come), read. A bound that is reached leaves
+//! out the steps that would add to it, so a client that does not read its answers is not read
+//! either.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -196,14 +197,14 @@ impl Connection {
         for _ in 0..ROUNDS_PER_POLL {
             let close_asked = self.send_outgoing();
             let stage = self.shared().stage();
+            let before = self.tally.bytes_out;
             let served = match close_asked || stage == Stage::Closing {
                 true => Err(End::Closed),
-                false => self.serve_buffered(wall_now, now, stage),
+                false => self.serve_buffered(cx, wall_now, now, stage),
             };
             // After serving, since a future has to be polled once before it can wake anybody.
             self.drive_under_way(cx);
             let held_back = self.answers_full() || matches!(served, Ok(Buffered::Left));
-            let before = self.tally.bytes_out;
             let wrote = self.write.poll_write(cx, &mut self.socket, &mut self.tally.bytes_out);
             if std::mem::take(&mut self.served_in_round) {
                 self.shared().service.round_ended();
@@ -266,6 +267,7 @@ impl Connection {
 
     fn serve_buffered(
         &mut self,
+        cx: &mut Context<'_>,
         wall_now: Millis,
         now: Instant,
         stage: Stage,
@@ -289,9 +291,21 @@ impl Connection {
                 Metrics::add(&self.metrics().late_answers, late.into());
             } else {
                 self.serve(command, bytes, wall_now, stage);
+                if self.write.is_worth_writing() {
+                    self.write_ahead(cx)?;
+                }
             }
         }
         Ok(Buffered::Left)
+    }
+
+    /// Writes what the socket takes while there are more frames to serve: the client, on another
+    /// processor, has something to do meanwhile.
+    fn write_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.write.poll_write(cx, &mut self.socket, &mut self.tally.bytes_out) {
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
     }
 
     fn count_drip(&mut self, now: Instant) {

@@ -12,6 +12,10 @@ use tokio::io::AsyncWrite;
 
 /// Bodies from this size on are not copied next to their header but written from where they are.
 const BODY_BY_REFERENCE_LEN_MIN: usize = 4096;
+/// Large answers, of so many bytes together, that are written before the next request is served.
+/// One for each request costs more calls than it gains (`docs/performance.md`).
+const LARGE_AHEAD: usize = 2;
+const LARGE_AHEAD_LEN: usize = 24 * 1024;
 /// Pieces handed to one system call.
 const SLICES_MAX: usize = 32;
 
@@ -31,6 +35,12 @@ impl WriteQueue {
 
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Whether whoever reads the answers should not have to wait until all are there.
+    pub fn is_worth_writing(&self) -> bool {
+        // A large one is two pieces: its head and its body.
+        self.pieces.len() >= 2 * LARGE_AHEAD && self.len >= LARGE_AHEAD_LEN
     }
 
     pub fn push(&mut self, command: &Command) {

@@ -419,7 +419,7 @@ impl Store {
         let (at, len, wait) = (run[0].physical_offset.0, len_of(run), how.wait);
         let read = match how.by_blocks {
             true => self.log.read_by_blocks(at, len, wait, &mut how.last, body),
-            false => self.log.read_into(at, len, wait, body),
+            false => self.log.read_scattered(at, len, wait, body),
         };
         match read {
             Ok(()) => return Ok(true),

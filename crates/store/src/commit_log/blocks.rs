@@ -2,9 +2,14 @@
 //! lie scattered among those of others, and a call to the system for each of them would be most of
 //! what a pull costs. Several queues of the same stretch share it.
 //!
+//! Where a queue's messages lie far apart, a block is worth its reading once several readers have
+//! been to it: those of many queues that go along the log side by side.
+//!
 //! Only what lies before the mapped windows at the end is kept: it never changes, but when the log
 //! is cut.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -14,8 +19,15 @@ use crate::error::ReadError;
 
 /// Bytes of a block; blocks begin at multiples of this in their file.
 const BLOCK_LEN: u64 = 64 * 1024;
-/// Blocks kept: 4 MiB.
-const BLOCKS: usize = 64;
+/// Blocks kept at most, 16 MiB: 256 queues that are read side by side, 32 messages of 1 KiB at a
+/// time, are at 10 MiB of log.
+const BLOCKS: usize = 256;
+/// A block is read whole at so many reads of single records in it.
+const VISITS: u64 = 3;
+/// Blocks whose visits are counted, by their number modulo this.
+const VISITED: usize = 1024;
+/// Longer records are read by themselves.
+const SCATTERED_LEN_MAX: usize = BLOCK_LEN as usize / 4;
 /// Records of an answer that lie farther apart than this are read one by one: most of a block would
 /// be for nothing.
 pub(crate) const GAP_MAX: u64 = BLOCK_LEN / 4;
@@ -37,18 +49,31 @@ pub(crate) struct Block {
     bytes: Arc<Vec<u8>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Blocks {
     kept: Mutex<Kept>,
     /// Counts cuts of the log: what was read before one is not kept after it.
     cuts: AtomicU64,
+    /// A block's number and, in the low byte, its visits; of two blocks with one place the later.
+    visited: Box<[AtomicU64]>,
+}
+
+impl Default for Blocks {
+    fn default() -> Self {
+        let visited = std::iter::repeat_with(AtomicU64::default).take(VISITED).collect();
+        Self { kept: Mutex::default(), cuts: AtomicU64::default(), visited }
+    }
 }
 
 /// Replaced by the clock rule: a block goes when the hand meets it unused since its last round.
 #[derive(Debug, Default)]
 struct Kept {
     slots: Vec<Slot>,
+    /// Where in `slots` the block is that begins there.
+    places: HashMap<u64, usize>,
     hand: usize,
+    /// Memory of a block that has gone, for the next: it need not be zeroed again.
+    spare: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -63,13 +88,22 @@ impl Blocks {
         let mut kept = lock(&self.kept);
         self.cuts.fetch_add(1, Ordering::Relaxed);
         kept.slots.clear();
+        kept.places.clear();
     }
 
     fn get(&self, start: u64) -> Option<Block> {
         let mut kept = lock(&self.kept);
-        let slot = kept.slots.iter_mut().find(|slot| slot.block.start == start)?;
+        let at = *kept.places.get(&start)?;
+        let slot = kept.slots.get_mut(at)?;
         slot.used = true;
         Some(slot.block.clone())
+    }
+
+    /// Memory to read a block into; what is in it does not matter.
+    fn memory(&self, len: usize) -> Vec<u8> {
+        let mut spare = std::mem::take(&mut lock(&self.kept).spare);
+        spare.resize(len, 0);
+        spare
     }
 
     /// Keeps a block whose reading began when there had been `cuts`.
@@ -78,8 +112,14 @@ impl Blocks {
         if self.cuts.load(Ordering::Relaxed) != cuts {
             return;
         }
+        // Two readers may have read it at the same time.
+        if kept.places.contains_key(&block.start) {
+            return;
+        }
         let slot = Slot { block, used: true };
         if kept.slots.len() < BLOCKS {
+            let at = kept.slots.len();
+            kept.places.insert(slot.block.start, at);
             kept.slots.push(slot);
             return;
         }
@@ -87,10 +127,29 @@ impl Blocks {
             let at = kept.hand % BLOCKS;
             kept.hand = at + 1;
             if !std::mem::replace(&mut kept.slots[at].used, false) {
-                kept.slots[at] = slot;
+                kept.places.insert(slot.block.start, at);
+                let gone = std::mem::replace(&mut kept.slots[at], slot).block;
+                kept.places.remove(&gone.start);
+                if let Ok(bytes) = Arc::try_unwrap(gone.bytes) {
+                    kept.spare = bytes;
+                }
                 return;
             }
         }
+    }
+
+    /// Counts a read of one record in a block; true once there were enough.
+    fn is_visited(&self, start: u64) -> bool {
+        let number = start / BLOCK_LEN;
+        let place = &self.visited[number as usize % VISITED];
+        let before = place.load(Ordering::Relaxed);
+        let visits = match before >> 8 == number {
+            true => (before & 0xff) + 1,
+            false => 1,
+        };
+        // A count that two readers make one of is a later block, no more.
+        place.store(number << 8 | visits.min(VISITS), Ordering::Relaxed);
+        visits >= VISITS
     }
 }
 
@@ -107,10 +166,7 @@ impl CommitLog {
     ) -> Result<(), ReadError> {
         let to = from + len as u64;
         self.check_range(from, to)?;
-        let cold_end = match self.hot.load().first() {
-            Some(window) => window.range.start,
-            None => self.appended(),
-        };
+        let cold_end = self.cold_end();
         let filled = out.len();
         let mut at = from;
         while at < to {
@@ -142,12 +198,63 @@ impl CommitLog {
         Ok(())
     }
 
+    /// As [`read_into`](Self::read_into), for one of several records that lie far apart: from its
+    /// block if that is kept, or if other readers have come to it, too.
+    pub(crate) fn read_scattered(
+        &self,
+        from: u64,
+        len: usize,
+        wait: Wait,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
+        match self.block_worth_reading(from, len, wait) {
+            Some((block, range)) => {
+                self.check_range(from, from + len as u64)?;
+                out.extend_from_slice(&block.bytes[range]);
+                Ok(())
+            }
+            None => self.read_into(from, len, wait, out),
+        }
+    }
+
+    fn block_worth_reading(
+        &self,
+        from: u64,
+        len: usize,
+        wait: Wait,
+    ) -> Option<(Block, Range<usize>)> {
+        let base = self.file_of(from)?;
+        let start = from - (from - base) % BLOCK_LEN;
+        let end = (start + BLOCK_LEN).min(base + self.file_size);
+        let in_block = (from - start) as usize..(from - start) as usize + len;
+        if len > SCATTERED_LEN_MAX || from + len as u64 > end || end > self.cold_end() {
+            return None;
+        }
+        if let Some(block) = self.blocks.get(start) {
+            return Some((block, in_block));
+        }
+        if !self.blocks.is_visited(start) {
+            return None;
+        }
+        // Whatever keeps the block from being read, the record may not be concerned.
+        let block = self.block(base, start, end, wait).ok()?;
+        Some((block, in_block))
+    }
+
+    /// Where the mapped windows at the end begin.
+    fn cold_end(&self) -> u64 {
+        match self.hot.load().first() {
+            Some(window) => window.range.start,
+            None => self.appended(),
+        }
+    }
+
     fn block(&self, base: u64, start: u64, end: u64, wait: Wait) -> DiskResult<Block> {
         if let Some(block) = self.blocks.get(start) {
             return Ok(block);
         }
         let cuts = self.blocks.cuts.load(Ordering::Relaxed);
-        let mut bytes = vec![0; (end - start) as usize];
+        let mut bytes = self.blocks.memory((end - start) as usize);
         self.file(base)?.read(&mut bytes, start - base, wait)?;
         let block = Block { start, bytes: Arc::new(bytes) };
         self.blocks.keep(block.clone(), cuts);
@@ -189,6 +296,25 @@ mod tests {
         assert!(blocks.get(1).is_some(), "used since");
         assert!(blocks.get(2).is_none());
         assert_eq!(lock(&blocks.kept).slots.len(), BLOCKS);
+    }
+
+    #[test]
+    fn a_block_is_worth_reading_once_others_have_been_there() {
+        let blocks = Blocks::default();
+        let visits = |start| (0..VISITS).map(|_| blocks.is_visited(start)).collect::<Vec<_>>();
+        assert_eq!(visits(BLOCK_LEN), [false, false, true]);
+        assert!(blocks.is_visited(BLOCK_LEN));
+        // The same place.
+        assert!(!blocks.is_visited(BLOCK_LEN * (1 + VISITED as u64)));
+        assert!(!blocks.is_visited(BLOCK_LEN), "counted anew");
+    }
+
+    #[test]
+    fn a_block_that_two_have_read_is_kept_once() {
+        let blocks = Blocks::default();
+        blocks.keep(block(7), 0);
+        blocks.keep(block(7), 0);
+        assert_eq!(lock(&blocks.kept).slots.len(), 1);
     }
 
     #[test]
