@@ -103,6 +103,7 @@ impl Group {
 
 /// The run of a load that ended after so many messages.
 fn counted(report: &Value, messages: f64) -> Run {
+    assert!(messages > 0.0, "there was nothing to read: is the disk too full? {report}");
     let spent = report["serverCpuSeconds"].as_f64();
     let cpu_per_million = spent.map(|spent| spent / messages * 1e6);
     Run { cpu_per_million, ..run_of(report) }

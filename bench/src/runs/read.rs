@@ -48,12 +48,13 @@ impl Group {
         Run { per_second: number(&report["goneOverPerSecond"]), ..run }
     }
 
-    /// So many messages into `topic`, if it is empty; whether it was.
+    /// So many messages into `topic`, if it does not have what was sent there before; whether that
+    /// was so.
     pub fn fill(&self, topic: &str, sends: Sends, count: &str, more: &[&str]) -> bool {
         self.fill_as(topic, topic, sends, count, more)
     }
 
-    /// The same where `first` is what is empty or not, of several topics.
+    /// The same where `first`, of several topics, is looked at.
     pub fn fill_as(
         &self,
         topic: &str,
@@ -62,22 +63,24 @@ impl Group {
         count: &str,
         more: &[&str],
     ) -> bool {
-        let empty = is_empty(&self.brokers[0].addr, first);
-        if empty {
+        let missing = !is_whole(&self.brokers[0].addr, first);
+        if missing {
             let pace = [&["--count", count, "--warm-up", "0"], more].concat();
             self.produce(topic, sends, &pace);
         }
-        empty
+        missing
     }
 }
 
-/// Whether nothing was sent to the first queue of `topic` (request GET_MAX_OFFSET).
-fn is_empty(broker: &str, topic: &str) -> bool {
+/// Whether the first queue of `topic` has messages, and all that were sent to it: on a disk that
+/// fills servers delete the oldest (requests GET_MAX_OFFSET, GET_MIN_OFFSET).
+fn is_whole(broker: &str, topic: &str) -> bool {
     const GET_MAX_OFFSET: i32 = 30;
-    let fields = json!({ "topic": topic, "queueId": "0" });
-    let answer = wire::call(broker, GET_MAX_OFFSET, fields, &[]);
-    let offset = answer.and_then(|(header, _)| {
-        header["extFields"]["offset"].as_str().and_then(|text| text.parse::<i64>().ok())
-    });
-    offset.unwrap_or(0) == 0
+    const GET_MIN_OFFSET: i32 = 31;
+    let ask = |code| {
+        let fields = json!({ "topic": topic, "queueId": "0" });
+        let (header, _) = wire::call(broker, code, fields, &[])?;
+        header["extFields"]["offset"].as_str()?.parse::<i64>().ok()
+    };
+    ask(GET_MAX_OFFSET).is_some_and(|max| max > 0) && ask(GET_MIN_OFFSET) == Some(0)
 }

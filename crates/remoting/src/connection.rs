@@ -276,7 +276,9 @@ impl Connection {
             self.count_drip(now);
             return Ok(Buffered::Served);
         }
-        while !self.answers_full() && !self.requests_full() {
+        // As many answers as may wait are written ahead in one go, then others have their turn.
+        let ahead_max = self.tally.bytes_out + self.limits().answer_bytes_queued_max as u64;
+        while !self.answers_full() && !self.requests_full() && self.tally.bytes_out < ahead_max {
             let before = self.read.bytes.len();
             let Some(command) = frame::decode(&mut self.read.bytes)? else {
                 self.count_drip(now);

@@ -77,6 +77,23 @@ async fn a_pipelined_burst_is_answered_completely() {
     sending.await.expect("no panic").expect("all sent");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_answers_do_not_wait_for_the_requests_behind_them() {
+    let running = start(Limits::default());
+    let mut client = running.client().await;
+    let mut burst = BytesMut::new();
+    for (opaque, code) in [(1, BIG), (2, BIG), (3, HOLD)] {
+        frame::encode(&Command { opaque, ..raw(code, "20000") }, &mut burst);
+    }
+    client.send_bytes(&burst).await;
+    for opaque in [1, 2] {
+        let answer = client.receive().await.expect("an answer");
+        assert_eq!((answer.opaque, answer.body.len()), (opaque, 20_000));
+    }
+    running.service.let_go();
+    assert_eq!(client.receive().await.expect("an answer").opaque, 3);
+}
+
 #[tokio::test]
 async fn one_way_requests_are_served_and_never_answered() {
     let running = start(Limits::default());

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -40,8 +40,12 @@ pub const NOTIFY_ME: i32 = 10_009;
 pub const WHO: i32 = 10_010;
 /// Closes the connection.
 pub const CLOSE_ME: i32 = 10_011;
+/// Keeps the connection's task until the test lets go.
+pub const HOLD: i32 = 10_013;
 /// Sent by the server.
 pub const CALL_BACK: i32 = 10_012;
+
+const HOLD_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub struct TestService {
@@ -51,6 +55,7 @@ pub struct TestService {
     pub closed: Mutex<Vec<ConnectionId>>,
     pub peers: Mutex<Vec<Arc<dyn Peer>>>,
     parked: Mutex<HashMap<i32, oneshot::Sender<()>>>,
+    let_go: (Mutex<bool>, Condvar),
 }
 
 impl TestService {
@@ -61,6 +66,18 @@ impl TestService {
     pub fn release(&self, opaque: i32) {
         let parked = self.parked.lock().expect("no test panics with it").remove(&opaque);
         let _ = parked.expect("a parked request").send(());
+    }
+
+    pub fn let_go(&self) {
+        *self.let_go.0.lock().expect("no test panics with it") = true;
+        self.let_go.1.notify_all();
+    }
+
+    fn hold(&self) {
+        let held = self.let_go.0.lock().expect("no test panics with it");
+        // A test that fails does not keep its runtime for ever.
+        let waited = self.let_go.1.wait_timeout_while(held, HOLD_MAX, |let_go| !*let_go);
+        drop(waited.expect("no test panics with it"));
     }
 
     fn park(&self, opaque: i32) -> oneshot::Receiver<()> {
@@ -88,6 +105,10 @@ impl Service for TestService {
                 }))
             }
             BIG => Outcome::Reply(Command::success().with_body(vec![7; number()])),
+            HOLD => {
+                self.hold();
+                Outcome::Reply(Command::success())
+            }
             PANIC => panic!("inline"),
             PANIC_LATER => Outcome::Later(Box::pin(async { panic!("later") })),
             PANIC_BLOCKING => Outcome::Blocking(Box::new(|| panic!("blocking"))),
