@@ -139,7 +139,7 @@ impl Blocks {
     }
 
     /// Counts a read of one record in a block; true once there were enough.
-    fn is_visited(&self, start: u64) -> bool {
+    fn visit(&self, start: u64) -> bool {
         let number = start / BLOCK_LEN;
         let place = &self.visited[number as usize % VISITED];
         let before = place.load(Ordering::Relaxed);
@@ -170,9 +170,8 @@ impl CommitLog {
         let filled = out.len();
         let mut at = from;
         while at < to {
-            let base = self.file_of(at).ok_or_else(|| self.not_there(from, to))?;
-            let start = at - (at - base) % BLOCK_LEN;
-            let end = (start + BLOCK_LEN).min(base + self.file_size);
+            let (base, Range { start, end }) =
+                self.block_range(at).ok_or_else(|| self.not_there(from, to))?;
             if end > cold_end {
                 let rest = (to - at) as usize;
                 return self.read_into(at, rest, wait, out).inspect_err(|_| out.truncate(filled));
@@ -223,9 +222,7 @@ impl CommitLog {
         len: usize,
         wait: Wait,
     ) -> Option<(Block, Range<usize>)> {
-        let base = self.file_of(from)?;
-        let start = from - (from - base) % BLOCK_LEN;
-        let end = (start + BLOCK_LEN).min(base + self.file_size);
+        let (base, Range { start, end }) = self.block_range(from)?;
         let in_block = (from - start) as usize..(from - start) as usize + len;
         if len > SCATTERED_LEN_MAX || from + len as u64 > end || end > self.cold_end() {
             return None;
@@ -233,12 +230,19 @@ impl CommitLog {
         if let Some(block) = self.blocks.get(start) {
             return Some((block, in_block));
         }
-        if !self.blocks.is_visited(start) {
+        if !self.blocks.visit(start) {
             return None;
         }
         // Whatever keeps the block from being read, the record may not be concerned.
-        let block = self.block(base, start, end, wait).ok()?;
+        let block = self.read_block(base, start, end, wait).ok()?;
         Some((block, in_block))
+    }
+
+    /// The block over `offset`, and where its file begins.
+    fn block_range(&self, offset: u64) -> Option<(u64, Range<u64>)> {
+        let base = self.file_of(offset)?;
+        let start = offset - (offset - base) % BLOCK_LEN;
+        Some((base, start..(start + BLOCK_LEN).min(base + self.file_size)))
     }
 
     /// Where the mapped windows at the end begin.
@@ -250,9 +254,13 @@ impl CommitLog {
     }
 
     fn block(&self, base: u64, start: u64, end: u64, wait: Wait) -> DiskResult<Block> {
-        if let Some(block) = self.blocks.get(start) {
-            return Ok(block);
+        match self.blocks.get(start) {
+            Some(block) => Ok(block),
+            None => self.read_block(base, start, end, wait),
         }
+    }
+
+    fn read_block(&self, base: u64, start: u64, end: u64, wait: Wait) -> DiskResult<Block> {
         let cuts = self.blocks.cuts.load(Ordering::Relaxed);
         let mut bytes = self.blocks.memory((end - start) as usize);
         self.file(base)?.read(&mut bytes, start - base, wait)?;
@@ -301,12 +309,12 @@ mod tests {
     #[test]
     fn a_block_is_worth_reading_once_others_have_been_there() {
         let blocks = Blocks::default();
-        let visits = |start| (0..VISITS).map(|_| blocks.is_visited(start)).collect::<Vec<_>>();
+        let visits = |start| (0..VISITS).map(|_| blocks.visit(start)).collect::<Vec<_>>();
         assert_eq!(visits(BLOCK_LEN), [false, false, true]);
-        assert!(blocks.is_visited(BLOCK_LEN));
+        assert!(blocks.visit(BLOCK_LEN));
         // The same place.
-        assert!(!blocks.is_visited(BLOCK_LEN * (1 + VISITED as u64)));
-        assert!(!blocks.is_visited(BLOCK_LEN), "counted anew");
+        assert!(!blocks.visit(BLOCK_LEN * (1 + VISITED as u64)));
+        assert!(!blocks.visit(BLOCK_LEN), "counted anew");
     }
 
     #[test]
