@@ -72,6 +72,21 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<Command>, FrameError> {
     Ok(Some(command))
 }
 
+/// How many whole frames `bytes` begin with, by their lengths alone: whether they can be frames at
+/// all is for [`decode`] to say.
+pub fn count(mut bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some(length) = bytes.first_chunk::<LENGTH_LEN>() {
+        let total = LENGTH_LEN.saturating_add(u32::from_be_bytes(*length) as usize);
+        if bytes.len() < total {
+            break;
+        }
+        bytes = &bytes[total..];
+        count += 1;
+    }
+    count
+}
+
 /// Appends `command` to `out`, header in `command.codec`; the body too.
 pub fn encode(command: &Command, out: &mut BytesMut) {
     out.reserve(command.body.len());

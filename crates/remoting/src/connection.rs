@@ -276,6 +276,8 @@ impl Connection {
             self.count_drip(now);
             return Ok(Buffered::Served);
         }
+        let half = self.read.half_of_few();
+        let mut served = 0;
         // As many answers as may wait are written ahead in one go, then others have their turn.
         let ahead_max = self.tally.bytes_out + self.limits().answer_bytes_queued_max as u64;
         while !self.answers_full() && !self.requests_full() && self.tally.bytes_out < ahead_max {
@@ -293,7 +295,8 @@ impl Connection {
                 Metrics::add(&self.metrics().late_answers, late.into());
             } else {
                 self.serve(command, bytes, wall_now, stage);
-                if self.write.is_worth_writing() {
+                served += 1;
+                if served == half || self.write.is_worth_writing() {
                     self.write_ahead(cx)?;
                 }
             }

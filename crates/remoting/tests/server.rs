@@ -95,6 +95,25 @@ async fn large_answers_do_not_wait_for_the_requests_behind_them() {
 }
 
 #[tokio::test]
+async fn few_requests_are_answered_by_halves() {
+    let running = start(Limits::default());
+    let mut client = running.client().await;
+    let mut burst = BytesMut::new();
+    let codes = [ECHO; 9].into_iter().chain([HOLD]);
+    for (opaque, code) in (1..).zip(codes) {
+        frame::encode(&Command { opaque, ..raw(code, "") }, &mut burst);
+    }
+    client.send_bytes(&burst).await;
+    for opaque in 1..=5 {
+        assert_eq!(client.receive().await.expect("an answer").opaque, opaque);
+    }
+    running.service.let_go();
+    for opaque in 6..=10 {
+        assert_eq!(client.receive().await.expect("an answer").opaque, opaque);
+    }
+}
+
+#[tokio::test]
 async fn one_way_requests_are_served_and_never_answered() {
     let running = start(Limits::default());
     let mut client = running.client().await;

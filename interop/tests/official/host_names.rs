@@ -15,6 +15,7 @@ use skua_interop::{
 const LIMIT: Duration = Duration::from_secs(60);
 const OK: i64 = 0;
 const NO_SLAVE: i64 = 11;
+const GET_TOPIC_CONFIG: i32 = 351;
 
 /// A setting that is not known before the test runs; tests end with their process.
 fn setting(text: String) -> &'static str {
@@ -173,7 +174,6 @@ fn java_clients_and_a_java_slave_are_given_names() {
     let own = [&place[..], &["brokerRole=SYNC_MASTER"]].concat();
     let mut master = member(&scene, Kind::Skua, "broker-a", &namesrv.addr, &own);
     wait_until("the master by its name", LIMIT, || is_listed(&master));
-    // A Java slave copies topics rarely: this one is there when it comes.
     assert!(!wire::send(&master.addr, "named"), "stored, but not twice");
     let own = [&place[..], &["brokerName=broker-a", "brokerId=1", "brokerRole=SLAVE"]].concat();
     let slave = member(&scene, Kind::Java, "slave", &namesrv.addr, &own);
@@ -188,13 +188,21 @@ fn java_clients_and_a_java_slave_are_given_names() {
     driver.run("send p topic=named mode=sync count=20 prefix=a");
     driver.run("consumer c group=readers topic=named kind=concurrent poll=1000");
     driver.wait_got("c", 21);
-    // The slave by its name, too.
+    driver.run("send p topic=named mode=sync count=200 prefix=b");
     wait_until("all of it at the slave", LIMIT * 2, || {
         wire::is_followed(&master.addr).then_some(())
     });
-    driver.run("send p topic=named mode=sync count=200 prefix=b");
+    // A Java slave copies topics once a minute, not before its first; those it does not know it
+    // serves to nobody.
+    wait_until("the topic at the slave", LIMIT * 2, || {
+        let answer = wire::call(&slave.addr, GET_TOPIC_CONFIG, json!({ "topic": "named" }), b"");
+        answer.is_some_and(|(header, _)| header["code"] == OK).then_some(())
+    });
     master.process.kill();
     driver.wait_got("c", 221);
+    // The slave by its name, too.
+    driver.run("consumer d group=later topic=named kind=concurrent poll=1000");
+    driver.wait_got("d", 221);
 }
 
 #[test]

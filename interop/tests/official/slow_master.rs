@@ -32,7 +32,7 @@ fn pair([of_master, of_slave]: [Kind; 2]) {
     let scene = Scene::new();
     let namesrv = Namesrv::start(&scene, Kind::Skua);
     let master = member(&scene, of_master, "broker-a", &namesrv.addr, &[]);
-    // A Java slave copies topics at its start, and then once a minute.
+    // A Java slave copies topics once a minute: consumers it sends to meanwhile ask again.
     wire::make_topic(&master.addr, TOPIC, 1);
     let own = ["brokerName=broker-a", "brokerId=1", "brokerRole=SLAVE"];
     let slave = member(&scene, of_slave, "slave", &namesrv.addr, &own);
