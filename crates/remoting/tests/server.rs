@@ -77,40 +77,44 @@ async fn a_pipelined_burst_is_answered_completely() {
     sending.await.expect("no panic").expect("all sent");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn large_answers_do_not_wait_for_the_requests_behind_them() {
-    let running = start(Limits::default());
-    let mut client = running.client().await;
-    let mut burst = BytesMut::new();
-    for (opaque, code) in [(1, BIG), (2, BIG), (3, HOLD)] {
-        frame::encode(&Command { opaque, ..raw(code, "20000") }, &mut burst);
-    }
-    client.send_bytes(&burst).await;
-    for opaque in [1, 2] {
-        let answer = client.receive().await.expect("an answer");
-        assert_eq!((answer.opaque, answer.body.len()), (opaque, 20_000));
-    }
-    running.service.let_go();
-    assert_eq!(client.receive().await.expect("an answer").opaque, 3);
+#[test]
+fn large_answers_do_not_wait_for_the_requests_behind_them() {
+    with_server_apart(async |running| {
+        let mut client = running.client().await;
+        let mut burst = BytesMut::new();
+        for (opaque, code) in [(1, BIG), (2, BIG), (3, HOLD)] {
+            frame::encode(&Command { opaque, ..raw(code, "20000") }, &mut burst);
+        }
+        client.send_bytes(&burst).await;
+        for opaque in [1, 2] {
+            let answer = client.answer().await;
+            assert_eq!((answer.opaque, answer.body.len()), (opaque, 20_000));
+        }
+        running.service.let_go();
+        let answer = client.answer().await;
+        assert_eq!((answer.opaque, answer.code), (3, ResponseCode::Success as i32));
+    });
 }
 
-#[tokio::test]
-async fn few_requests_are_answered_by_halves() {
-    let running = start(Limits::default());
-    let mut client = running.client().await;
-    let mut burst = BytesMut::new();
-    let codes = [ECHO; 9].into_iter().chain([HOLD]);
-    for (opaque, code) in (1..).zip(codes) {
-        frame::encode(&Command { opaque, ..raw(code, "") }, &mut burst);
-    }
-    client.send_bytes(&burst).await;
-    for opaque in 1..=5 {
-        assert_eq!(client.receive().await.expect("an answer").opaque, opaque);
-    }
-    running.service.let_go();
-    for opaque in 6..=10 {
-        assert_eq!(client.receive().await.expect("an answer").opaque, opaque);
-    }
+#[test]
+fn few_requests_are_answered_by_halves() {
+    with_server_apart(async |running| {
+        let mut client = running.client().await;
+        let mut burst = BytesMut::new();
+        let codes = [ECHO; 9].into_iter().chain([HOLD]);
+        for (opaque, code) in (1..).zip(codes) {
+            frame::encode(&Command { opaque, ..raw(code, "") }, &mut burst);
+        }
+        client.send_bytes(&burst).await;
+        for opaque in 1..=5 {
+            assert_eq!(client.answer().await.opaque, opaque);
+        }
+        running.service.let_go();
+        for opaque in 6..=10 {
+            let answer = client.answer().await;
+            assert_eq!((answer.opaque, answer.code), (opaque, ResponseCode::Success as i32));
+        }
+    });
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use skua_protocol::{Millis, RequestCode, ResponseCode};
 use skua_remoting::{BindOptions, Limits, Listener, Metrics, Server, ServerOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 /// Answers with the request's body.
@@ -40,10 +41,10 @@ pub const NOTIFY_ME: i32 = 10_009;
 pub const WHO: i32 = 10_010;
 /// Closes the connection.
 pub const CLOSE_ME: i32 = 10_011;
-/// Keeps the connection's task until the test lets go.
-pub const HOLD: i32 = 10_013;
 /// Sent by the server.
 pub const CALL_BACK: i32 = 10_012;
+/// Keeps the connection's thread until the test lets go.
+pub const HOLD: i32 = 10_013;
 
 const HOLD_MAX: Duration = Duration::from_secs(60);
 
@@ -77,7 +78,9 @@ impl TestService {
         let held = self.let_go.0.lock().expect("no test panics with it");
         // A test that fails does not keep its runtime for ever.
         let waited = self.let_go.1.wait_timeout_while(held, HOLD_MAX, |let_go| !*let_go);
-        drop(waited.expect("no test panics with it"));
+        let (held, time) = waited.expect("no test panics with it");
+        drop(held);
+        assert!(!time.timed_out(), "the test never let go");
     }
 
     fn park(&self, opaque: i32) -> oneshot::Receiver<()> {
@@ -177,6 +180,15 @@ pub fn start_with(options: ServerOptions) -> Running {
     let service = Arc::new(TestService::default());
     let server = Server::start(listener, service.clone(), options).expect("a bound socket");
     Running { service, server }
+}
+
+/// Runs a test whose server has threads of its own: [`HOLD`] keeps one of them, which may be the
+/// one that looks at all sockets of its runtime.
+pub fn with_server_apart(test: impl AsyncFnOnce(&Running)) {
+    let of_server = Runtime::new().expect("threads");
+    let running = of_server.block_on(async { start(Limits::default()) });
+    let own = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    own.block_on(test(&running));
 }
 
 impl Running {
